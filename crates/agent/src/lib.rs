@@ -1,0 +1,1 @@
+//! Holds the accepted spec of one host and keeps it true.

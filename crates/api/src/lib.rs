@@ -1,0 +1,1 @@
+//! The HTTP contracts: requests, answers, problems.

@@ -1,0 +1,2 @@
+//! The `archetype` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Keeps what is wanted, plans it, hands it out, tells what is so.

@@ -1,0 +1,1 @@
+//! Reads, changes and watches one Linux host.

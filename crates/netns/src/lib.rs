@@ -1,0 +1,1 @@
+//! One network namespace made as declared. Synchronous netlink, no daemon.

@@ -1,0 +1,1 @@
+//! The OCI runtime that containers start through.

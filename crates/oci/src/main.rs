@@ -1,0 +1,2 @@
+//! The `archetype-oci` binary.
+fn main() {}

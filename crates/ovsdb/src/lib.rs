@@ -1,0 +1,1 @@
+//! A client for OVSDB (RFC 7047). Knows nothing of labs.

@@ -1,0 +1,1 @@
+//! Development only: a sandboxed Linux host with its own Open vSwitch and Docker Engine.
