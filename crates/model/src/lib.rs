@@ -1,1 +1,13 @@
-//! The nouns of Archetype, each constructible only if valid. No I/O, no async, no clock, no randomness.
+//! The nouns of Archetype, each constructible only if valid: names, numbers, topologies, specs,
+//! observations, steps, findings, reports and statuses.
+//!
+//! This crate knows no I/O, no async, no clock and no randomness; it decides nothing. Decisions
+//! over these nouns live in `archetype-plan`, effects in `archetype-host`.
+
+pub mod name;
+pub mod number;
+
+pub use name::{
+    BridgeName, ContainerName, HostName, InstallationId, InterfaceName, Invalid, LabName, NetworkName, NodeName,
+};
+pub use number::{Generation, Mac, Mtu, VlanTag};
