@@ -1,1 +1,11 @@
-//! Reads, changes and watches one Linux host.
+//! Reads, changes and watches one Linux host: one room per outside thing, each with the same
+//! furniture: *show* what is, *apply* a step, *watch* for change.
+//!
+//! Nothing here decides: what is wanted comes as a spec, what to do comes as steps. Nothing here
+//! knows `archetype-plan`.
+
+pub mod event;
+pub mod place;
+
+pub use event::{Event, TaskEnded, Waker};
+pub use place::Place;

@@ -4,9 +4,17 @@
 //! This crate knows no I/O, no async, no clock and no randomness; it decides nothing. Decisions
 //! over these nouns live in `archetype-plan`, effects in `archetype-host`.
 
+pub mod digest;
 pub mod name;
 pub mod number;
+pub mod observed;
+pub mod report;
+pub mod spec;
+pub mod status;
+pub mod step;
+pub mod topology;
 
+pub use digest::digest;
 pub use name::{
     BridgeName, ContainerName, HostName, InstallationId, InterfaceName, Invalid, LabName, NetworkName, NodeName,
 };

@@ -1,0 +1,58 @@
+//! What wakes an agent. An event may narrow what is read again, never what is concluded.
+
+use archetype_model::ContainerName;
+use archetype_model::observed::Part;
+use archetype_model::report::ExecState;
+use archetype_model::step::NodeAction;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Something happened on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A part may have changed and is to be read again.
+    Changed(Part),
+    /// A task on a node ended.
+    TaskEnded(TaskEnded),
+}
+
+/// How a task on a node ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskEnded {
+    /// The node.
+    pub container: ContainerName,
+    /// What the task was to do.
+    pub action: NodeAction,
+    /// What went wrong, in words for people; none when it was done.
+    pub error: Option<TaskError>,
+    /// For an exec: what became of the command.
+    pub exec: Option<ExecState>,
+}
+
+/// Why a task failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TaskError {
+    /// The code of the finding it makes (`image-pull-failed`, `node-start-refused`, …).
+    pub code: &'static str,
+    /// What went wrong.
+    pub message: String,
+    /// What a person can do.
+    pub hint: String,
+}
+
+/// The rooms' end of the agent's bell. Cheap to clone; ringing never blocks.
+#[derive(Debug, Clone)]
+pub struct Waker(UnboundedSender<Event>);
+
+impl Waker {
+    /// A bell and its listener.
+    pub fn channel() -> (Self, UnboundedReceiver<Event>) {
+        let (sender, receiver) = unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// Rings. An agent that is gone hears nothing, and that is fine.
+    pub fn ring(&self, event: Event) {
+        drop(self.0.send(event));
+    }
+}

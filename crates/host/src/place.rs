@@ -1,0 +1,57 @@
+//! Where an installation keeps things on its host. Every path is made here.
+
+use std::path::{Path, PathBuf};
+
+use archetype_model::{ContainerName, InstallationId};
+
+/// The folders of one installation on one host. All of it lies under `/run` and is gone after a
+/// reboot, as the things it describes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    installation: InstallationId,
+    run: PathBuf,
+}
+
+impl Place {
+    /// The place of `installation`: `/run/archetype/INSTALLATION`.
+    pub fn new(installation: InstallationId) -> Self {
+        let run = Path::new("/run/archetype").join(installation.as_str());
+        Self { installation, run }
+    }
+
+    /// Whose it is.
+    pub fn installation(&self) -> &InstallationId {
+        &self.installation
+    }
+
+    /// The folder that holds everything else.
+    pub fn root(&self) -> &Path {
+        &self.run
+    }
+
+    /// Where a node's namespace is pinned.
+    pub fn pin(&self, container: &ContainerName) -> PathBuf {
+        self.run.join("netns").join(container.as_str())
+    }
+
+    /// The folder with everything else of a node: mark, facts of a namespace node, run state,
+    /// hosts file, output.
+    pub fn node(&self, container: &ContainerName) -> PathBuf {
+        self.run.join("nodes").join(container.as_str())
+    }
+
+    /// The node's own hosts file, bound at `/etc/hosts` inside.
+    pub fn hosts_file(&self, container: &ContainerName) -> PathBuf {
+        self.node(container).join("hosts")
+    }
+
+    /// The node's own resolv.conf, where one is made.
+    pub fn resolver_file(&self, container: &ContainerName) -> PathBuf {
+        self.node(container).join("resolv.conf")
+    }
+
+    /// The second name of a node's namespace, for people's tools.
+    pub fn name(container: &ContainerName) -> PathBuf {
+        Path::new("/run/netns").join(container.as_str())
+    }
+}

@@ -1,0 +1,258 @@
+//! The declared nouns: what a topology file says, whole and typed, after its inheritance is
+//! resolved. Knows nothing of files' syntax, of hosts, of placement or of what runs.
+
+pub mod definition;
+pub mod link;
+pub mod management;
+pub mod problem;
+pub mod unsupported;
+pub mod value;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use definition::{Certificate, Credentials, Dns, Extras, Healthcheck, NodeDefinition, TextMap};
+pub use link::{EndpointDecl, LinkDecl, LinkKind, MacvlanMode, Place, VxlanDecl};
+pub use management::{MgmtDecl, Subnet};
+pub use problem::{Position, Problem, Subject};
+pub use unsupported::unsupported;
+pub use value::{ByteSize, LinkApplyMode, NetworkMode, PullPolicy, RestartPolicy, Stage, Stages};
+
+use crate::name::{ContainerName, Invalid, LabName, NodeName};
+
+/// The prefix of container names when the file states none.
+pub const DEFAULT_PREFIX: &str = "clab";
+/// The label that says by what a node is run; the one value known is `namespace`.
+pub const RUNTIME_LABEL: &str = "archetype.runtime";
+
+/// A lab as its file declares it. Nodes and links are in the order of the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Topology {
+    /// The lab's name.
+    pub name: LabName,
+    /// The prefix of container names as stated: absent means `clab`, see `container_name`.
+    pub prefix: Option<String>,
+    /// The management network.
+    #[serde(default)]
+    pub mgmt: MgmtDecl,
+    /// Settings of the lab as a whole.
+    #[serde(default)]
+    pub settings: Settings,
+    /// The nodes, in the order of the file.
+    pub nodes: Vec<NodeDecl>,
+    /// The links, in the order of the file.
+    pub links: Vec<LinkDecl>,
+    /// Where the topology came from.
+    pub source: Source,
+    /// Where each value stands in the file, by its path: `topology.nodes.r1.image`,
+    /// `topology.links[0].endpoints[1]`.
+    #[serde(default)]
+    pub positions: BTreeMap<String, Position>,
+}
+
+/// Where a topology came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The absolute directory of the file; relative paths in it begin here.
+    pub directory: String,
+    /// The file's name within `directory`.
+    pub file: String,
+    /// The file as the user named it, for messages.
+    pub shown: String,
+    /// The absolute lab directory: `clab-<lab>` beside the file, unless `CLAB_LABDIR_BASE` said
+    /// otherwise.
+    pub lab_directory: String,
+}
+
+/// `settings` of a topology file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// The authority that signs the nodes' certificates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<CertificateAuthority>,
+}
+
+/// `settings.certificate-authority`: one that exists, or how to make one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct CertificateAuthority {
+    /// The path of an existing certificate.
+    pub cert: Option<String>,
+    /// The path of its key.
+    pub key: Option<String>,
+    /// Bits of the key when one is made.
+    pub key_size: Option<u64>,
+    /// How long it is valid when one is made, as written.
+    pub validity_duration: Option<String>,
+}
+
+/// A node: what the file declares after merging, and what follows from it on the file's host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeDecl {
+    /// The node's name.
+    pub name: NodeName,
+    /// What sort of device it is, in lower case.
+    pub kind: String,
+    /// The merged definition under the file's own keys.
+    pub definition: NodeDefinition,
+    /// `binds` with their paths on the file's host.
+    #[serde(default)]
+    pub binds: Vec<BindDecl>,
+    /// `ports`, one entry a port.
+    #[serde(default)]
+    pub ports: Vec<PortDecl>,
+    /// `entrypoint` as words; absent when not stated.
+    #[serde(default)]
+    pub entrypoint: Option<Vec<String>>,
+    /// `cmd` as words; absent when not stated.
+    #[serde(default)]
+    pub command: Option<Vec<String>>,
+    /// `exec` as words, one entry a command.
+    #[serde(default)]
+    pub execs: Vec<Vec<String>>,
+    /// Environment variables: those of `env-files`, overruled by `env`.
+    #[serde(default)]
+    pub env: TextMap,
+    /// Where the file declares the node.
+    #[serde(default)]
+    pub position: Position,
+}
+
+/// A path of the host bound into a node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BindDecl {
+    /// The source as written.
+    pub written: String,
+    /// The absolute path on the file's host.
+    pub source: String,
+    /// The path inside the node.
+    pub target: String,
+    /// The options after the second colon, `ro` for instance; empty when there are none.
+    pub mode: String,
+}
+
+/// A port of the host that leads to a port of a node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PortDecl {
+    /// The host's address it is served at; absent means all.
+    pub host_address: Option<IpAddr>,
+    /// The host's port; absent means that a free one is taken.
+    pub host_port: Option<u16>,
+    /// The node's port.
+    pub node_port: u16,
+    /// The transport protocol.
+    pub protocol: Protocol,
+}
+
+/// A transport protocol of a published port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+/// By what a node is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeKind {
+    /// The host's own programs in a namespace.
+    Namespace,
+    /// A container engine.
+    Container,
+    /// Nothing runs: a bridge of the host, or a segment of ours.
+    Bridge,
+}
+
+impl NodeDecl {
+    /// By what the node is run: kind `bridge` is a bridge, the label `archetype.runtime:
+    /// namespace` asks for a namespace, everything else is a container.
+    pub fn runtime(&self) -> RuntimeKind {
+        match (self.kind.as_str(), self.definition.labels.get(RUNTIME_LABEL).map(String::as_str)) {
+            ("bridge" | "ovs-bridge", _) => RuntimeKind::Bridge,
+            (_, Some("namespace")) => RuntimeKind::Namespace,
+            _ => RuntimeKind::Container,
+        }
+    }
+
+    /// The node's network mode; `Bridge` when the file states none.
+    pub fn network_mode(&self) -> NetworkMode {
+        self.definition.network_mode.clone().unwrap_or(NetworkMode::Bridge)
+    }
+
+    /// Whether the node gets an `eth0` on the management network.
+    pub fn is_managed(&self) -> bool {
+        self.runtime() != RuntimeKind::Bridge && self.network_mode() == NetworkMode::Bridge
+    }
+
+    /// The host name inside the node.
+    pub fn hostname(&self) -> &str {
+        self.definition.hostname.as_deref().unwrap_or(self.name.as_str())
+    }
+}
+
+impl Topology {
+    /// The node of this name.
+    pub fn node(&self, name: &str) -> Option<&NodeDecl> {
+        self.nodes.iter().find(|node| node.name.as_str() == name)
+    }
+
+    /// The node's name on its host: `clab-<lab>-<node>`; `<prefix>-<lab>-<node>` with a prefix
+    /// stated, the bare name of the node with an empty one, `<lab>-<node>` with `__lab-name`.
+    /// An error when the prefix, or a `|` in the node's name, makes it no container name.
+    pub fn container_name(&self, node: &NodeName) -> Result<ContainerName, Invalid> {
+        ContainerName::new(match self.prefix.as_deref().unwrap_or(DEFAULT_PREFIX) {
+            "" => node.to_string(),
+            "__lab-name" => format!("{}-{node}", self.name),
+            prefix => format!("{prefix}-{}-{node}", self.name),
+        })
+    }
+
+    /// The absolute lab directory.
+    pub fn lab_directory(&self) -> &str {
+        &self.source.lab_directory
+    }
+
+    /// Where `key` of the node is stated: at the node, its group, its kind or the defaults,
+    /// whichever decides; the node itself when it is stated nowhere.
+    pub fn position_of_key(&self, node: &NodeDecl, key: &str) -> Position {
+        let at = |section: &str, name: Option<&str>| {
+            let path = match name {
+                Some(name) => format!("topology.{section}.{name}.{key}"),
+                None => format!("topology.{section}.{key}"),
+            };
+            self.positions.get(&path).copied()
+        };
+        at("nodes", Some(node.name.as_str()))
+            .or_else(|| at("groups", node.definition.group.as_deref()))
+            .or_else(|| at("kinds", Some(&node.kind)))
+            .or_else(|| at("defaults", None))
+            .unwrap_or(node.position)
+    }
+
+    /// A hash of everything declared, in hexadecimal; where it stands in the file and how the
+    /// file was named do not count, so a new comment is no change.
+    pub fn digest(&self) -> String {
+        let mut bare = self.clone();
+        bare.positions.clear();
+        bare.source.shown.clear();
+        for node in &mut bare.nodes {
+            node.position = Position::START;
+        }
+        for link in &mut bare.links {
+            link.position = Position::START;
+            link.endpoints.iter_mut().for_each(|end| end.position = Position::START);
+        }
+        let text = serde_json::to_vec(&bare).unwrap_or_default();
+        Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}

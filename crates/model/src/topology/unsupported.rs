@@ -1,0 +1,83 @@
+//! What a topology declares that this version reads and cannot run, one problem each, so that it
+//! can be refused whole or left out alone.
+
+use super::{LinkKind, NetworkMode, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology};
+
+/// Kinds that this version runs.
+pub const RUNNABLE_KINDS: [&str; 2] = ["linux", "bridge"];
+
+/// Everything this version cannot run; each problem names the node or the link to leave out.
+/// A link of a node that cannot run is named as well.
+pub fn unsupported(topology: &Topology) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = topology.nodes.iter().flat_map(|node| of_node(topology, node)).collect();
+    let left_out: Vec<&str> = topology
+        .nodes
+        .iter()
+        .filter(|node| problems.iter().any(|p| p.subject == Some(Subject::Node(node.name.clone()))))
+        .map(|node| node.name.as_str())
+        .collect();
+    for (index, link) in topology.links.iter().enumerate() {
+        let at = |code, message: String, hint: &str| {
+            Problem::new(code, &topology.source.shown, link.position, message).hint(hint).about(Subject::Link(index))
+        };
+        if let Some((code, what)) = of_link(&link.kind) {
+            problems.push(at(code, format!("this version cannot make {what}"), "leave the link out with --partial"));
+        }
+        let end = link.endpoints.iter().find(|e| e.place == Place::Node && left_out.contains(&e.node.as_str()));
+        if let Some(end) = end {
+            let message = format!("the link ends at {}, which this version cannot run", end.node);
+            problems.push(at("not-runnable-far-end", message, "it is left out together with the node by --partial"));
+        }
+    }
+    problems
+}
+
+fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut add = |code, position: Position, message: String, hint: &str| {
+        let subject = Subject::Node(node.name.clone());
+        problems.push(Problem::new(code, &topology.source.shown, position, message).hint(hint).about(subject));
+    };
+    let definition = &node.definition;
+    let position = |key| topology.position_of_key(node, key);
+    if !RUNNABLE_KINDS.contains(&node.kind.as_str()) {
+        let message = format!("node {}: this version cannot run kind {}", node.name, node.kind);
+        add("not-runnable-kind", position("kind"), message, "kinds linux and bridge run; leave it out with --partial");
+        return problems;
+    }
+    match node.network_mode() {
+        NetworkMode::Bridge | NetworkMode::None | NetworkMode::Host => {}
+        mode => {
+            let message = format!("node {}: this version cannot run network-mode {mode}", node.name);
+            add("not-runnable-network-mode", position("network-mode"), message, "bridge, none and host run");
+        }
+    }
+    if node.runtime() == RuntimeKind::Namespace && node.network_mode() == NetworkMode::Host {
+        let message = format!("node {}: a namespace node cannot use the host's network", node.name);
+        add("not-runnable-network-mode", position("network-mode"), message, "leave out network-mode or the label");
+    }
+    if node.runtime() == RuntimeKind::Bridge && node.name.as_str().contains('|') {
+        let message = format!("node {}: this version cannot make a bridge inside another node", node.name);
+        add("not-runnable-nested-bridge", node.position, message, "leave it out with --partial");
+    }
+    if definition.runtime.as_deref().is_some_and(|runtime| runtime != "docker") {
+        let message = format!("node {}: this version runs containers through docker only", node.name);
+        add("not-runnable-runtime", position("runtime"), message, "leave out runtime");
+    }
+    if definition.stages.as_ref().is_some_and(|stages| !stages.0.is_empty()) {
+        let message = format!("node {}: this version does not order starts by stages", node.name);
+        add("not-runnable-stages", position("stages"), message, "leave out stages; exec runs once links are proven");
+    }
+    problems
+}
+
+fn of_link(kind: &LinkKind) -> Option<(&'static str, &'static str)> {
+    match kind {
+        LinkKind::Veth | LinkKind::Host | LinkKind::MgmtNet => None,
+        LinkKind::Dummy => Some(("not-runnable-dummy-link", "a dummy link")),
+        LinkKind::VethStitch => Some(("not-runnable-veth-stitch-link", "a veth-stitch link")),
+        LinkKind::Macvlan { .. } => Some(("not-runnable-macvlan-link", "a macvlan link")),
+        LinkKind::Vxlan(_) => Some(("not-runnable-vxlan-link", "a vxlan link")),
+        LinkKind::VxlanStitch(_) => Some(("not-runnable-vxlan-stitch-link", "a vxlan-stitch link")),
+    }
+}
