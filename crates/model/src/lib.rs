@@ -6,6 +6,7 @@
 
 pub mod digest;
 pub mod name;
+pub mod network;
 pub mod number;
 pub mod observed;
 pub mod report;
