@@ -21,7 +21,8 @@ pub struct Monitor {
     set_aside: Option<Update>,
     /// Once set, the replica is out of date for ever.
     failed: Option<Error>,
-    current: watch::Sender<Option<i64>>,
+    /// Closed with the first failure, by which those who wait for `cur_cfg` learn of it.
+    current: Option<watch::Sender<Option<i64>>>,
 }
 
 /// The outcome of [`Monitor::audit`].
@@ -47,7 +48,7 @@ impl Monitor {
             feed,
             set_aside: None,
             failed: None,
-            current: watch::Sender::new(None),
+            current: Some(watch::Sender::new(None)),
         };
         // From here on a dropped future drops the monitor too, which takes it back.
         let params = json!([database, monitor.id, requests]);
@@ -124,7 +125,9 @@ impl Monitor {
     /// Tells Open vSwitch's `cur_cfg` as this monitor sees it. It must watch that column of table Open_vSwitch,
     /// and [`Self::next`] must be called for it to move.
     pub fn current_config(&self) -> CurrentConfig {
-        CurrentConfig::new(self.current.subscribe(), self.client.session().ended())
+        let closed = || watch::channel(None).1;
+        let current = self.current.as_ref().map_or_else(closed, watch::Sender::subscribe);
+        CurrentConfig::new(current, self.client.session().ended())
     }
 
     fn apply(&mut self, update: Update) -> Result<Vec<Change>, Error> {
@@ -139,13 +142,14 @@ impl Monitor {
 
     fn publish(&self) {
         let now = vswitch::current_config(&self.replica);
-        self.current.send_if_modified(|current| std::mem::replace(current, now) != now);
+        if let Some(current) = &self.current {
+            current.send_if_modified(|current| std::mem::replace(current, now) != now);
+        }
     }
 
     fn fail(&mut self, error: Error) -> Error {
         self.failed = Some(error.clone());
-        // Whoever waits for `cur_cfg` learns of the end by the closed channel.
-        self.current = watch::Sender::new(None);
+        self.current = None;
         error
     }
 

@@ -283,3 +283,117 @@ async fn write(mut messages: mpsc::UnboundedReceiver<Vec<u8>>, mut writer: impl 
     }
     Error::lost("nobody uses it any more")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::io::DuplexStream;
+    use tokio::time::timeout;
+
+    /// The server's side of a connection, played by the test.
+    struct Peer {
+        stream: DuplexStream,
+        framer: Framer,
+    }
+
+    impl Peer {
+        fn connected() -> (Arc<Session>, Self) {
+            let (ours, stream) = tokio::io::duplex(1 << 20);
+            let (reader, writer) = tokio::io::split(ours);
+            (Session::start(reader, writer), Self { stream, framer: Framer::new() })
+        }
+
+        async fn next(&mut self) -> Json {
+            loop {
+                if let Some(message) = self.framer.pull().unwrap() {
+                    return message;
+                }
+                self.framer.push(&[self.stream.read_u8().await.unwrap()]);
+            }
+        }
+
+        async fn is_silent(&mut self) -> bool {
+            timeout(Duration::from_millis(50), self.next()).await.is_err()
+        }
+
+        async fn say(&mut self, message: Json) {
+            self.stream.write_all(message.to_string().as_bytes()).await.unwrap();
+        }
+    }
+
+    fn call(session: &Arc<Session>) -> tokio::task::JoinHandle<Result<Reply, Error>> {
+        let session = Arc::clone(session);
+        tokio::spawn(async move { session.call("echo", json!([])).await })
+    }
+
+    #[tokio::test]
+    async fn no_more_calls_than_the_window_are_under_way_even_if_some_were_abandoned() {
+        let (session, mut peer) = Peer::connected();
+        let calls: Vec<_> = (0..=WINDOW).map(|_| call(&session)).collect();
+        let mut ids = Vec::new();
+        for _ in 0..WINDOW {
+            ids.push(peer.next().await["id"].take());
+        }
+        calls[..WINDOW].iter().for_each(tokio::task::JoinHandle::abort);
+        assert!(peer.is_silent().await);
+        peer.say(json!({"id": ids[7], "result": [], "error": null})).await;
+        let last = peer.next().await["id"].take();
+        peer.say(json!({"id": last, "result": [1], "error": null})).await;
+        assert_eq!(calls.into_iter().next_back().unwrap().await.unwrap().unwrap().result, json!([1]));
+    }
+
+    #[tokio::test]
+    async fn an_echo_is_answered_with_its_params_while_calls_wait() {
+        let (session, mut peer) = Peer::connected();
+        let _calls: Vec<_> = (0..2 * WINDOW).map(|_| call(&session)).collect();
+        for _ in 0..WINDOW {
+            peer.next().await;
+        }
+        peer.say(json!({"id": "echo", "method": "echo", "params": [3]})).await;
+        assert_eq!(peer.next().await, json!({"id": "echo", "result": [3], "error": null}));
+    }
+
+    #[tokio::test]
+    async fn a_monitor_that_is_not_read_is_given_up() {
+        let (session, mut peer) = Peer::connected();
+        let mut feed = session.watch("m");
+        for _ in 0..=LONGEST_QUEUE {
+            peer.say(json!({"id": null, "method": "update2", "params": ["m", {}]})).await;
+        }
+        assert_eq!(peer.next().await["method"], "monitor_cancel");
+        assert!(matches!(feed.end.get(), Some(Error::Lagged { .. })));
+        let mut taken = 0;
+        while feed.updates.recv().await.is_some() {
+            taken += 1;
+        }
+        assert_eq!(taken, LONGEST_QUEUE);
+    }
+
+    #[tokio::test]
+    async fn rubbish_or_an_end_within_a_message_ends_the_session() {
+        let (session, mut peer) = Peer::connected();
+        let waiting = call(&session);
+        peer.next().await;
+        peer.stream.write_all(b"HTTP").await.unwrap();
+        assert!(matches!(waiting.await.unwrap(), Err(Error::Protocol { .. })));
+
+        let (session, mut peer) = Peer::connected();
+        let waiting = call(&session);
+        peer.next().await;
+        peer.stream.write_all(b"{\"id\":0,").await.unwrap();
+        drop(peer);
+        let error = waiting.await.unwrap().err().unwrap();
+        assert!(error.to_string().contains("middle of a message"), "{error}");
+        assert!(session.call("echo", json!([])).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_monitor_says_so() {
+        let (session, mut peer) = Peer::connected();
+        let mut feed = session.watch("m");
+        peer.say(json!({"id": null, "method": "monitor_canceled", "params": ["m"]})).await;
+        assert!(feed.updates.recv().await.is_none());
+        assert!(matches!(feed.end.get(), Some(Error::Cancelled)));
+    }
+}

@@ -1,4 +1,5 @@
 //! The client against a real ovsdb-server.
+#![allow(clippy::unwrap_used)] // The lint's own exception for tests does not reach their functions.
 
 mod daemon;
 
