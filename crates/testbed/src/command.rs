@@ -1,0 +1,101 @@
+//! Running programs and waiting for facts, with the panics of a test. Knows no daemon and no namespace.
+
+use std::ffi::OsStr;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Runs `program` to its end and answers what it printed on stdout.
+///
+/// # Panics
+/// When the program is missing or its exit status is not 0, with its whole output.
+#[track_caller]
+pub fn run<I, S>(program: &str, args: I) -> String
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<OsStr>,
+{
+    let mut command = Command::new(program);
+    command.args(args);
+    run_command(&mut command)
+}
+
+/// Runs a prepared command to its end and answers what it printed on stdout.
+///
+/// # Panics
+/// When the program is missing or its exit status is not 0, with its whole output.
+#[track_caller]
+pub fn run_command(command: &mut Command) -> String {
+    let output = output_of(command);
+    assert!(output.status.success(), "{}", told(command, &output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs `program` to its end and answers stdout where it succeeded, stdout and stderr together where it did not.
+///
+/// # Errors
+/// Everything the program printed, when its exit status is not 0.
+///
+/// # Panics
+/// When the program cannot be started at all.
+#[track_caller]
+pub fn attempt<I, S>(program: &str, args: I) -> Result<String, String>
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<OsStr>,
+{
+    let mut command = Command::new(program);
+    command.args(args);
+    attempt_command(&mut command)
+}
+
+/// [`attempt`] for a prepared command.
+///
+/// # Errors
+/// Everything the program printed, when its exit status is not 0.
+///
+/// # Panics
+/// When the program cannot be started at all.
+#[track_caller]
+pub fn attempt_command(command: &mut Command) -> Result<String, String> {
+    let output = output_of(command);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() { Ok(stdout) } else { Err(stdout + &String::from_utf8_lossy(&output.stderr)) }
+}
+
+/// Asks `fact` again and again until it answers, and panics with `what` when `limit` is over.
+///
+/// The first wait is a millisecond, later ones grow to 50 ms: quick facts cost nothing, slow ones no processor.
+///
+/// # Panics
+/// When the limit is over.
+#[track_caller]
+pub fn eventually<T>(limit: Duration, what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(answer) = fact() {
+            return answer;
+        }
+        assert!(start.elapsed() < limit, "waited {limit:?} in vain: {what}");
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+#[track_caller]
+fn output_of(command: &mut Command) -> Output {
+    command.stdin(Stdio::null());
+    match command.output() {
+        Ok(output) => output,
+        Err(error) => panic!("cannot start {command:?}: {error} (is its package installed? `make setup` does that)"),
+    }
+}
+
+fn told(command: &Command, output: &Output) -> String {
+    format!(
+        "{command:?} ended with {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
