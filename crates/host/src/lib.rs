@@ -4,8 +4,11 @@
 //! Nothing here decides: what is wanted comes as a spec, what to do comes as steps. Nothing here
 //! knows `archetype-plan`.
 
+pub mod contract;
 pub mod event;
+pub mod fake;
 pub mod place;
 
+pub use contract::{Host, ProbeEnd, ProbeOrder};
 pub use event::{Event, TaskEnded, Waker};
 pub use place::Place;

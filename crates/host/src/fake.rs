@@ -1,0 +1,476 @@
+//! A host in memory, under the same suite as the real one, so that it cannot lie.
+//!
+//! It carries out steps at once, gives every new thing a new number as the kernel does, and can be
+//! disturbed: parts made unreadable, things changed behind its back, steps made to fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use archetype_model::observed::{
+    BridgeObserved, DaemonStart, DatapathKind, DatapathObserved, DeviceObserved, Exit, InsideObserved, Mark,
+    NamespaceObserved, NetworkObserved, NodeObserved, Observed, Part, PortObserved, Reading, RunObserved,
+};
+use archetype_model::report::{ExecState, ProbeResult};
+use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec, NodeBody, NodeSpec};
+use archetype_model::step::{NodeAction, Outcome, Resource, Step};
+use archetype_model::{BridgeName, ContainerName, InterfaceName, NetworkName};
+use async_trait::async_trait;
+
+use crate::contract::{Host, ProbeOrder};
+use crate::event::{Event, TaskEnded, Waker};
+
+/// A host in memory.
+#[derive(Debug)]
+pub struct FakeHost {
+    state: Mutex<State>,
+    waker: Waker,
+    bridge: BridgeName,
+}
+
+/// Everything the fake host is. Tests change it at will: that is drift.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Its datapath.
+    pub datapath: DatapathObserved,
+    /// Its devices.
+    pub devices: BTreeMap<InterfaceName, DeviceObserved>,
+    /// Its namespaces.
+    pub namespaces: BTreeMap<ContainerName, NamespaceObserved>,
+    /// Its containers.
+    pub containers: BTreeMap<ContainerName, NodeObserved>,
+    /// Its namespace nodes.
+    pub processes: BTreeMap<ContainerName, NodeObserved>,
+    /// Its networks.
+    pub networks: BTreeMap<NetworkName, NetworkObserved>,
+    /// Parts that cannot be read now.
+    pub unreadable: BTreeSet<Part>,
+    /// Resources whose steps fail.
+    pub failing: BTreeSet<Resource>,
+    /// Ends (host device names) that swallow frames although all reads back right.
+    pub swallowing: BTreeSet<InterfaceName>,
+    /// Every step carried out, oldest first.
+    pub writes: Vec<Step>,
+    next: u32,
+}
+
+impl FakeHost {
+    /// A host with nothing on it but a running switch.
+    pub fn new(bridge: BridgeName, waker: Waker) -> Self {
+        let datapath = DatapathObserved {
+            switch: Some(DaemonStart { pid: 100, ticks: 1 }),
+            settled: true,
+            bridge: None,
+            ports: BTreeMap::new(),
+        };
+        let state = State {
+            datapath,
+            devices: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            containers: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
+            failing: BTreeSet::new(),
+            swallowing: BTreeSet::new(),
+            writes: Vec::new(),
+            next: 10,
+        };
+        Self { state: Mutex::new(state), waker, bridge }
+    }
+
+    /// Looks at, or changes, what the host is.
+    pub fn with<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
+        look(&mut self.lock())
+    }
+
+    /// Changes what the host is and wakes the agent as the real thing would.
+    pub fn disturb(&self, part: Part, change: impl FnOnce(&mut State)) {
+        self.with(change);
+        self.waker.ring(Event::Changed(part));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Host for FakeHost {
+    async fn observe(&self) -> Observed {
+        self.lock().observed()
+    }
+
+    async fn full_read(&self) -> u64 {
+        0
+    }
+
+    async fn apply(&self, spec: &Arc<HostSpec>, steps: &[Step]) -> Vec<Outcome> {
+        steps
+            .iter()
+            .map(|step| {
+                let error = self.lock().carry_out(spec, step, &self.bridge).err();
+                if let (None, Step::Node { container, action }) = (&error, step) {
+                    self.waker.ring(Event::TaskEnded(ended(container, action)));
+                }
+                Outcome { step: step.clone(), error }
+            })
+            .collect()
+    }
+
+    async fn probe(&self, orders: &[ProbeOrder]) -> Vec<ProbeResult> {
+        let state = self.lock();
+        orders.iter().map(|order| state.probe(order)).collect()
+    }
+}
+
+fn ended(container: &ContainerName, action: &NodeAction) -> TaskEnded {
+    let exec = matches!(action, NodeAction::Exec { .. }).then(|| ExecState::Ended { code: 0, output: String::new() });
+    TaskEnded { container: container.clone(), action: action.clone(), error: None, exec }
+}
+
+// === impl State ===
+
+impl State {
+    fn number(&mut self) -> u32 {
+        self.next += 1;
+        self.next
+    }
+
+    fn observed(&self) -> Observed {
+        fn part<T: Clone>(state: &State, part: Part, value: &T) -> Reading<T> {
+            if state.unreadable.contains(&part) {
+                Reading::Unreadable("made unreadable".into())
+            } else {
+                Reading::Known(value.clone())
+            }
+        }
+        Observed {
+            datapath: part(self, Part::Datapath, &self.datapath),
+            devices: part(self, Part::Devices, &self.devices),
+            namespaces: part(self, Part::Namespaces, &self.namespaces),
+            containers: part(self, Part::Engine, &self.containers),
+            processes: part(self, Part::Processes, &self.processes),
+            networks: part(self, Part::Networks, &self.networks),
+        }
+    }
+
+    fn carry_out(&mut self, spec: &HostSpec, step: &Step, bridge: &BridgeName) -> Result<(), String> {
+        if self.failing.contains(&step.resource()) {
+            return Err("made to fail".into());
+        }
+        match step {
+            Step::SetNetwork { network } => self.set_network(spec, network),
+            Step::RemoveNetwork { network } => {
+                if let Some(gone) = self.networks.remove(network).and_then(|network| network.bridge) {
+                    self.devices.retain(|_, device| device.ifindex != gone);
+                }
+            }
+            Step::MakeNamespace { .. }
+            | Step::NameNamespace { .. }
+            | Step::RemoveNamespace { .. }
+            | Step::WriteFacts { .. } => self.namespace_step(spec, step)?,
+            Step::MakePair { container, interface, .. } => self.make_pair(spec, container, interface)?,
+            Step::RemoveDevice { device, ifindex } => {
+                self.devices.retain(|name, seen| name != device || seen.ifindex != *ifindex);
+                self.forget_inside(*ifindex);
+            }
+            Step::SetDevice { device, up, controller, .. } => self.set_device(device, *up, controller.as_ref())?,
+            Step::SetBridge { .. } | Step::AddPort { .. } | Step::SetPort { .. } | Step::RemovePort { .. } => {
+                self.datapath_step(spec, step, bridge)?;
+            }
+            Step::Node { container, action } => self.node_step(spec, container, action)?,
+        }
+        self.writes.push(step.clone());
+        Ok(())
+    }
+
+    fn set_network(&mut self, spec: &HostSpec, name: &NetworkName) {
+        let Some(wanted) = spec.networks.iter().find(|network| &network.name == name) else { return };
+        let ifindex = match self.networks.get(name).and_then(|network| network.bridge) {
+            Some(ifindex) => ifindex,
+            None => self.number(),
+        };
+        let ipv4 = wanted.ipv4.iter().map(|subnet| subnet.gateway.into());
+        let ipv6 = wanted.ipv6.iter().map(|subnet| subnet.gateway.into());
+        let network = NetworkObserved {
+            bridge: Some(ifindex),
+            ours: true,
+            addresses: ipv4.chain(ipv6).collect(),
+            guests: Reading::Known(true),
+            rules: Some(spec.network_rules_digest(name)),
+            hosts: Some(spec.network_hosts_digest(name)),
+            foreign: Vec::new(),
+        };
+        self.networks.insert(name.clone(), network);
+        if let Ok(device) = InterfaceName::new(wanted.bridge.as_str()) {
+            self.devices.insert(device, plain_device(ifindex, "bridge"));
+        }
+    }
+
+    fn namespace_step(&mut self, spec: &HostSpec, step: &Step) -> Result<(), String> {
+        match step {
+            Step::MakeNamespace { container } => {
+                let (lab, node) = spec.node(container).ok_or("no such node")?;
+                let mark = Mark {
+                    installation: spec.installation.clone(),
+                    lab: lab.name.clone(),
+                    node: node.name.clone(),
+                    interface: None,
+                };
+                let identity = u64::from(self.number());
+                let inside = Reading::Known(BTreeMap::new());
+                let made = NamespaceObserved { identity, mark, named: true, facts: None, inside };
+                self.namespaces.insert(container.clone(), made);
+            }
+            Step::NameNamespace { container } => {
+                self.namespaces.get_mut(container).ok_or("no such namespace")?.named = true;
+            }
+            Step::WriteFacts { container } => {
+                let (_, node) = spec.node(container).ok_or("no such node")?;
+                self.namespaces.get_mut(container).ok_or("no such namespace")?.facts = Some(node.facts_digest());
+            }
+            Step::RemoveNamespace { container } => {
+                let gone = self.namespaces.remove(container).ok_or("no such namespace")?;
+                if let Reading::Known(inside) = gone.inside {
+                    self.devices.retain(|_, device| !inside.contains_key(&device.ifindex));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn make_pair(
+        &mut self,
+        spec: &HostSpec,
+        container: &ContainerName,
+        interface: &InterfaceName,
+    ) -> Result<(), String> {
+        let (lab, node) = spec.node(container).ok_or("no such node")?;
+        let wanted = node.interface(interface).ok_or("no such interface")?;
+        if self.devices.contains_key(&wanted.host_device) {
+            return Err("file exists".into());
+        }
+        let (host, inner) = (self.number(), self.number());
+        let up = self.processes.contains_key(container) || self.containers.contains_key(container);
+        let controller = self.controller_of(spec, wanted);
+        let space = self.namespaces.get_mut(container).ok_or("no such namespace")?;
+        if let Reading::Known(inside) = &mut space.inside {
+            inside.insert(host, inside_of(wanted, inner, up));
+        }
+        let mark = Mark {
+            installation: spec.installation.clone(),
+            lab: lab.name.clone(),
+            node: node.name.clone(),
+            interface: Some(interface.clone()),
+        };
+        let mut device = plain_device(host, "veth");
+        device.peer = Some(inner);
+        device.mark = Some(mark);
+        device.controller = controller;
+        self.devices.insert(wanted.host_device.clone(), device);
+        Ok(())
+    }
+
+    fn controller_of(&self, spec: &HostSpec, interface: &InterfaceSpec) -> Option<u32> {
+        let bridge = match &interface.attachment {
+            Attachment::Network { network, .. } => {
+                spec.networks.iter().find(|candidate| &candidate.name == network)?.bridge.clone()
+            }
+            Attachment::ForeignBridge { bridge } => bridge.clone(),
+            Attachment::Wire { .. } | Attachment::Host => return None,
+        };
+        Some(self.devices.get(bridge.as_str())?.ifindex)
+    }
+
+    fn set_device(&mut self, name: &InterfaceName, up: bool, controller: Option<&BridgeName>) -> Result<(), String> {
+        let bridge = controller.and_then(|bridge| self.devices.get(bridge.as_str())).map(|device| device.ifindex);
+        let device = self.devices.get_mut(name).ok_or("no such device")?;
+        device.up = up;
+        device.carrier = up;
+        device.controller = bridge.or(device.controller);
+        Ok(())
+    }
+
+    fn forget_inside(&mut self, ifindex: u32) {
+        for space in self.namespaces.values_mut() {
+            if let Reading::Known(inside) = &mut space.inside {
+                inside.remove(&ifindex);
+            }
+        }
+    }
+
+    fn datapath_step(&mut self, spec: &HostSpec, step: &Step, bridge: &BridgeName) -> Result<(), String> {
+        match step {
+            Step::SetBridge { add_flood, remove_flood } => {
+                let row = self.datapath.bridge.get_or_insert_with(|| BridgeObserved {
+                    datapath: DatapathKind::Userspace,
+                    fail_mode: String::new(),
+                    forward_bpdu: false,
+                    flood_vlans: BTreeSet::new(),
+                    harmful: Vec::new(),
+                });
+                row.fail_mode = "standalone".into();
+                row.forward_bpdu = true;
+                row.flood_vlans.extend(add_flood);
+                row.flood_vlans.retain(|tag| !remove_flood.contains(tag));
+            }
+            Step::AddPort { device, tag } => {
+                let mark = self.mark_of_device(spec, device).ok_or("no such interface")?;
+                let ifindex = self.devices.get(device).map(|device| device.ifindex);
+                let number = self.number();
+                let port = PortObserved {
+                    bridge: bridge.clone(),
+                    row: format!("row-{number}"),
+                    tag: Some(tag.tag().get()),
+                    vlan_mode: "dot1q-tunnel".into(),
+                    protected: tag.protected(),
+                    harmful: Vec::new(),
+                    mark: Some(mark),
+                    plugged_ifindex: ifindex,
+                    ofport: Some(ifindex.map_or(-1, |_| i64::from(number))),
+                    error: if ifindex.is_some() { String::new() } else { "No such device".into() },
+                    ifindex,
+                };
+                self.datapath.ports.insert(device.clone(), port);
+            }
+            Step::SetPort { device, tag, .. } => {
+                let mark = self.mark_of_device(spec, device);
+                let port = self.datapath.ports.get_mut(device).ok_or("no such port")?;
+                port.tag = Some(tag.tag().get());
+                port.vlan_mode = "dot1q-tunnel".into();
+                port.protected = tag.protected();
+                port.harmful.clear();
+                port.mark = mark;
+            }
+            Step::RemovePort { device, row, .. } => {
+                self.datapath.ports.retain(|name, port| name != device || &port.row != row)
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn mark_of_device(&self, spec: &HostSpec, device: &InterfaceName) -> Option<Mark> {
+        let (lab, node, interface) = spec.nodes().find_map(|(lab, node)| {
+            let interface = node.interfaces.iter().find(|interface| &interface.host_device == device)?;
+            Some((lab, node, interface))
+        })?;
+        Some(Mark {
+            installation: spec.installation.clone(),
+            lab: lab.name.clone(),
+            node: node.name.clone(),
+            interface: Some(interface.name.clone()),
+        })
+    }
+
+    fn node_step(&mut self, spec: &HostSpec, container: &ContainerName, action: &NodeAction) -> Result<(), String> {
+        if *action == NodeAction::Remove {
+            self.containers.remove(container);
+            self.processes.remove(container);
+            self.set_inside(container, false);
+            return Ok(());
+        }
+        let (lab, node) = spec.node(container).ok_or("no such node")?;
+        let number = self.number();
+        let room = match node.body {
+            NodeBody::Namespace(_) => &mut self.processes,
+            NodeBody::Container(_) => &mut self.containers,
+        };
+        let seen = room.entry(container.clone()).or_insert_with(|| NodeObserved {
+            id: format!("id-{number}"),
+            mark: Mark {
+                installation: spec.installation.clone(),
+                lab: lab.name.clone(),
+                node: node.name.clone(),
+                interface: None,
+            },
+            made_from: node.body_digest(),
+            run: RunObserved::Created,
+            busy: None,
+            privileges: None,
+            stand_in: false,
+        });
+        let running = || RunObserved::Running { pid: Some(number), start: format!("start-{number}"), health: None };
+        match action {
+            NodeAction::Start | NodeAction::Restart => {
+                seen.run = running();
+                self.cold_boot(node);
+            }
+            NodeAction::Stop => {
+                seen.run = RunObserved::Ended { start: "stopped".into(), exit: Exit::Status { code: 0 } };
+                self.set_inside(container, false);
+            }
+            NodeAction::Create | NodeAction::Exec { .. } | NodeAction::Remove => {}
+        }
+        Ok(())
+    }
+
+    /// Every start finds its interfaces as declared.
+    fn cold_boot(&mut self, node: &NodeSpec) {
+        let by_index: BTreeMap<u32, &InterfaceSpec> = node
+            .interfaces
+            .iter()
+            .filter_map(|interface| Some((self.devices.get(&interface.host_device)?.ifindex, interface)))
+            .collect();
+        let Some(space) = self.namespaces.get_mut(&node.container) else { return };
+        let Reading::Known(inside) = &mut space.inside else { return };
+        for (index, device) in inside.iter_mut() {
+            if let Some(interface) = by_index.get(index) {
+                *device = inside_of(interface, device.ifindex, true);
+            }
+        }
+    }
+
+    fn set_inside(&mut self, container: &ContainerName, up: bool) {
+        let Some(space) = self.namespaces.get_mut(container) else { return };
+        if let Reading::Known(inside) = &mut space.inside {
+            inside.values_mut().for_each(|device| (device.up, device.carrier) = (up, up));
+        }
+    }
+
+    /// A frame crosses when both devices are up, both ports hold these very devices, in one tag.
+    fn probe(&self, order: &ProbeOrder) -> ProbeResult {
+        let end = |ifindex: u32| {
+            let (name, device) = self.devices.iter().find(|(_, device)| device.ifindex == ifindex)?;
+            let port = self.datapath.ports.get(name)?;
+            let up = self.namespaces.values().any(|space| {
+                space.inside.known().and_then(|inside| inside.get(&ifindex)).is_some_and(|inside| inside.up)
+            });
+            let carries = device.up && up && port.ifindex == Some(ifindex) && !self.swallowing.contains(name);
+            carries.then_some(port.tag)?
+        };
+        let tags: Vec<Option<u16>> = order.ends.iter().map(|e| end(e.host_ifindex)).collect();
+        let one_tag = tags.windows(2).all(|pair| pair[0] == pair[1]);
+        if self.datapath.switch.is_some() && one_tag && tags.iter().all(Option::is_some) {
+            return ProbeResult::Crossed;
+        }
+        let names: Vec<String> = order.ends.iter().map(|end| end.end.to_string()).collect();
+        ProbeResult::Lost { directions: vec![names.join(" -> ")] }
+    }
+}
+
+fn plain_device(ifindex: u32, kind: &str) -> DeviceObserved {
+    DeviceObserved {
+        ifindex,
+        kind: kind.into(),
+        up: true,
+        carrier: true,
+        mtu: 65535,
+        controller: None,
+        peer: None,
+        mark: None,
+    }
+}
+
+fn inside_of(interface: &InterfaceSpec, ifindex: u32, up: bool) -> InsideObserved {
+    InsideObserved {
+        name: interface.name.to_string(),
+        ifindex,
+        up,
+        carrier: up,
+        mtu: interface.mtu.get(),
+        mac: Some(interface.mac),
+        addresses: Vec::new(),
+    }
+}

@@ -1,0 +1,199 @@
+//! The difference between what is wanted of a host and what was observed, as steps in the order in
+//! which they may be taken, with findings for what no step can mend.
+//!
+//! Pure. A part that could not be read yields no step (R4); nothing without our mark, and nothing
+//! of a lab the spec does not speak for, is ever removed (R3).
+
+mod datapath;
+mod devices;
+mod namespaces;
+mod networks;
+mod nodes;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use archetype_model::observed::{Mark, Observed};
+use archetype_model::report::{ExecState, Finding};
+use archetype_model::spec::{HostSpec, Presence};
+use archetype_model::step::{NodeAction, Resource, Step};
+use archetype_model::{BridgeName, ContainerName, LabName, VlanTag};
+
+/// How this host's datapath is set up; the same for every spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatapathSettings {
+    /// The bridge that carries wires.
+    pub bridge: BridgeName,
+    /// The tags that are ours to give on it, first and last.
+    pub tags: (VlanTag, VlanTag),
+    /// The tag of ports without a wire.
+    pub dead_tag: VlanTag,
+}
+
+/// What an agent knows beside spec and observation: what it did in answer to them so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The time of this pass, in milliseconds of the Unix epoch.
+    pub now_ms: u64,
+    /// Restart counters carried out.
+    pub restarts: BTreeMap<ContainerName, u64>,
+    /// Commands of exec lists, by node: the start they belong to and what became of them.
+    pub execs: BTreeMap<ContainerName, ExecMemory>,
+    /// Resources whose steps are not due before a time, in milliseconds of the Unix epoch.
+    pub not_before: BTreeMap<Resource, u64>,
+    /// Nodes whose exec list may run now: every wire is proven or cannot be.
+    pub exec_due: BTreeSet<ContainerName>,
+}
+
+/// The exec list of one start of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecMemory {
+    /// Which start.
+    pub start: String,
+    /// Per command, in order.
+    pub states: Vec<ExecState>,
+}
+
+/// What is to be done, and what cannot be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// Steps, grouped: a group begins when the one before it is done; within one they are independent.
+    pub phases: Vec<Vec<Step>>,
+    /// Differences that no step mends.
+    pub findings: Vec<Finding>,
+    /// Steps that will be taken later, and when, in milliseconds of the Unix epoch.
+    pub later: Vec<(Step, u64)>,
+    /// What is left of each lab that is to be gone.
+    pub leaving: BTreeMap<LabName, Vec<String>>,
+}
+
+/// Everything the rooms of the difference look at.
+struct Look<'a> {
+    spec: &'a HostSpec,
+    observed: &'a Observed,
+    settings: &'a DatapathSettings,
+    memory: &'a Memory,
+}
+
+/// What a room found to do.
+#[derive(Default)]
+struct Room {
+    steps: Vec<Step>,
+    findings: Vec<Finding>,
+}
+
+/// What is to be done to make the host as `spec` wants it.
+pub fn diff(spec: &HostSpec, observed: &Observed, settings: &DatapathSettings, memory: &Memory) -> Diff {
+    let look = Look { spec, observed, settings, memory };
+    let mut all = Room::default();
+    for room in [
+        networks::diff(&look),
+        namespaces::diff(&look),
+        devices::diff(&look),
+        datapath::diff(&look),
+        nodes::diff(&look),
+    ] {
+        all.steps.extend(room.steps);
+        all.findings.extend(room.findings);
+    }
+    let (due, later) = split_by_time(all.steps, memory);
+    Diff { phases: in_order(due), findings: all.findings, later, leaving: leaving(&look) }
+}
+
+// === impl Diff ===
+
+impl Diff {
+    /// Every step that is due.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.phases.iter().flatten()
+    }
+
+    /// Whether nothing is due.
+    pub fn is_empty(&self) -> bool {
+        self.phases.iter().all(Vec::is_empty)
+    }
+}
+
+// === impl Look ===
+
+impl Look<'_> {
+    /// Whether a thing with this mark is ours, and of a lab the spec speaks for.
+    fn speaks_for(&self, mark: &Mark) -> bool {
+        mark.installation == self.spec.installation && self.spec.lab(&mark.lab).is_some()
+    }
+
+    fn finding(&self, code: &str, lab: &LabName, resource: Resource, message: String, hint: &str) -> Finding {
+        Finding {
+            code: code.to_string(),
+            lab: Some(lab.clone()),
+            resource: Some(resource),
+            message,
+            hint: hint.to_string(),
+        }
+    }
+}
+
+/// Holds back what backs off.
+fn split_by_time(steps: Vec<Step>, memory: &Memory) -> (Vec<Step>, Vec<(Step, u64)>) {
+    let mut due = Vec::new();
+    let mut later = Vec::new();
+    for step in steps {
+        match memory.not_before.get(&step.resource()) {
+            Some(at) if *at > memory.now_ms => later.push((step, *at)),
+            _ => due.push(step),
+        }
+    }
+    (due, later)
+}
+
+/// Groups steps: what others stand on first, what stands on others first when removing.
+fn in_order(steps: Vec<Step>) -> Vec<Vec<Step>> {
+    let mut phases: Vec<Vec<Step>> = vec![Vec::new(); 5];
+    for step in steps {
+        phases[phase(&step)].push(step);
+    }
+    phases.retain(|steps| !steps.is_empty());
+    phases
+}
+
+fn phase(step: &Step) -> usize {
+    match step {
+        Step::RemovePort { .. } | Step::SetNetwork { .. } | Step::MakeNamespace { .. } => 0,
+        Step::Node { action: NodeAction::Create | NodeAction::Stop | NodeAction::Remove, .. } => 0,
+        Step::NameNamespace { .. } | Step::RemoveNamespace { .. } => 1,
+        Step::RemoveDevice { .. } | Step::SetDevice { .. } | Step::WriteFacts { .. } => 1,
+        Step::MakePair { .. } => 2,
+        Step::SetBridge { .. } | Step::AddPort { .. } | Step::SetPort { .. } => 3,
+        Step::Node { .. } | Step::RemoveNetwork { .. } => 4,
+    }
+}
+
+/// What is still there of labs that are to be gone.
+fn leaving(look: &Look<'_>) -> BTreeMap<LabName, Vec<String>> {
+    let gone = look.spec.labs.iter().filter(|lab| lab.presence == Presence::Gone);
+    gone.map(|lab| (lab.name.clone(), left_of(look, &lab.name))).collect()
+}
+
+fn left_of(look: &Look<'_>, lab: &LabName) -> Vec<String> {
+    let ours = |mark: &Mark| mark.installation == look.spec.installation && &mark.lab == lab;
+    let observed = look.observed;
+    let mut left: Vec<String> =
+        observed.unreadable().into_iter().map(|(part, _)| format!("{part} unreadable")).collect();
+    if let Some(nodes) = observed.containers.known() {
+        left.extend(nodes.iter().filter(|(_, node)| ours(&node.mark)).map(|(name, _)| format!("container {name}")));
+    }
+    if let Some(nodes) = observed.processes.known() {
+        left.extend(nodes.iter().filter(|(_, node)| ours(&node.mark)).map(|(name, _)| format!("process of {name}")));
+    }
+    if let Some(spaces) = observed.namespaces.known() {
+        left.extend(spaces.iter().filter(|(_, ns)| ours(&ns.mark)).map(|(name, _)| format!("namespace {name}")));
+    }
+    if let Some(devices) = observed.devices.known() {
+        let marked = devices.iter().filter(|(_, device)| device.mark.as_ref().is_some_and(ours));
+        left.extend(marked.map(|(name, _)| format!("device {name}")));
+    }
+    if let Some(datapath) = observed.datapath.known() {
+        let marked = datapath.ports.iter().filter(|(_, port)| port.mark.as_ref().is_some_and(ours));
+        left.extend(marked.map(|(name, _)| format!("port {name}")));
+    }
+    left
+}

@@ -1,0 +1,169 @@
+//! Ports and the bridge: what Open vSwitch is to be told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use archetype_model::observed::{BridgeObserved, DatapathObserved, Mark, PortObserved};
+use archetype_model::report::Finding;
+use archetype_model::spec::{Attachment, InterfaceSpec, LabSpec, NodeSpec, WireShape};
+use archetype_model::step::{PortTag, Resource, Step};
+use archetype_model::{InterfaceName, LabName};
+
+use super::{Look, Room};
+
+/// A port that is wanted.
+struct Wanted<'a> {
+    lab: &'a LabName,
+    device: &'a InterfaceName,
+    tag: PortTag,
+    mark: Mark,
+}
+
+pub(super) fn diff(look: &Look<'_>) -> Room {
+    let mut room = Room::default();
+    let Some(seen) = look.observed.datapath.known() else { return room };
+    if seen.switch.is_none() {
+        room.findings.extend(switch_missing(look));
+        return room;
+    }
+    let wanted = wanted(look);
+    bridge(look, seen, &mut room);
+    for port in wanted.values() {
+        one_port(look, seen, port, &mut room);
+    }
+    for (name, port) in &seen.ports {
+        let ours = port.mark.as_ref().is_some_and(|mark| look.speaks_for(mark));
+        if ours && !wanted.contains_key(name) {
+            room.steps.push(remove(name, port));
+        }
+    }
+    room
+}
+
+fn wanted<'a>(look: &Look<'a>) -> BTreeMap<&'a InterfaceName, Wanted<'a>> {
+    let mut wanted = BTreeMap::new();
+    for (lab, node) in look.spec.nodes() {
+        for interface in &node.interfaces {
+            if let Some(port) = wanted_port(look, lab, node, interface) {
+                wanted.insert(&interface.host_device, port);
+            }
+        }
+    }
+    wanted
+}
+
+/// The port of one interface. An interface whose wire is not on this host yet is parked.
+fn wanted_port<'a>(
+    look: &Look<'a>,
+    lab: &'a LabSpec,
+    node: &NodeSpec,
+    interface: &'a InterfaceSpec,
+) -> Option<Wanted<'a>> {
+    let Attachment::Wire { wire } = &interface.attachment else { return None };
+    let tag = match lab.wires.iter().find(|candidate| &candidate.id == wire) {
+        Some(wire) => PortTag::Wire { tag: wire.tag },
+        None => PortTag::Parked { tag: look.settings.dead_tag },
+    };
+    let mark = Mark {
+        installation: look.spec.installation.clone(),
+        lab: lab.name.clone(),
+        node: node.name.clone(),
+        interface: Some(interface.name.clone()),
+    };
+    Some(Wanted { lab: &lab.name, device: &interface.host_device, tag, mark })
+}
+
+fn one_port(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, room: &mut Room) {
+    let Some(port) = seen.ports.get(wanted.device) else {
+        room.steps.push(Step::AddPort { device: wanted.device.clone(), tag: wanted.tag });
+        return;
+    };
+    if port.mark.as_ref().is_none_or(|mark| mark.installation != look.spec.installation) {
+        room.findings.push(look.finding(
+            "port-name-taken",
+            wanted.lab,
+            Resource::Port(wanted.device.clone()),
+            format!("port {} on bridge {} is not ours", wanted.device, port.bridge),
+            "remove that port, or give this installation another bridge with --bridge",
+        ));
+        return;
+    }
+    if must_replug(look, seen, wanted, port) {
+        // Removed now and added by the next round: one transaction for both leaves a userspace
+        // datapath with the old, dead device.
+        room.steps.push(remove(wanted.device, port));
+    } else if !as_wanted(wanted, port) {
+        room.steps.push(Step::SetPort { device: wanted.device.clone(), row: port.row.clone(), tag: wanted.tag });
+    }
+}
+
+/// Whether the port holds another device than the one of that name now.
+fn must_replug(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, port: &PortObserved) -> bool {
+    if port.bridge != look.settings.bridge {
+        return true;
+    }
+    let Some(devices) = look.observed.devices.known() else { return false };
+    let Some(device) = devices.get(wanted.device) else {
+        // The device is about to be made anew under its old name; the port must let go first.
+        return seen.settled && port.ofport.is_some_and(|ofport| ofport > 0);
+    };
+    let other_device = port.plugged_ifindex != Some(device.ifindex);
+    let broken = seen.settled && (port.ofport.is_none_or(|ofport| ofport <= 0) || !port.error.is_empty());
+    other_device || broken
+}
+
+fn as_wanted(wanted: &Wanted<'_>, port: &PortObserved) -> bool {
+    port.tag == Some(wanted.tag.tag().get())
+        && port.vlan_mode == "dot1q-tunnel"
+        && port.protected == wanted.tag.protected()
+        && port.harmful.is_empty()
+        && port.mark.as_ref() == Some(&wanted.mark)
+}
+
+fn remove(name: &InterfaceName, port: &PortObserved) -> Step {
+    Step::RemovePort { device: name.clone(), row: port.row.clone(), bridge: port.bridge.clone() }
+}
+
+fn bridge(look: &Look<'_>, seen: &DatapathObserved, room: &mut Room) {
+    let cables: BTreeSet<u16> =
+        look.spec.wires().filter(|(_, wire)| wire.shape == WireShape::Cable).map(|(_, wire)| wire.tag.get()).collect();
+    let empty = BTreeSet::new();
+    let flood = seen.bridge.as_ref().map_or(&empty, |bridge| &bridge.flood_vlans);
+    let (first, last) = look.settings.tags;
+    let add_flood: BTreeSet<u16> = cables.difference(flood).copied().collect();
+    // Tags outside our range belong to others on the same bridge. A lab that is not spoken for
+    // would keep its ports; so with an empty spec nothing is taken away.
+    let mine = |tag: &&u16| (first.get()..=last.get()).contains(*tag) && !look.spec.labs.is_empty();
+    let remove_flood: BTreeSet<u16> = flood.difference(&cables).filter(mine).copied().collect();
+    let right = seen.bridge.as_ref().is_some_and(settings_right);
+    if !right || !add_flood.is_empty() || !remove_flood.is_empty() {
+        room.steps.push(Step::SetBridge { add_flood, remove_flood });
+    }
+    if let Some(bridge) = &seen.bridge {
+        room.findings.extend(bridge.harmful.iter().map(|setting| harmful(look, setting)));
+    }
+}
+
+fn settings_right(bridge: &BridgeObserved) -> bool {
+    bridge.fail_mode == "standalone" && bridge.forward_bpdu
+}
+
+fn harmful(look: &Look<'_>, setting: &str) -> Finding {
+    Finding {
+        code: "harmful-switch-setting".into(),
+        lab: None,
+        resource: Some(Resource::Bridge),
+        message: format!("{setting} is set on bridge {}: wires do not carry every frame", look.settings.bridge),
+        hint: "unset it with ovs-vsctl; for vlan-limit restart ovs-vswitchd afterwards".into(),
+    }
+}
+
+fn switch_missing(look: &Look<'_>) -> Option<Finding> {
+    look.spec.wires().next()?;
+    Some(Finding {
+        code: "switch-not-running".into(),
+        lab: None,
+        resource: Some(Resource::Bridge),
+        message: "ovs-vswitchd does not run: no wire carries anything".into(),
+        hint: "start Open vSwitch (systemctl start openvswitch-switch)".into(),
+    })
+}

@@ -1,0 +1,136 @@
+//! The host's ends of interfaces, and with them the pairs.
+
+use std::collections::BTreeSet;
+
+use archetype_model::observed::{DeviceObserved, Reading};
+use archetype_model::spec::{Attachment, DesiredLink, InterfaceSpec, LabSpec, NodeSpec};
+use archetype_model::step::{Resource, Step};
+use archetype_model::{BridgeName, InterfaceName};
+
+use super::{Look, Room};
+
+pub(super) fn diff(look: &Look<'_>) -> Room {
+    let mut room = Room::default();
+    let Reading::Known(devices) = &look.observed.devices else { return room };
+    let mut wanted: BTreeSet<&InterfaceName> = BTreeSet::new();
+    for (lab, node) in look.spec.nodes() {
+        for interface in &node.interfaces {
+            wanted.insert(&interface.host_device);
+            match devices.get(&interface.host_device) {
+                None => make(look, node, interface, &mut room),
+                Some(device) => mend(look, lab, node, interface, device, &mut room),
+            }
+        }
+    }
+    for (name, device) in devices {
+        let Some(mark) = &device.mark else { continue };
+        if look.speaks_for(mark) && !wanted.contains(name) && !goes_with_its_namespace(look, device) {
+            room.steps.push(Step::RemoveDevice { device: name.clone(), ifindex: device.ifindex });
+        }
+    }
+    room
+}
+
+/// A pair is made only where its namespace could be read, or will be made in the same pass.
+fn make(look: &Look<'_>, node: &NodeSpec, interface: &InterfaceSpec, room: &mut Room) {
+    if !can_make(look, interface) {
+        return;
+    }
+    room.steps.push(Step::MakePair {
+        container: node.container.clone(),
+        interface: interface.name.clone(),
+        device: interface.host_device.clone(),
+    });
+}
+
+/// Whether a missing pair can be made in this pass.
+pub(super) fn can_make(look: &Look<'_>, interface: &InterfaceSpec) -> bool {
+    let network_known = match interface.attachment {
+        Attachment::Network { .. } => look.observed.networks.known().is_some(),
+        _ => true,
+    };
+    network_known && look.observed.namespaces.known().is_some() && !waits_for_port(look, interface)
+}
+
+/// A device must not come back under its name while Open vSwitch still holds the old one.
+fn waits_for_port(look: &Look<'_>, interface: &InterfaceSpec) -> bool {
+    matches!(interface.attachment, Attachment::Wire { .. })
+        && match look.observed.datapath.known() {
+            None => true,
+            Some(seen) => seen.ports.contains_key(&interface.host_device) || !seen.settled,
+        }
+}
+
+fn mend(
+    look: &Look<'_>,
+    lab: &LabSpec,
+    node: &NodeSpec,
+    interface: &InterfaceSpec,
+    device: &DeviceObserved,
+    room: &mut Room,
+) {
+    let name = &interface.host_device;
+    if device.mark.as_ref().is_none_or(|mark| mark.installation != look.spec.installation) {
+        room.findings.push(look.finding(
+            "device-name-taken",
+            &lab.name,
+            Resource::Device(name.clone()),
+            format!("device {name} exists and is not ours; {} of {} cannot be made", interface.name, node.name),
+            "rename or remove that device, or give the link another host-interface",
+        ));
+        return;
+    }
+    if elsewhere(look, node, device) {
+        room.steps.push(Step::RemoveDevice { device: name.clone(), ifindex: device.ifindex });
+        return;
+    }
+    let up = wanted_up(lab, interface);
+    let controller = wanted_controller(look, interface);
+    let attached = controller.as_ref().is_none_or(|bridge| is_port_of(look, device, bridge));
+    if device.up != up || !attached {
+        room.steps.push(Step::SetDevice { device: name.clone(), ifindex: device.ifindex, up, controller });
+    }
+}
+
+/// Whether the node's end is in no namespace of the node although the node does not run: a
+/// namespace was made anew beside the old one. A running node may have moved it itself.
+fn elsewhere(look: &Look<'_>, node: &NodeSpec, device: &DeviceObserved) -> bool {
+    let Some(spaces) = look.observed.namespaces.known() else { return false };
+    let Some(space) = spaces.get(&node.container) else { return true };
+    let Some(inside) = space.inside.known() else { return false };
+    !inside.contains_key(&device.ifindex) && !super::nodes::runs(look, node)
+}
+
+/// Whether a host's end is to be up: always, but for a wire that is wanted down.
+fn wanted_up(lab: &LabSpec, interface: &InterfaceSpec) -> bool {
+    let Attachment::Wire { wire } = &interface.attachment else { return true };
+    lab.wires.iter().all(|candidate| &candidate.id != wire || candidate.desired == DesiredLink::Up)
+}
+
+fn wanted_controller(look: &Look<'_>, interface: &InterfaceSpec) -> Option<BridgeName> {
+    match &interface.attachment {
+        Attachment::Wire { .. } | Attachment::Host => None,
+        Attachment::ForeignBridge { bridge } => Some(bridge.clone()),
+        Attachment::Network { network, .. } => {
+            look.spec.networks.iter().find(|candidate| &candidate.name == network).map(|found| found.bridge.clone())
+        }
+    }
+}
+
+fn is_port_of(look: &Look<'_>, device: &DeviceObserved, bridge: &BridgeName) -> bool {
+    let Some(devices) = look.observed.devices.known() else { return true };
+    match devices.get(bridge.as_str()) {
+        // A bridge that is not there yet is made first; the device follows in the next round.
+        None => true,
+        Some(found) => device.controller == Some(found.ifindex),
+    }
+}
+
+/// A namespace takes its pairs along; removing them one by one costs a barrier each.
+fn goes_with_its_namespace(look: &Look<'_>, device: &DeviceObserved) -> bool {
+    let Some(spaces) = look.observed.namespaces.known() else { return false };
+    let wanted: BTreeSet<_> = look.spec.nodes().map(|(_, node)| &node.container).collect();
+    spaces.iter().any(|(container, space)| {
+        !wanted.contains(container) && space.inside.known().is_some_and(|inside| inside.contains_key(&device.ifindex))
+    })
+}

@@ -1,0 +1,38 @@
+//! Namespaces of nodes: their being, their name, and the facts of what is in them.
+
+use std::collections::BTreeSet;
+
+use archetype_model::observed::Reading;
+use archetype_model::step::Step;
+
+use super::{Look, Room};
+
+pub(super) fn diff(look: &Look<'_>) -> Room {
+    let mut room = Room::default();
+    let Reading::Known(spaces) = &look.observed.namespaces else { return room };
+    let mut wanted = BTreeSet::new();
+    for (_, node) in look.spec.nodes() {
+        wanted.insert(&node.container);
+        let container = node.container.clone();
+        match spaces.get(&node.container) {
+            None => {
+                room.steps.push(Step::MakeNamespace { container: container.clone() });
+                room.steps.push(Step::WriteFacts { container });
+            }
+            Some(space) => {
+                if !space.named {
+                    room.steps.push(Step::NameNamespace { container: container.clone() });
+                }
+                if space.facts.as_ref() != Some(&node.facts_digest()) {
+                    room.steps.push(Step::WriteFacts { container });
+                }
+            }
+        }
+    }
+    for (container, space) in spaces {
+        if look.speaks_for(&space.mark) && !wanted.contains(container) && super::nodes::is_absent(look, container) {
+            room.steps.push(Step::RemoveNamespace { container: container.clone() });
+        }
+    }
+    room
+}

@@ -1,0 +1,69 @@
+//! Management networks.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use archetype_model::observed::{NetworkObserved, Reading};
+use archetype_model::report::Finding;
+use archetype_model::spec::NetworkSpec;
+use archetype_model::step::{Resource, Step};
+
+use super::{Look, Room};
+
+pub(super) fn diff(look: &Look<'_>) -> Room {
+    let mut room = Room::default();
+    let Reading::Known(networks) = &look.observed.networks else { return room };
+    for wanted in &look.spec.networks {
+        match networks.get(&wanted.name) {
+            Some(seen) if seen.bridge.is_some() && !seen.ours => room.findings.push(taken(wanted)),
+            Some(seen) if as_wanted(look, wanted, seen) => {}
+            _ => room.steps.push(Step::SetNetwork { network: wanted.name.clone() }),
+        }
+    }
+    let wanted: BTreeSet<_> = look.spec.networks.iter().map(|network| &network.name).collect();
+    for (name, seen) in networks {
+        // An empty spec deletes nothing; a network goes with the last lab that was on it.
+        if look.spec.labs.is_empty() || wanted.contains(name) || !seen.ours {
+            continue;
+        }
+        if seen.foreign.is_empty() {
+            room.steps.push(Step::RemoveNetwork { network: name.clone() });
+        } else {
+            room.findings.push(in_use(name.as_str(), &seen.foreign));
+        }
+    }
+    room
+}
+
+fn as_wanted(look: &Look<'_>, wanted: &NetworkSpec, seen: &NetworkObserved) -> bool {
+    let ipv4 = wanted.ipv4.as_ref().map(|subnet| IpAddr::from(subnet.gateway));
+    let ipv6 = wanted.ipv6.as_ref().map(|subnet| IpAddr::from(subnet.gateway));
+    let addressed = ipv4.iter().chain(&ipv6).all(|address| seen.addresses.contains(address));
+    // An engine that cannot be read is no reason to write.
+    let guests = seen.guests.known().is_none_or(|right| *right);
+    seen.bridge.is_some()
+        && addressed
+        && guests
+        && seen.rules.as_ref() == Some(&look.spec.network_rules_digest(&wanted.name))
+        && seen.hosts.as_ref() == Some(&look.spec.network_hosts_digest(&wanted.name))
+}
+
+fn taken(wanted: &NetworkSpec) -> Finding {
+    Finding {
+        code: "network-name-taken".into(),
+        lab: None,
+        resource: Some(Resource::Network(wanted.name.clone())),
+        message: format!("bridge {} of management network {} exists and is not ours", wanted.bridge, wanted.name),
+        hint: "remove it, or choose another network with mgmt.network or --mgmt-network".into(),
+    }
+}
+
+fn in_use(name: &str, foreign: &[String]) -> Finding {
+    Finding {
+        code: "network-in-use".into(),
+        lab: None,
+        resource: None,
+        message: format!("management network {name} stays: {} still on it", foreign.join(", ")),
+        hint: "it goes when these containers have left it".into(),
+    }
+}

@@ -1,0 +1,123 @@
+//! Nodes: created, started, stopped, removed, and their exec lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use archetype_model::ContainerName;
+use archetype_model::observed::{NodeObserved, Observed, Reading, RunObserved};
+use archetype_model::report::ExecState;
+use archetype_model::spec::{DesiredRun, NodeBody, NodeSpec};
+use archetype_model::step::{NodeAction, Step};
+
+use super::{Look, Room};
+
+pub(super) fn diff(look: &Look<'_>) -> Room {
+    let mut room = Room::default();
+    let mut wanted = BTreeSet::new();
+    for (_, node) in look.spec.nodes() {
+        wanted.insert(&node.container);
+        let Some(seen) = seen(look.observed, node) else { continue };
+        if let Some(action) = action(look, node, seen) {
+            room.steps.push(Step::Node { container: node.container.clone(), action });
+        }
+    }
+    for nodes in [look.observed.containers.known(), look.observed.processes.known()].into_iter().flatten() {
+        for (container, node) in nodes {
+            let free = node.busy.is_none() && look.speaks_for(&node.mark);
+            if free && (!wanted.contains(container) || of_another_sort(look, nodes, container)) {
+                room.steps.push(Step::Node { container: container.clone(), action: NodeAction::Remove });
+            }
+        }
+    }
+    room
+}
+
+/// What is known of a node: outer none when its room could not be read, inner none when it is not there.
+#[allow(clippy::option_option, reason = "unreadable and absent are two things")]
+fn seen<'a>(observed: &'a Observed, node: &NodeSpec) -> Option<Option<&'a NodeObserved>> {
+    Some(room_of(observed, node).known()?.get(&node.container))
+}
+
+fn room_of<'a>(observed: &'a Observed, node: &NodeSpec) -> &'a Reading<BTreeMap<ContainerName, NodeObserved>> {
+    match node.body {
+        NodeBody::Namespace(_) => &observed.processes,
+        NodeBody::Container(_) => &observed.containers,
+    }
+}
+
+/// A node that changed its sort is removed from its former room.
+fn of_another_sort(look: &Look<'_>, nodes: &BTreeMap<ContainerName, NodeObserved>, container: &ContainerName) -> bool {
+    let Some((_, node)) = look.spec.node(container) else { return true };
+    room_of(look.observed, node).known().is_some_and(|right| !std::ptr::eq(right, nodes))
+}
+
+/// Whether the node runs, as far as is known.
+pub(super) fn runs(look: &Look<'_>, node: &NodeSpec) -> bool {
+    match seen(look.observed, node) {
+        None => true,
+        Some(None) => false,
+        Some(Some(node)) => matches!(node.run, RunObserved::Running { .. }),
+    }
+}
+
+/// Whether nothing of the node is left in any room, and every room could be read.
+pub(super) fn is_absent(look: &Look<'_>, container: &ContainerName) -> bool {
+    [&look.observed.containers, &look.observed.processes]
+        .into_iter()
+        .all(|room| room.known().is_some_and(|nodes| !nodes.contains_key(container)))
+}
+
+fn action(look: &Look<'_>, node: &NodeSpec, seen: Option<&NodeObserved>) -> Option<NodeAction> {
+    let Some(seen) = seen else { return absent(look, node) };
+    if seen.busy.is_some() {
+        return None;
+    }
+    if seen.made_from != node.body_digest() && seen.run != RunObserved::Absent {
+        return Some(NodeAction::Remove);
+    }
+    let asked = look.memory.restarts.get(&node.container).is_some_and(|done| *done < node.restarts);
+    match (&seen.run, node.desired) {
+        (RunObserved::Absent, _) => absent(look, node),
+        (RunObserved::Running { .. }, DesiredRun::Stopped) => Some(NodeAction::Stop),
+        (RunObserved::Running { .. }, DesiredRun::Running) if asked => Some(NodeAction::Restart),
+        (RunObserved::Running { start, .. }, DesiredRun::Running) => exec(look, node, start),
+        (_, DesiredRun::Stopped) => None,
+        (_, DesiredRun::Running) => stands(look, node).then_some(NodeAction::Start),
+    }
+}
+
+fn absent(look: &Look<'_>, node: &NodeSpec) -> Option<NodeAction> {
+    match (&node.body, node.desired) {
+        (NodeBody::Container(_), _) => Some(NodeAction::Create),
+        (NodeBody::Namespace(_), DesiredRun::Stopped) => None,
+        (NodeBody::Namespace(_), DesiredRun::Running) => stands(look, node).then_some(NodeAction::Start),
+    }
+}
+
+/// Whether what a start needs is there, or is made by earlier steps of the same pass.
+fn stands(look: &Look<'_>, node: &NodeSpec) -> bool {
+    let (Some(spaces), Some(devices)) = (look.observed.namespaces.known(), look.observed.devices.known()) else {
+        return false;
+    };
+    let namespace = spaces.get(&node.container);
+    node.interfaces.iter().all(|interface| {
+        let whole = devices.get(&interface.host_device).is_some_and(|device| {
+            namespace.and_then(|space| space.inside.known()).is_some_and(|inside| inside.contains_key(&device.ifindex))
+        });
+        whole || !devices.contains_key(&interface.host_device) && super::devices::can_make(look, interface)
+    })
+}
+
+/// The next command of the list that is due: in order, one at a time, once per start.
+fn exec(look: &Look<'_>, node: &NodeSpec, start: &str) -> Option<NodeAction> {
+    if node.execs.is_empty() || !look.memory.exec_due.contains(&node.container) {
+        return None;
+    }
+    let index = match look.memory.execs.get(&node.container) {
+        Some(memory) if memory.start == start => {
+            let done = |state: &ExecState| matches!(state, ExecState::Ended { .. } | ExecState::Unknown);
+            memory.states.iter().position(|state| !done(state)).unwrap_or(memory.states.len())
+        }
+        _ => 0,
+    };
+    (index < node.execs.len()).then(|| NodeAction::Exec { index, start: start.to_string() })
+}

@@ -1,0 +1,10 @@
+//! Status: a pure function of what is wanted and what was observed.
+//!
+//! The agent turns an observation into end and wire reports; the controller turns reports into the
+//! states that users see. Both by these functions.
+
+mod ends;
+mod states;
+
+pub use ends::wire_report;
+pub use states::{lab_state, link_status, node_state};

@@ -1,0 +1,207 @@
+//! From an observation to what is so at each end of a wire.
+
+use archetype_model::digest;
+use archetype_model::observed::{DeviceObserved, NodeObserved, Observed, PortObserved, RunObserved};
+use archetype_model::report::{EndReport, Fault, Proof, WireReport, Wiring};
+use archetype_model::spec::{DesiredLink, EndRef, InterfaceSpec, LabSpec, NodeBody, NodeSpec, WireSpec};
+
+use crate::diff::DatapathSettings;
+
+/// What is so of a wire, with the last proof there was.
+pub fn wire_report(
+    lab: &LabSpec,
+    wire: &WireSpec,
+    observed: &Observed,
+    settings: &DatapathSettings,
+    proof: Option<Proof>,
+) -> WireReport {
+    let ends: Vec<EndReport> = wire
+        .ends
+        .iter()
+        .filter_map(|end| {
+            let (node, interface) = lab.interface(end)?;
+            Some(end_report(wire, end, node, interface, observed, settings))
+        })
+        .collect();
+    let complete = ends.len() == wire.ends.len() && ends.iter().all(|end| end.faults.is_empty());
+    let wiring = complete.then(|| wiring(lab, wire, &ends, observed));
+    WireReport { ends, wiring, proof }
+}
+
+/// What the wiring is made of. Any of it changing makes it another wiring.
+fn wiring(lab: &LabSpec, wire: &WireSpec, ends: &[EndReport], observed: &Observed) -> Wiring {
+    let switch = observed.datapath.known().and_then(|datapath| datapath.switch);
+    let bridge = observed.datapath.known().and_then(|datapath| datapath.bridge.as_ref());
+    let spaces = observed.namespaces.known();
+    let parts: Vec<_> = ends
+        .iter()
+        .map(|end| {
+            let container = lab.node(&end.end.node).map(|node| &node.container);
+            let space = container.and_then(|name| spaces?.get(name)).map(|space| space.identity);
+            let port = end.port.as_ref().map(|port| (&port.row, port.tag, port.ofport));
+            let device = end.device.as_ref().map(|device| device.ifindex);
+            let inside = end.inside.as_ref().map(|inside| inside.ifindex);
+            (&end.end, port, device, inside, space)
+        })
+        .collect();
+    Wiring(digest(&(wire.tag, switch, bridge.map(|bridge| bridge.datapath), parts)))
+}
+
+fn end_report(
+    wire: &WireSpec,
+    end: &EndRef,
+    node: &NodeSpec,
+    interface: &InterfaceSpec,
+    observed: &Observed,
+    settings: &DatapathSettings,
+) -> EndReport {
+    let device = observed.devices.known().and_then(|devices| devices.get(&interface.host_device));
+    let port = observed.datapath.known().and_then(|datapath| datapath.ports.get(&interface.host_device));
+    let space = observed.namespaces.known().and_then(|spaces| spaces.get(&node.container));
+    let inside = device.and_then(|device| space?.inside.known()?.get(&device.ifindex));
+    let (running, mut faults) = node_faults(node, observed);
+    faults.extend(switch_faults(observed, settings));
+    faults.extend(port_faults(wire, interface, device, port, observed, settings));
+    faults.extend(device_faults(wire, interface, device, observed));
+    if let Some(device) = device {
+        let unreadable = space.and_then(|space| space.inside.why());
+        match inside {
+            None if observed.namespaces.known().is_none() => {}
+            None => match unreadable {
+                Some(why) => faults.push(Fault::Unreadable(format!("namespace of {}: {why}", node.name))),
+                None => faults.push(Fault::NotMade(format!("{} is not in {}", interface.name, node.name))),
+            },
+            Some(inside) if !inside.up && device.up => {
+                faults.push(Fault::ShutInside(format!("{} is shut inside {}", inside.name, node.name)));
+            }
+            Some(_) => {}
+        }
+    }
+    EndReport {
+        end: end.clone(),
+        device_name: interface.host_device.to_string(),
+        port: port.cloned(),
+        device: device.cloned(),
+        inside: inside.cloned(),
+        running,
+        faults,
+    }
+}
+
+/// Whether the node runs, and what keeps it from running.
+fn node_faults(node: &NodeSpec, observed: &Observed) -> (Option<bool>, Vec<Fault>) {
+    let room = match node.body {
+        NodeBody::Namespace(_) => &observed.processes,
+        NodeBody::Container(_) => &observed.containers,
+    };
+    let nodes = match room {
+        archetype_model::observed::Reading::Known(nodes) => nodes,
+        archetype_model::observed::Reading::Unreadable(why) => {
+            return (None, vec![Fault::Unreadable(format!("whether {} runs: {why}", node.name))]);
+        }
+    };
+    let name = &node.name;
+    match nodes.get(&node.container) {
+        Some(NodeObserved { run: RunObserved::Running { .. }, .. }) => (Some(true), Vec::new()),
+        Some(NodeObserved { busy: Some(busy), .. }) => {
+            (Some(false), vec![Fault::NodeNotRunning(format!("{name}: {}", busy.doing))])
+        }
+        Some(NodeObserved { run: RunObserved::Ended { exit, .. }, .. }) => {
+            (Some(false), vec![Fault::NodeNotRunning(format!("{name} ended: {exit}"))])
+        }
+        _ => (Some(false), vec![Fault::NodeNotRunning(format!("{name} is not there yet"))]),
+    }
+}
+
+fn switch_faults(observed: &Observed, settings: &DatapathSettings) -> Vec<Fault> {
+    let datapath = match &observed.datapath {
+        archetype_model::observed::Reading::Known(datapath) => datapath,
+        archetype_model::observed::Reading::Unreadable(why) => {
+            return vec![Fault::Unreadable(format!("Open vSwitch: {why}"))];
+        }
+    };
+    let mut faults = Vec::new();
+    if datapath.switch.is_none() {
+        faults.push(Fault::Wrong("ovs-vswitchd does not run".into()));
+    }
+    match &datapath.bridge {
+        None => faults.push(Fault::NotMade(format!("bridge {} is missing", settings.bridge))),
+        Some(bridge) => {
+            if bridge.fail_mode != "standalone" {
+                faults
+                    .push(Fault::NotMade(format!("fail_mode of bridge {} is {:?}", settings.bridge, bridge.fail_mode)));
+            }
+            if !bridge.forward_bpdu {
+                faults.push(Fault::NotMade(format!("bridge {} does not forward BPDUs", settings.bridge)));
+            }
+        }
+    }
+    if !datapath.settled {
+        faults.push(Fault::NotMade("Open vSwitch has not carried out the last change yet".into()));
+    }
+    faults
+}
+
+fn port_faults(
+    wire: &WireSpec,
+    interface: &InterfaceSpec,
+    device: Option<&DeviceObserved>,
+    port: Option<&PortObserved>,
+    observed: &Observed,
+    settings: &DatapathSettings,
+) -> Vec<Fault> {
+    let name = &interface.host_device;
+    if observed.datapath.known().is_none() {
+        return Vec::new();
+    }
+    let Some(port) = port else { return vec![Fault::NotMade(format!("port {name} is missing"))] };
+    let mut faults = Vec::new();
+    let mut wrong = |text: String| faults.push(Fault::NotMade(text));
+    if port.bridge != settings.bridge {
+        wrong(format!("port {name} is on bridge {}", port.bridge));
+    }
+    if port.tag != Some(wire.tag.get()) {
+        wrong(format!("port {name} has tag {}, not {}", port.tag.map_or("none".into(), |t| t.to_string()), wire.tag));
+    }
+    if port.vlan_mode != "dot1q-tunnel" {
+        wrong(format!("port {name} has vlan_mode {:?}", port.vlan_mode));
+    }
+    if port.protected {
+        wrong(format!("port {name} is protected"));
+    }
+    for setting in &port.harmful {
+        wrong(format!("port {name} has {setting}"));
+    }
+    if !port.error.is_empty() {
+        wrong(format!("port {name}: {}", port.error));
+    }
+    if port.ofport.is_none_or(|ofport| ofport <= 0) {
+        wrong(format!("Open vSwitch has no number for port {name}"));
+    }
+    if let Some(device) = device
+        && (port.ifindex != Some(device.ifindex) || port.plugged_ifindex != Some(device.ifindex))
+    {
+        wrong(format!("port {name} holds another device than the one of that name"));
+    }
+    faults
+}
+
+fn device_faults(
+    wire: &WireSpec,
+    interface: &InterfaceSpec,
+    device: Option<&DeviceObserved>,
+    observed: &Observed,
+) -> Vec<Fault> {
+    let name = &interface.host_device;
+    let unreadable = observed.devices.why().map(|why| Fault::Unreadable(format!("network devices: {why}")));
+    let space = observed.namespaces.why().map(|why| Fault::Unreadable(format!("namespaces: {why}")));
+    let mut faults: Vec<Fault> = unreadable.into_iter().chain(space).collect();
+    match device {
+        None if faults.is_empty() => faults.push(Fault::NotMade(format!("device {name} is missing"))),
+        Some(device) if device.up != (wire.desired == DesiredLink::Up) => {
+            faults.push(Fault::NotMade(format!("device {name} is {}", if device.up { "up" } else { "down" })));
+        }
+        _ => {}
+    }
+    faults
+}

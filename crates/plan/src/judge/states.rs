@@ -1,0 +1,122 @@
+//! From reports to the states that users see.
+
+use archetype_model::observed::RunObserved;
+use archetype_model::report::{EndReport, Fault, Finding, NodeReport, ProbeResult, WireReport};
+use archetype_model::spec::{DesiredLink, DesiredRun, NodeSpec, WireSpec};
+use archetype_model::status::{LabState, LinkState, NodeState, Status};
+use archetype_model::step::Resource;
+
+/// The state of a link (design 2). `report` is none while its host has not reported this wire.
+pub fn link_status(wire: &WireSpec, report: Option<&WireReport>) -> Status<LinkState> {
+    let Some(report) = report else {
+        return Status::because(LinkState::Pending, "its host has not reported it yet");
+    };
+    if let Some(status) = worst_fault(wire, report) {
+        return status;
+    }
+    if wire.desired == DesiredLink::Down {
+        return Status::because(LinkState::Down, "wanted down");
+    }
+    match (&report.wiring, &report.proof) {
+        (None, _) => Status::because(LinkState::Creating, "not wired yet"),
+        (Some(wiring), Some(proof)) if &proof.wiring == wiring => match &proof.result {
+            ProbeResult::Crossed => Status::plain(LinkState::Up),
+            ProbeResult::Lost { directions } => {
+                Status::because(LinkState::Error, format!("wired, carries nothing ({})", directions.join(", ")))
+            }
+            ProbeResult::NotSent { why } => {
+                Status::because(LinkState::Creating, format!("wired, could not be probed: {why}"))
+            }
+        },
+        (Some(_), _) => Status::because(LinkState::Creating, "wired, not probed yet"),
+    }
+}
+
+/// The fault that says most: what is unreadable makes everything else a guess; a missing node
+/// explains the rest; a fault that stays outweighs one about to be mended.
+fn worst_fault(wire: &WireSpec, report: &WireReport) -> Option<Status<LinkState>> {
+    let faults = || report.ends.iter().flat_map(|end| end.faults.iter().map(move |fault| (end, fault)));
+    let find = |wanted: fn(&Fault) -> bool| faults().find(|(_, fault)| wanted(fault));
+    let (end, fault) = find(|fault| matches!(fault, Fault::Unreadable(_)))
+        .or_else(|| find(|fault| matches!(fault, Fault::NodeNotRunning(_))))
+        .or_else(|| find(|fault| matches!(fault, Fault::Wrong(_))))
+        .or_else(|| find(|fault| matches!(fault, Fault::NotMade(_))))
+        .or_else(|| find(|fault| matches!(fault, Fault::ShutInside(_))))?;
+    let side = |end: &EndReport, what: &str| format!("{}: {what}", end.end);
+    Some(match fault {
+        Fault::Unreadable(what) => Status::because(LinkState::Unknown, format!("{what} could not be read")),
+        Fault::NodeNotRunning(what) => Status::because(LinkState::Pending, format!("waits for {what}")),
+        Fault::Wrong(what) => Status::because(LinkState::Error, side(end, what)),
+        Fault::NotMade(what) if report.proof.is_some() => Status::because(LinkState::Error, side(end, what)),
+        Fault::NotMade(what) => Status::because(LinkState::Creating, side(end, what)),
+        Fault::ShutInside(_) if wire.desired == DesiredLink::Down => Status::because(LinkState::Down, "wanted down"),
+        Fault::ShutInside(what) => Status::because(LinkState::Down, what.clone()),
+    })
+}
+
+/// The state of a node. `report` is none while its host has not reported it.
+pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Finding]) -> Status<NodeState> {
+    let Some(report) = report else {
+        return Status::because(NodeState::Pending, "its host has not reported it yet");
+    };
+    let about = |finding: &&Finding| finding.resource == Some(Resource::Node(node.container.clone()));
+    let finding = findings.iter().find(about);
+    let Some(run) = &report.run else {
+        return Status::because(NodeState::Unknown, "its runtime could not be read");
+    };
+    let busy = report.busy.as_ref().map(|busy| busy.doing.clone());
+    match (run, node.desired, finding) {
+        (RunObserved::Running { .. }, DesiredRun::Running, _) => Status { state: NodeState::Running, reason: busy },
+        (RunObserved::Running { .. }, DesiredRun::Stopped, _) => {
+            Status::because(NodeState::Running, busy.unwrap_or_else(|| "is to be stopped".into()))
+        }
+        (_, DesiredRun::Stopped, _) => Status::plain(NodeState::Stopped),
+        (_, _, Some(finding)) => Status::because(NodeState::Error, finding.message.clone()),
+        (RunObserved::Ended { exit, .. }, _, _) => {
+            let times = report.ended.as_ref().map_or(1, |(count, _)| *count);
+            Status::because(NodeState::Exited, format!("{exit}; ended {times} time(s), starts again"))
+        }
+        (RunObserved::Absent | RunObserved::Created, _, None) => match busy {
+            Some(doing) => Status::because(NodeState::Starting, doing),
+            None => Status::plain(NodeState::Pending),
+        },
+    }
+}
+
+/// The state of a lab from those of its nodes and links.
+///
+/// `current` says whether its host reported at least the target's generation, recently.
+pub fn lab_state<'a>(
+    current: bool,
+    nodes: impl IntoIterator<Item = (&'a NodeSpec, NodeState)>,
+    links: impl IntoIterator<Item = (&'a WireSpec, LinkState)>,
+    findings: usize,
+) -> LabState {
+    let nodes: Vec<_> = nodes.into_iter().collect();
+    let links: Vec<_> = links.into_iter().collect();
+    if !current {
+        return LabState::Converging;
+    }
+    let node_in = |states: &[NodeState]| nodes.iter().any(|(_, state)| states.contains(state));
+    let link_in = |states: &[LinkState]| links.iter().any(|(_, state)| states.contains(state));
+    if node_in(&[NodeState::Unknown]) || link_in(&[LinkState::Unknown]) {
+        return LabState::Unknown;
+    }
+    if findings > 0 || node_in(&[NodeState::Error, NodeState::Exited]) || link_in(&[LinkState::Error]) {
+        return LabState::Degraded;
+    }
+    let stopped =
+        |(node, state): &(&NodeSpec, NodeState)| node.desired == DesiredRun::Stopped && *state == NodeState::Stopped;
+    if !nodes.is_empty() && nodes.iter().all(stopped) {
+        return LabState::Down;
+    }
+    let settled_nodes = nodes.iter().all(|entry| entry.1 == NodeState::Running || stopped(entry));
+    // A link to a stopped node waits by wish; one that a node's own software shut is no fault of the lab's.
+    let any_stopped = nodes.iter().any(stopped);
+    let settled_links = links.iter().all(|(_, state)| match state {
+        LinkState::Up | LinkState::Down => true,
+        LinkState::Pending => any_stopped,
+        _ => false,
+    });
+    if settled_nodes && settled_links { LabState::Up } else { LabState::Converging }
+}
