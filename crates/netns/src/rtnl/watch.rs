@@ -1,0 +1,157 @@
+//! What the kernel says about devices by itself.
+//!
+//! The socket does not block: whoever waits for its descriptor to become readable reads all there
+//! is. A lost message shows as [`LinkEvent::Lost`]; then everything is to be read again.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use super::link::Link;
+use super::socket::{open_raw, set_option};
+use super::wire::Message;
+use crate::error::{Error, Result};
+
+const RTNLGRP_LINK: libc::c_int = 1;
+const RTNLGRP_NSID: libc::c_int = 28;
+const NETLINK_LISTEN_ALL_NSID: libc::c_int = 8;
+
+/// One thing that happened to a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// A device came or changed; it now is like this.
+    Changed {
+        /// In which namespace, as the watching one numbers others; nothing when it is its own.
+        nsid: Option<i32>,
+        /// The device.
+        link: Box<Link>,
+    },
+    /// A device went: it was deleted, or moved to another namespace.
+    Gone {
+        /// In which namespace, as the watching one numbers others; nothing when it is its own.
+        nsid: Option<i32>,
+        /// The device as it was.
+        link: Box<Link>,
+    },
+    /// Messages were lost: read everything again.
+    Lost,
+}
+
+/// A subscription to the changes of devices.
+#[derive(Debug)]
+pub struct Watch {
+    fd: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl Watch {
+    /// Watches the devices of the caller's namespace, and with `all` also of every namespace that
+    /// it has a number for (it has one for each that shares a veth pair with it).
+    ///
+    /// # Errors
+    /// When the kernel gives no socket.
+    pub fn open(all: bool) -> Result<Self> {
+        let fd = open_raw(libc::NETLINK_ROUTE, libc::SOCK_NONBLOCK)?;
+        bind(&fd)?;
+        let subscribe = |option, value| {
+            set_option(&fd, libc::SOL_NETLINK, option, value)
+                .map_err(|error| Error::system("subscribe to changes of devices", error))
+        };
+        if all {
+            subscribe(NETLINK_LISTEN_ALL_NSID, 1)?;
+        }
+        subscribe(libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_LINK)?;
+        subscribe(libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID)?;
+        Ok(Self { fd, buffer: vec![0; 64 * 1024] })
+    }
+
+    /// Everything that has happened since the last call; empty when nothing has.
+    ///
+    /// # Errors
+    /// When reading fails for another reason than lost messages.
+    pub fn read(&mut self) -> Result<Vec<LinkEvent>> {
+        let mut events = Vec::new();
+        loop {
+            match self.receive() {
+                Ok((nsid, messages)) => events.extend(messages.iter().filter_map(|m| event(nsid, m))),
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => return Ok(events),
+                    Some(libc::EINTR) => {}
+                    Some(libc::ENOBUFS) => events.push(LinkEvent::Lost),
+                    _ => return Err(Error::system("read the changes of devices", error)),
+                },
+            }
+        }
+    }
+
+    /// One read: from which namespace it came, and what.
+    fn receive(&mut self) -> io::Result<(Option<i32>, Vec<Message>)> {
+        let mut part = libc::iovec { iov_base: self.buffer.as_mut_ptr().cast(), iov_len: self.buffer.len() };
+        let mut control = [0u64; 8];
+        // SAFETY: all-zero is a valid msghdr; its pointers are set to live buffers below.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = std::mem::size_of_val(&control) as _;
+        // SAFETY: `header` points at buffers that outlive the call, with their true sizes.
+        let got = unsafe { libc::recvmsg(self.fd.as_raw_fd(), &raw mut header, 0) };
+        if got < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has filled the header and its control buffer, which is still alive.
+        let nsid = unsafe { nsid_in(&header) };
+        Ok((nsid, Message::parse_all(&self.buffer[..got as usize])))
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Watch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+/// Gives the socket a number of its own: one without (0, as the kernel's) is skipped when the
+/// kernel itself speaks.
+fn bind(fd: &OwnedFd) -> Result<()> {
+    // SAFETY: all-zero is a valid sockaddr_nl.
+    let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+    address.nl_family = libc::AF_NETLINK as u16;
+    let size = std::mem::size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the pointer and the size describe `address`, which outlives the call.
+    let done = unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), size) };
+    if done < 0 { Err(Error::last("bind a netlink socket")) } else { Ok(()) }
+}
+
+/// The namespace number that came with a message.
+///
+/// # Safety
+/// `header` must have been filled by `recvmsg`, its control buffer alive.
+unsafe fn nsid_in(header: &libc::msghdr) -> Option<i32> {
+    // SAFETY: as the caller promises.
+    let first = unsafe { libc::CMSG_FIRSTHDR(header) };
+    if first.is_null() {
+        return None;
+    }
+    // SAFETY: CMSG_FIRSTHDR gave a whole control header within the buffer.
+    let (level, kind) = unsafe { ((*first).cmsg_level, (*first).cmsg_type) };
+    if level != libc::SOL_NETLINK || kind != NETLINK_LISTEN_ALL_NSID {
+        return None;
+    }
+    // SAFETY: this kind of control message carries one i32, possibly unaligned.
+    Some(unsafe { libc::CMSG_DATA(first).cast::<i32>().read_unaligned() })
+}
+
+fn event(nsid: Option<i32>, message: &Message) -> Option<LinkEvent> {
+    let link = Box::new(Link::parse(message)?);
+    match message.kind {
+        libc::RTM_NEWLINK => Some(LinkEvent::Changed { nsid, link }),
+        libc::RTM_DELLINK => Some(LinkEvent::Gone { nsid, link }),
+        _ => None,
+    }
+}

@@ -1,0 +1,129 @@
+//! Pairs of veth devices, made where they belong: one end in the host's namespace, the other in
+//! the node's. Nothing is ever moved, since a move holds up every network change of the machine
+//! for some 16 ms.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use archetype_model::{InterfaceName, Mac, Mtu};
+
+use crate::error::{Error, Result};
+use crate::rtnl::link::{IFLA_NUM_RX_QUEUES, IFLA_NUM_TX_QUEUES, ifinfo};
+use crate::rtnl::{Link, LinkChange, LinkKey, Request, Socket};
+
+const VETH_INFO_PEER: u16 = 1;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const NO_ADDRESS: u8 = 1;
+
+/// A pair to be made.
+#[derive(Debug, Clone)]
+pub struct VethOrder<'a> {
+    /// The name of the host's end.
+    pub host_name: InterfaceName,
+    /// The MTU of the host's end.
+    pub host_mtu: Mtu,
+    /// The mark of the host's end: text of up to 255 bytes.
+    pub host_alias: String,
+    /// The group of the host's end, by which it can be deleted together with others; 0 for none.
+    pub host_group: u32,
+    /// The index of the Linux bridge that the host's end becomes a port of.
+    pub master: Option<u32>,
+    /// The namespace of the node.
+    pub node: BorrowedFd<'a>,
+    /// The name of the node's end.
+    pub node_name: InterfaceName,
+    /// The hardware address of the node's end.
+    pub node_mac: Mac,
+    /// The MTU of the node's end.
+    pub node_mtu: Mtu,
+}
+
+/// A pair that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VethPair {
+    /// The index of the host's end, in the host's namespace.
+    pub host_index: u32,
+    /// The index of the node's end, in the node's namespace.
+    pub node_index: u32,
+}
+
+/// Makes pairs, all in as few system calls as the kernel takes; `host` is a socket in the host's
+/// namespace, and the caller's thread is in that namespace too. The host's end is up at once, has
+/// our mark and no IPv6; the node's end is down. One answer for each order, in their order: a
+/// refused one does not stop the others, and leaves nothing.
+///
+/// # Errors
+/// When the socket itself fails. In an answer: [`Error::Refused`], `EEXIST` when a name is taken.
+pub fn create(host: &mut Socket, orders: &[VethOrder<'_>]) -> Result<Vec<Result<VethPair>>> {
+    let requests: Vec<Request> = orders.iter().flat_map(|order| [pair_request(order), mark_request(order)]).collect();
+    let answers = host.batch(&requests)?;
+    let mut pairs = Vec::with_capacity(orders.len());
+    for (order, answer) in orders.iter().zip(answers.chunks(2)) {
+        let name = &order.host_name;
+        let made = match &answer[0] {
+            Err(refusal) => Err(refusal.clone().about(format!("make the pair {name} - {}", order.node_name))),
+            // Without our mark nobody would ever remove the device, so it must not stay.
+            Ok(()) => answer[1].clone().map_err(|refusal| refusal.about(format!("mark device {name}"))).or_else(|e| {
+                host.delete(&LinkKey::Name(name.clone()))?;
+                Err(e)
+            }),
+        };
+        pairs.push(made.and_then(|()| finish(host, order)));
+    }
+    Ok(pairs)
+}
+
+/// Reads the indexes of a pair that was just made.
+fn finish(host: &mut Socket, order: &VethOrder<'_>) -> Result<VethPair> {
+    let gone = || Error::Missing { what: format!("device {} vanished as soon as it was made", order.host_name) };
+    let Link { index, peer_index, .. } = host.link(&LinkKey::Name(order.host_name.clone()))?.ok_or_else(gone)?;
+    silence_ipv6(&order.host_name);
+    Ok(VethPair { host_index: index, node_index: peer_index.ok_or_else(gone)? })
+}
+
+/// Turns IPv6 off on a device of the calling thread's namespace: a host's end is a port, and its
+/// own neighbour discovery would leak into the wire.
+fn silence_ipv6(name: &InterfaceName) {
+    // A kernel without IPv6 has no such file, and then there is nothing to silence.
+    let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
+}
+
+/// The one message that makes both ends.
+///
+/// One queue each: more would cost the kernel a wait at creation and serve nobody here.
+fn pair_request(order: &VethOrder<'_>) -> Request {
+    let up = libc::IFF_UP as u32;
+    let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
+    let mut request = Request::new(libc::RTM_NEWLINK, flags, &ifinfo(0, up, up));
+    request
+        .put_text(libc::IFLA_IFNAME, order.host_name.as_str())
+        .put_u32(libc::IFLA_MTU, order.host_mtu.get())
+        .put_u32(IFLA_NUM_TX_QUEUES, 1)
+        .put_u32(IFLA_NUM_RX_QUEUES, 1);
+    if order.host_group != 0 {
+        request.put_u32(libc::IFLA_GROUP, order.host_group);
+    }
+    order.master.iter().for_each(|master| {
+        request.put_u32(libc::IFLA_MASTER, *master);
+    });
+    request.nest(libc::IFLA_LINKINFO, |r| {
+        r.put_text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |r| {
+            r.nest_after(VETH_INFO_PEER, &ifinfo(0, 0, 0), |r| {
+                r.put_text(libc::IFLA_IFNAME, order.node_name.as_str())
+                    .put(libc::IFLA_ADDRESS, &order.node_mac.octets())
+                    .put_u32(libc::IFLA_MTU, order.node_mtu.get())
+                    .put_u32(IFLA_NUM_TX_QUEUES, 1)
+                    .put_u32(IFLA_NUM_RX_QUEUES, 1)
+                    .put_u32(libc::IFLA_NET_NS_FD, order.node.as_raw_fd() as u32);
+            });
+        });
+    });
+    request
+}
+
+/// The message that marks the host's end, which the kernel does not take in the first one. The
+/// end has no carrier yet, so no IPv6 address exists that would have to be taken away again.
+fn mark_request(order: &VethOrder<'_>) -> Request {
+    let key = LinkKey::Name(order.host_name.clone());
+    LinkChange::new(key, None).alias(&order.host_alias).address_mode(NO_ADDRESS).request().clone()
+}
