@@ -59,6 +59,9 @@ impl Engine {
         let dir = dir.as_ref().to_owned();
         std::fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
         let mut engine = Self { dir, options, dockerd: None };
+        if !engine.config().exists() {
+            std::fs::write(engine.config(), "{}\n").expect("a folder just made takes a file");
+        }
         engine.launch();
         engine
     }
@@ -71,6 +74,12 @@ impl Engine {
     /// The API as `docker -H` and `DOCKER_HOST` name it: `unix://PATH`.
     pub fn host(&self) -> String {
         format!("unix://{}", self.socket().display())
+    }
+
+    /// The engine's settings, read at its start and at `SIGHUP`; empty at first. What is given as an argument
+    /// (runtimes in [`EngineOptions`] too) must not stand here as well.
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("daemon.json")
     }
 
     /// The engine's log file.

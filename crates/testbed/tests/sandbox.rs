@@ -140,15 +140,15 @@ fn an_engine_runs_containers_and_comes_back_after_a_restart_and_a_kill() {
         let options = EngineOptions { networks: true, ..EngineOptions::default() };
         let mut engine = Engine::start_with(scratch_dir("engine"), options);
         engine.import_busybox("bb");
-        engine.docker(["run", "-d", "--name", "c", "--stop-timeout", "1", "bb", "sleep", "1000"]);
-        let state = |engine: &Engine| engine.docker(["inspect", "-f", "{{.State.Status}}", "c"]).trim().to_owned();
+        engine.docker(["run", "-d", "--name", "c1", "--stop-timeout", "1", "bb", "sleep", "1000"]);
+        let state = |engine: &Engine| engine.docker(["inspect", "-f", "{{.State.Status}}", "c1"]).trim().to_owned();
         assert_eq!(state(&engine), "running");
         engine.restart();
         assert_eq!(state(&engine), "exited");
-        engine.docker(["start", "c"]);
+        engine.docker(["start", "c1"]);
         engine.kill9();
         engine.launch();
-        engine.docker(["rm", "-f", "c"]);
+        engine.docker(["rm", "-f", "c1"]);
     });
 }
 
