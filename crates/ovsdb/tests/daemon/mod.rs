@@ -2,6 +2,7 @@
 //! Both need no privileges, and die with the test.
 #![allow(dead_code)] // Each test binary uses a part.
 
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -97,11 +98,11 @@ impl Server {
     }
 }
 
-/// Waits until something is at `path`.
+/// Waits until something listens at `path`: a socket's file is there a moment before it takes connections.
 pub fn wait_for(path: &Path) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !path.exists() {
-        assert!(Instant::now() < deadline, "{} does not appear", path.display());
+    while UnixStream::connect(path).is_err() {
+        assert!(Instant::now() < deadline, "{} does not listen", path.display());
         std::thread::sleep(Duration::from_millis(5));
     }
 }
