@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 pub use definition::{Certificate, Credentials, Dns, Extras, Healthcheck, NodeDefinition, TextMap};
 pub use link::{EndpointDecl, LinkDecl, LinkKind, MacvlanMode, Place, VxlanDecl};
@@ -252,7 +251,6 @@ impl Topology {
             link.position = Position::START;
             link.endpoints.iter_mut().for_each(|end| end.position = Position::START);
         }
-        let text = serde_json::to_vec(&bare).unwrap_or_default();
-        Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::digest::digest(&bare)
     }
 }

@@ -1,1 +1,118 @@
-//! Topology files in: containerlab's format, unchanged.
+//! Topology files in: containerlab's format, unchanged. Every problem of a file is named at once,
+//! each with its line and column. Knows nothing of hosts beyond the one the file lies on, and
+//! changes nothing there.
+//!
+//! A file passes through stages: the template (not yet: a file that needs it is refused),
+//! environment variables ([`environment`]), YAML to a tree that keeps texts and places
+//! ([`tree`]), typed values ([`definition`], [`links`], [`management`]), inheritance ([`merge`]),
+//! what follows on this host ([`resolve`]), and checks ([`check`]).
+
+mod check;
+mod definition;
+mod env_file;
+pub mod environment;
+mod interfaces;
+mod kinds;
+mod links;
+mod management;
+mod merge;
+mod ports;
+mod reading;
+mod resolve;
+mod scalar;
+mod source;
+mod suggest;
+mod template;
+mod tree;
+mod walk;
+
+use std::path::{Path, PathBuf};
+
+use archetype_model::topology::{Problem, Topology};
+
+pub use environment::Environment;
+pub use interfaces::linux_name;
+
+/// What was read, and everything that is wrong with it. There is a topology whenever the file
+/// could be read at all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// The topology, as far as it could be read.
+    pub topology: Option<Topology>,
+    /// Everything that is wrong, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+/// Why a file could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such file, or it may not be read.
+    #[error("cannot read topology file {path}: {source}")]
+    Unreadable {
+        /// The file as named.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not text.
+    #[error("topology file {path} is not UTF-8 text, from byte {byte} on")]
+    NotText {
+        /// The file as named.
+        path: PathBuf,
+        /// The first byte that is none.
+        byte: usize,
+    },
+    /// A directory holds no topology file.
+    #[error("there is no *.clab.yml or *.clab.yaml file in {0}; name one with -t")]
+    NoneHere(PathBuf),
+    /// A directory holds several topology files.
+    #[error("there are several topology files in {directory}: {}; name one with -t", names.join(", "))]
+    SeveralHere {
+        /// The directory as named.
+        directory: PathBuf,
+        /// The files in it.
+        names: Vec<String>,
+    },
+}
+
+/// The topology file that `path` means: itself, or the only `*.clab.yml` or `*.clab.yaml` in it.
+pub fn find(path: &Path) -> Result<PathBuf, ReadError> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let unreadable = |source| ReadError::Unreadable { path: path.to_owned(), source };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".clab.yml") || name.ends_with(".clab.yaml") {
+            names.push(name);
+        }
+    }
+    names.sort();
+    match names.as_slice() {
+        [] => Err(ReadError::NoneHere(path.to_owned())),
+        [only] => Ok(path.join(only)),
+        _ => Err(ReadError::SeveralHere { directory: path.to_owned(), names }),
+    }
+}
+
+/// Reads a topology file, or the only one in a directory, with the environment of this process.
+pub fn read(path: &Path) -> Result<Reading, ReadError> {
+    let path = find(path)?;
+    let unreadable = |source| ReadError::Unreadable { path: path.clone(), source };
+    let bytes = std::fs::read(&path).map_err(unreadable)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| ReadError::NotText { path: path.clone(), byte: error.utf8_error().valid_up_to() })?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = parent.canonicalize().map_err(unreadable)?;
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    Ok(read_text(&path.to_string_lossy(), &directory, &text, &environment))
+}
+
+/// Reads the text of a topology file that the user calls `name` and that lies in `directory`
+/// (absolute), with the environment given.
+pub fn read_text(name: &str, directory: &Path, text: &str, environment: &Environment) -> Reading {
+    reading::read(name, directory, text, environment)
+}

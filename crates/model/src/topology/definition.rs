@@ -13,7 +13,8 @@ use super::value::{
 /// A map of text to text, in the order of its keys.
 pub type TextMap = BTreeMap<String, String>;
 
-/// Everything that can be declared of a node. What is not stated is `None` or empty; containerlab
+/// Everything that can be declared of a node, as written: magic variables stand as they are,
+/// `NodeDecl` has what they become. What is not stated is `None` or empty; containerlab
 /// treats an empty text, 0 and an empty list as not stated. Serialises under the file's own keys,
 /// leaving out what is not stated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -70,7 +71,7 @@ pub struct NodeDefinition {
     /// The node's process, as a shell would be given it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmd: Option<String>,
-    /// Commands run inside once per start, in order; magic variables are replaced once merged.
+    /// Commands run inside once per start, in order, as written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exec: Vec<String>,
     /// `source:target[:mode]`, as written; once merged in the order of their text.

@@ -104,7 +104,8 @@ impl fmt::Display for NetworkMode {
 }
 
 /// An amount of memory as the file writes it (`1G`, `512MB`, `2GiB`, `100`), and in bytes.
-/// Units without an `i` are of 1024 as well, as the container engine has them.
+/// A unit with an `i` counts in steps of 1024, any other in steps of 1000, as containerlab has
+/// them: `1G` is 1000000000 bytes, `1GiB` 1073741824.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ByteSize {
@@ -113,24 +114,17 @@ pub struct ByteSize {
 }
 
 impl ByteSize {
-    /// Reads a number, a fraction allowed, and a unit: b, k, kb, kib, m, …, p in any case.
+    /// Reads a number, a fraction allowed, and a unit: b, k, kb, ki, kib, m, …, p in any case.
     pub fn new(text: impl Into<String>) -> Result<Self, Invalid> {
         let written = text.into();
         let trimmed = written.trim();
-        let digits = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+        let digits = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ',').unwrap_or(trimmed.len());
         let (number, unit) = trimmed.split_at(digits);
         let refuse = |why: &str| Invalid::new("size", written.clone(), why);
-        let number: f64 = number.parse().map_err(|_| refuse("does not begin with a number"))?;
-        let shift = match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 0,
-            "k" | "kb" | "kib" => 10,
-            "m" | "mb" | "mib" => 20,
-            "g" | "gb" | "gib" => 30,
-            "t" | "tb" | "tib" => 40,
-            "p" | "pb" | "pib" => 50,
-            _ => return Err(refuse("has an unknown unit: b, k, m, g, t and p are known, also as kb and kib")),
-        };
-        let bytes = number * (1u64 << shift) as f64;
+        let number: f64 = number.replace(',', "").parse().map_err(|_| refuse("does not begin with a number"))?;
+        let factor = unit_bytes(&unit.trim().to_ascii_lowercase())
+            .ok_or_else(|| refuse("has an unknown unit: b, k, m, g, t and p are known, also as kb and kib"))?;
+        let bytes = number * factor as f64;
         match bytes <= i64::MAX as f64 {
             true => Ok(Self { bytes: bytes as u64, written }),
             false => Err(refuse("is too large")),
@@ -158,6 +152,19 @@ impl TryFrom<String> for ByteSize {
 impl From<ByteSize> for String {
     fn from(size: ByteSize) -> String {
         size.written
+    }
+}
+
+fn unit_bytes(unit: &str) -> Option<u64> {
+    let power = match unit.chars().next() {
+        None => return Some(1),
+        Some('b') if unit == "b" => return Some(1),
+        Some(letter) => "kmgtp".find(letter)? as u32 + 1,
+    };
+    match &unit[1..] {
+        "" | "b" => Some(1000u64.pow(power)),
+        "i" | "ib" => Some(1024u64.pow(power)),
+        _ => None,
     }
 }
 
@@ -280,13 +287,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_counts_in_steps_of_1024() {
+    fn only_a_unit_with_an_i_counts_in_steps_of_1024() {
         let bytes = |text| ByteSize::new(text).unwrap().bytes();
-        assert_eq!(bytes("1G"), 1 << 30);
-        assert_eq!(bytes("512MB"), 512 << 20);
+        assert_eq!(bytes("1G"), 1_000_000_000);
+        assert_eq!(bytes("512MB"), 512_000_000);
         assert_eq!(bytes("2GiB"), 2 << 30);
         assert_eq!(bytes("100"), 100);
-        assert_eq!(bytes("1.5 kb"), 1536);
+        assert_eq!(bytes("1.5 kib"), 1536);
         assert!(ByteSize::new("much").is_err());
         assert!(ByteSize::new("1 parsec").is_err());
     }

@@ -1,0 +1,272 @@
+//! The list `links`: brief and extended forms to declared links. Knows nothing of nodes: whether
+//! the ends exist, and what their interfaces are called in Linux, is found later.
+
+use archetype_model::topology::{EndpointDecl, LinkDecl, LinkKind, MacvlanMode, Place, Position, VxlanDecl};
+use archetype_model::{Mac, Mtu};
+
+use crate::management::mtu;
+use crate::suggest::nearest;
+use crate::tree::Tree;
+use crate::walk::{Fields, Walker};
+
+const TYPES: [&str; 9] =
+    ["veth", "veth-stitch", "host", "mgmt-net", "macvlan", "vxlan", "vxlan-stitch", "dummy", "brief"];
+/// The UDP port of a VXLAN link that states none.
+const VXLAN_PORT: u16 = 14789;
+
+/// Reads `topology.links`.
+pub fn links(w: &mut Walker, tree: &Tree) -> Vec<LinkDecl> {
+    let path = "topology.links";
+    let mut links = Vec::new();
+    for (index, item) in w.items(path, tree).iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        w.positions.insert(path.clone(), item.at);
+        match w.fields(&path, item) {
+            Some(fields) => links.extend(link(w, fields)),
+            None if item.is_null() => {
+                w.problem("missing-value", item.at, format!("{path} is empty"));
+            }
+            None => {}
+        }
+    }
+    links
+}
+
+fn link(w: &mut Walker, mut fields: Fields<'_>) -> Option<LinkDecl> {
+    let f = &mut fields;
+    let word = f.text(w, "type").unwrap_or_else(|| "brief".to_owned());
+    let common = Common { mtu: mtu(w, f, "mtu"), labels: f.text_map(w, "labels"), vars: f.free_map(w, "vars") };
+    let addresses = [f.texts(w, "ipv4"), f.texts(w, "ipv6")];
+    let found = match word.trim().to_lowercase().as_str() {
+        "brief" => brief(w, f, &addresses),
+        "veth" => Some((LinkKind::Veth, pair(w, f, &addresses))),
+        "veth-stitch" => Some((LinkKind::VethStitch, pair(w, f, &addresses))),
+        "host" => host_side(w, f, Place::Host).map(|ends| (LinkKind::Host, ends)),
+        "mgmt-net" => host_side(w, f, Place::MgmtNet).map(|ends| (LinkKind::MgmtNet, ends)),
+        "macvlan" => macvlan(w, f),
+        "vxlan" => vxlan(w, f).map(|(tunnel, ends)| (LinkKind::Vxlan(tunnel), ends)),
+        "vxlan-stitch" => vxlan(w, f).map(|(tunnel, ends)| (LinkKind::VxlanStitch(tunnel), ends)),
+        "dummy" => one_end(w, f).map(|end| (LinkKind::Dummy, vec![end])),
+        _ => {
+            let message = format!("{}: unknown link type {word:?}", f.path);
+            let hint = nearest(&word, TYPES).map(|word| format!("did you mean {word:?}?"));
+            let known = || format!("known types: {}", TYPES[..8].join(", "));
+            w.problem("unknown-link-type", f.place("type"), message).hint = Some(hint.unwrap_or_else(known));
+            return None;
+        }
+    };
+    let position = f.at;
+    fields.finish(w);
+    let (kind, endpoints) = found?;
+    let Common { mtu, labels, vars } = common;
+    Some(LinkDecl { kind, endpoints, mtu, labels, vars, position })
+}
+
+struct Common {
+    mtu: Option<Mtu>,
+    labels: archetype_model::topology::TextMap,
+    vars: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+fn end(place: Place, node: &str, interface: &str, position: Position) -> EndpointDecl {
+    EndpointDecl {
+        place,
+        node: node.to_owned(),
+        interface: interface.to_owned(),
+        linux_interface: None,
+        mac: None,
+        ipv4: None,
+        ipv6: None,
+        vars: Default::default(),
+        position,
+    }
+}
+
+/// The short form: two texts `node:interface`; a node called `host`, `mgmt-net` or `macvlan`
+/// stands for that place.
+fn brief(w: &mut Walker, f: &mut Fields<'_>, addresses: &[Vec<String>; 2]) -> Option<(LinkKind, Vec<EndpointDecl>)> {
+    let items = endpoint_items(w, f)?;
+    let mut ends = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let path = format!("{}[{index}]", f.path_of("endpoints"));
+        w.positions.insert(path.clone(), item.at);
+        let text = w.text(&path, item)?;
+        match text.split_once(':') {
+            Some((node, interface)) if !node.is_empty() && !interface.is_empty() => {
+                ends.push(end(special(node).unwrap_or_default(), node, interface, item.at));
+            }
+            _ => {
+                let message = format!("{path}: {text:?} is not of the form node:interface");
+                w.problem("bad-endpoint", item.at, message).hint = Some("write for instance \"r1:eth1\"".into());
+                return None;
+            }
+        }
+    }
+    let specials: Vec<usize> = (0..ends.len()).filter(|at| ends[*at].place != Place::Node).collect();
+    let kind = match specials.first().map(|at| ends[*at].place) {
+        None => LinkKind::Veth,
+        Some(Place::Host) => LinkKind::Host,
+        Some(Place::MgmtNet) => LinkKind::MgmtNet,
+        Some(_) => LinkKind::Macvlan { mode: MacvlanMode::default() },
+    };
+    if specials.len() > 1 {
+        let message = format!("{}: both ends are outside of the lab's nodes", f.path);
+        w.problem("bad-endpoint", f.at, message).hint = Some("one end must be a node of the topology".into());
+        return None;
+    }
+    give_addresses(w, f, &mut ends, addresses);
+    if specials == [0] {
+        ends.swap(0, 1);
+    }
+    Some((kind, ends))
+}
+
+fn special(node: &str) -> Option<Place> {
+    match node.trim().to_lowercase().as_str() {
+        "host" => Some(Place::Host),
+        "mgmt-net" => Some(Place::MgmtNet),
+        "macvlan" => Some(Place::MacvlanParent),
+        _ => None,
+    }
+}
+
+/// The two items of `endpoints`.
+fn endpoint_items<'t>(w: &mut Walker, f: &mut Fields<'t>) -> Option<&'t [Tree]> {
+    let Some(tree) = f.take(w, "endpoints") else {
+        let message = format!("{} has no endpoints", f.path);
+        w.problem("missing-value", f.at, message).hint = Some("endpoints: [\"r1:eth1\", \"r2:eth1\"]".into());
+        return None;
+    };
+    let before = w.problems.len();
+    let items = w.items(&f.path_of("endpoints"), tree);
+    if items.len() == 2 {
+        return Some(items);
+    }
+    if w.problems.len() == before {
+        let message = format!("{} needs exactly 2 endpoints, not {}", f.path, items.len());
+        w.problem("bad-endpoint", tree.at, message);
+    }
+    None
+}
+
+/// The long form's two ends; an end that cannot be read is left out.
+fn pair(w: &mut Walker, f: &mut Fields<'_>, addresses: &[Vec<String>; 2]) -> Vec<EndpointDecl> {
+    let Some(items) = endpoint_items(w, f) else { return Vec::new() };
+    let path = f.path_of("endpoints");
+    let read = |w: &mut Walker, (index, item)| endpoint(w, &format!("{path}[{index}]"), item);
+    let mut ends: Vec<EndpointDecl> = items.iter().enumerate().filter_map(|item| read(w, item)).collect();
+    give_addresses(w, f, &mut ends, addresses);
+    ends
+}
+
+fn endpoint(w: &mut Walker, path: &str, tree: &Tree) -> Option<EndpointDecl> {
+    w.positions.insert(path.to_owned(), tree.at);
+    let Some(mut fields) = w.fields(path, tree) else {
+        if tree.is_null() {
+            w.problem("missing-value", tree.at, format!("{path} is empty"));
+        }
+        return None;
+    };
+    let f = &mut fields;
+    let (node, interface) = (f.text(w, "node"), f.text(w, "interface"));
+    let mac = f.parsed(w, "mac", "bad-mac", |text| text.parse::<Mac>().map_err(|e| e.to_string()));
+    let network = "is not an address with a prefix length like";
+    let ipv4 = f.parsed(w, "ipv4", "bad-address", |t| t.parse().map_err(|_| format!("{t:?} {network} 192.0.2.1/24")));
+    let ipv6 = f.parsed(w, "ipv6", "bad-address", |t| t.parse().map_err(|_| format!("{t:?} {network} 2001:db8::1/64")));
+    let vars = f.free_map(w, "vars");
+    let position = f.at;
+    for (key, value) in [("node", &node), ("interface", &interface)] {
+        if value.is_none() && f.place(key) == position {
+            w.problem("missing-value", position, format!("{path} has no {key}"));
+        }
+    }
+    fields.finish(w);
+    Some(EndpointDecl { mac, ipv4, ipv6, vars, ..end(Place::Node, &node?, &interface?, position) })
+}
+
+fn one_end(w: &mut Walker, f: &mut Fields<'_>) -> Option<EndpointDecl> {
+    match f.take(w, "endpoint") {
+        Some(tree) => endpoint(w, &f.path_of("endpoint"), tree),
+        None => {
+            w.problem("missing-value", f.at, format!("{} has no endpoint", f.path));
+            None
+        }
+    }
+}
+
+/// A node's end and a device of the host.
+fn host_side(w: &mut Walker, f: &mut Fields<'_>, place: Place) -> Option<Vec<EndpointDecl>> {
+    let near = one_end(w, f);
+    let device = f.text(w, "host-interface");
+    let node = match place {
+        Place::MgmtNet => "mgmt-net",
+        Place::MacvlanParent => "macvlan",
+        _ => "host",
+    };
+    if device.is_none() {
+        w.problem("missing-value", f.at, format!("{} has no host-interface", f.path));
+    }
+    let far = end(place, node, &device?, f.place("host-interface"));
+    Some(vec![near?, far])
+}
+
+fn macvlan(w: &mut Walker, f: &mut Fields<'_>) -> Option<(LinkKind, Vec<EndpointDecl>)> {
+    let words = [
+        ("private", MacvlanMode::Private),
+        ("vepa", MacvlanMode::Vepa),
+        ("bridge", MacvlanMode::Bridge),
+        ("passthru", MacvlanMode::Passthru),
+        ("source", MacvlanMode::Source),
+    ];
+    let mode = f.choice(w, "mode", &words).unwrap_or_default();
+    Some((LinkKind::Macvlan { mode }, host_side(w, f, Place::MacvlanParent)?))
+}
+
+fn vxlan(w: &mut Walker, f: &mut Fields<'_>) -> Option<(VxlanDecl, Vec<EndpointDecl>)> {
+    let near = one_end(w, f);
+    let remote = f.text(w, "remote");
+    let vni = number(w, f, "vni", 0xff_ffff);
+    let ports = ["dst-port", "udp-port", "src-port"].map(|key| number(w, f, key, 0xffff).map(|port| port as u16));
+    let parent_interface = f.text(w, "parent-interface");
+    for (key, missing) in [("remote", remote.is_none()), ("vni", vni.is_none())] {
+        if missing && f.place(key) == f.at {
+            w.problem("missing-value", f.at, format!("{} has no {key}", f.path));
+        }
+    }
+    let dst_port = ports[0].or(ports[1]).unwrap_or(VXLAN_PORT);
+    let tunnel = VxlanDecl { remote: remote?, vni: vni?, dst_port, src_port: ports[2], parent_interface };
+    Some((tunnel, vec![near?]))
+}
+
+/// A whole number from 1 to `largest`; 0 is not stated.
+fn number(w: &mut Walker, f: &mut Fields<'_>, key: &'static str, largest: u32) -> Option<u32> {
+    let number = f.whole(w, key)?;
+    match u32::try_from(number).ok().filter(|number| *number <= largest) {
+        Some(number) => Some(number),
+        None => {
+            let message = format!("{} is {number}, but must be 1 to {largest}", f.path_of(key));
+            w.problem("bad-value", f.place(key), message);
+            None
+        }
+    }
+}
+
+/// Gives the ends the addresses that the link lists in their order; an empty text skips an end.
+fn give_addresses(w: &mut Walker, f: &Fields<'_>, ends: &mut [EndpointDecl], addresses: &[Vec<String>; 2]) {
+    for (key, list) in [("ipv4", &addresses[0]), ("ipv6", &addresses[1])] {
+        for (index, text) in list.iter().map(|text| text.trim()).enumerate().filter(|(_, text)| !text.is_empty()) {
+            let fits = match (ends.get_mut(index), key) {
+                (None, _) => false,
+                (Some(end), "ipv4") => text.parse().map(|net| end.ipv4 = Some(net)).is_ok(),
+                (Some(end), _) => text.parse().map(|net| end.ipv6 = Some(net)).is_ok(),
+            };
+            if !fits {
+                let message = match index < ends.len() {
+                    true => format!("{}[{index}]: {text:?} is not an address with a prefix length", f.path_of(key)),
+                    false => format!("{} has more addresses than the link has ends", f.path_of(key)),
+                };
+                w.problem("bad-address", f.place(key), message);
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The stages of a reading, one after the other.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use archetype_model::topology::{
+    LinkDecl, MgmtDecl, NodeDecl, NodeDefinition, Position, Problem, Settings, Source, Subject, Topology,
+};
+use archetype_model::{LabName, NodeName};
+
+use crate::definition::definition;
+use crate::environment::{Environment, Unclosed, expand};
+use crate::merge::Levels;
+use crate::resolve::{self, Surroundings};
+use crate::tree::{self, Fault, Tree};
+use crate::walk::{Fields, Walker};
+use crate::{Reading, check, links, management, template};
+
+/// Reads `text`; see `read_text`.
+pub fn read(name: &str, directory: &Path, text: &str, environment: &Environment) -> Reading {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some(problem) = template::refuse(name, text) {
+        return Reading { topology: None, problems: vec![problem] };
+    }
+    let mut walker = Walker::new(name);
+    let (expanded, unclosed) = expand(text, environment);
+    for Unclosed(at) in unclosed {
+        let message = "\"${\" begins a variable, but its \"}\" is missing on this line";
+        walker.problem("unclosed-variable", expanded.place(at), message).hint =
+            Some("write \"$$\" for a dollar sign".into());
+    }
+    let (tree, faults) = tree::parse(&expanded);
+    faults.into_iter().for_each(|fault| note(&mut walker, fault));
+    let Some(tree) = tree else {
+        if walker.problems.is_empty() {
+            walker.problem("empty-file", Position::START, "the file declares nothing");
+        }
+        return Reading { topology: None, problems: walker.problems };
+    };
+    let Some(declared) = declared(&mut walker, &tree) else {
+        return Reading { topology: None, problems: walker.problems };
+    };
+    let stage = Resolving { walker, name, directory, environment };
+    stage.resolved(declared)
+}
+
+fn note(walker: &mut Walker, fault: Fault) {
+    match fault {
+        Fault::Syntax(at, what) => {
+            walker.problem("yaml-syntax", at, format!("this is not YAML: {what}"));
+        }
+        Fault::Duplicate(at, first, key) => {
+            let message = format!("key {key:?} stands twice: here and at {first}");
+            walker.problem("duplicate-key", at, message).hint = Some("leave one of the two".into());
+        }
+        Fault::KeyNoText(at) => {
+            walker.problem("wrong-type", at, "a key must be a text");
+        }
+        Fault::BadMerge(at) => {
+            walker.problem("wrong-type", at, "the value of a merge key \"<<\" must be a mapping, or a list of them");
+        }
+    }
+}
+
+/// What the file says, before inheritance.
+struct Declared {
+    name: Option<String>,
+    name_at: Position,
+    prefix: Option<String>,
+    mgmt: MgmtDecl,
+    settings: Settings,
+    levels: Levels,
+    nodes: Vec<(String, Position, NodeDefinition)>,
+    links: Vec<LinkDecl>,
+}
+
+fn declared(w: &mut Walker, tree: &Tree) -> Option<Declared> {
+    let mut fields = w.fields("", tree)?;
+    let f = &mut fields;
+    let name = f.text(w, "name");
+    let name_at = f.place("name");
+    // An empty prefix is stated, unlike other empty texts: nodes then have their bare names.
+    let prefix = f.take(w, "prefix").filter(|tree| !tree.is_null()).and_then(|tree| w.text("prefix", tree));
+    let mgmt = f.take(w, "mgmt").map(|tree| management::management(w, tree)).unwrap_or_default();
+    let settings = f.take(w, "settings").map(|tree| management::settings(w, tree)).unwrap_or_default();
+    f.truth(w, "debug");
+    let mut declared = Declared {
+        name,
+        name_at,
+        prefix,
+        mgmt,
+        settings,
+        levels: Levels::default(),
+        nodes: Vec::new(),
+        links: Vec::new(),
+    };
+    match f.take(w, "topology").and_then(|tree| w.fields("topology", tree)) {
+        Some(inner) => topology(w, inner, &mut declared),
+        None => {
+            w.problem("missing-value", f.place("topology"), "the file has no topology").hint =
+                Some("add \"topology:\" with \"nodes:\" in it".into());
+        }
+    }
+    fields.finish(w);
+    Some(declared)
+}
+
+fn topology(w: &mut Walker, mut fields: Fields<'_>, declared: &mut Declared) {
+    let f = &mut fields;
+    if let Some(tree) = f.take(w, "defaults") {
+        declared.levels.defaults = definition(w, "topology.defaults", tree);
+    }
+    declared.levels.kinds = named(w, f, "kinds").into_iter().map(|(name, _, level)| (name, level)).collect();
+    declared.levels.groups = named(w, f, "groups").into_iter().map(|(name, _, level)| (name, level)).collect();
+    declared.nodes = named(w, f, "nodes");
+    if let Some(tree) = f.take(w, "links") {
+        declared.links = links::links(w, tree);
+    }
+    fields.finish(w);
+}
+
+/// The definitions under `key`, by name, in the order of the file.
+fn named(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Vec<(String, Position, NodeDefinition)> {
+    let path = f.path_of(key);
+    let Some(inner) = f.take(w, key).and_then(|tree| w.fields(&path, tree)) else { return Vec::new() };
+    let mut named = Vec::new();
+    for (name, tree) in inner.entries {
+        let path = format!("{path}.{}", name.text);
+        w.positions.insert(path.clone(), name.at);
+        named.push((name.text.clone(), name.at, definition(w, &path, tree)));
+    }
+    named
+}
+
+/// The stages after the file is understood: inheritance, this host, checks.
+struct Resolving<'a> {
+    walker: Walker,
+    name: &'a str,
+    directory: &'a Path,
+    environment: &'a Environment,
+}
+
+impl Resolving<'_> {
+    fn resolved(mut self, declared: Declared) -> Reading {
+        let lab = self.lab_name(declared.name.as_deref(), declared.name_at);
+        let lab_directory = self.lab_directory(&lab);
+        let source = Source {
+            directory: self.directory.to_string_lossy().into_owned(),
+            file: Path::new(self.name).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+            shown: self.name.to_owned(),
+            lab_directory: lab_directory.to_string_lossy().into_owned(),
+        };
+        let mut topology = Topology {
+            name: lab,
+            prefix: declared.prefix,
+            mgmt: declared.mgmt,
+            settings: declared.settings,
+            nodes: Vec::new(),
+            links: declared.links,
+            source,
+            positions: std::mem::take(&mut self.walker.positions),
+        };
+        let surroundings = Surroundings { directory: self.directory, lab_directory, environment: self.environment };
+        let known: Vec<String> = declared.nodes.iter().map(|(name, ..)| name.clone()).collect();
+        for (name, at, level) in &declared.nodes {
+            if let Some(node) = self.node(&topology, &declared.levels, &surroundings, (name, *at, level)) {
+                topology.nodes.push(node);
+            }
+        }
+        let mut problems = self.walker.problems;
+        problems.extend(check::check(&mut topology, &known));
+        in_file_order(&mut problems);
+        Reading { topology: Some(topology), problems }
+    }
+
+    /// The lab's name; one that is missing or refused is a problem, and the file's name is taken.
+    fn lab_name(&mut self, stated: Option<&str>, at: Position) -> LabName {
+        match stated.map(LabName::new) {
+            Some(Ok(name)) => return name,
+            Some(Err(error)) => {
+                self.walker.problem("bad-name", at, error.to_string());
+            }
+            None => {
+                self.walker.problem("missing-value", at, "the lab has no name").hint =
+                    Some("add \"name:\" at the top of the file".into());
+            }
+        }
+        let file = Path::new(self.name).file_name().map(|name| name.to_string_lossy().into_owned());
+        let stem = file.as_deref().and_then(|file| file.split('.').next()).unwrap_or_default();
+        LabName::new(stem).or_else(|_| LabName::new("lab")).expect("a valid constant")
+    }
+
+    fn lab_directory(&self, lab: &LabName) -> PathBuf {
+        let base = self.environment.get("CLAB_LABDIR_BASE").filter(|base| !base.is_empty());
+        let base = base.map_or_else(|| self.directory.to_owned(), |base| self.directory.join(base));
+        base.join(format!("clab-{lab}"))
+    }
+
+    /// One node, merged and resolved; a name that is none is a problem and leaves the node out.
+    fn node(
+        &mut self,
+        topology: &Topology,
+        levels: &Levels,
+        surroundings: &Surroundings<'_>,
+        (name, position, level): (&str, Position, &NodeDefinition),
+    ) -> Option<NodeDecl> {
+        let name = match NodeName::new(name) {
+            Ok(name) => name,
+            Err(error) => {
+                self.walker.problem("bad-name", position, error.to_string());
+                return None;
+            }
+        };
+        let applied = levels.applied(level);
+        let definition = applied.merged(level);
+        let kind = definition.kind.clone().unwrap_or_default();
+        let mut node = NodeDecl {
+            name,
+            kind,
+            definition,
+            binds: Vec::new(),
+            ports: Vec::new(),
+            entrypoint: None,
+            command: None,
+            execs: Vec::new(),
+            env: BTreeMap::new(),
+            position,
+        };
+        let bare = node.clone();
+        let at = |key: &str| topology.position_of_key(&bare, key);
+        let before = self.walker.problems.len();
+        let files = &bare.definition.env_files;
+        let place = at("env-files");
+        node.env =
+            resolve::environment(&mut self.walker, surroundings, files, &applied.levels, bare.name.as_str(), place);
+        for problem in &mut self.walker.problems[before..] {
+            problem.subject = Some(Subject::Node(bare.name.clone()));
+        }
+        resolve::node(&mut self.walker, surroundings, &mut node, &at);
+        Some(node)
+    }
+}
+
+/// By place, and each once.
+fn in_file_order(problems: &mut Vec<Problem>) {
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    problems.dedup();
+}

@@ -1,0 +1,193 @@
+//! What follows from a merged definition on the file's own host: paths, words, ports, variables.
+//! Reads env files and looks whether binds exist; changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use archetype_model::topology::{BindDecl, NodeDecl, NodeDefinition, Position, Subject, TextMap};
+
+use crate::environment::Environment;
+use crate::walk::Walker;
+use crate::{env_file, ports};
+
+/// What the file stands in: its directory, the lab's directory, the caller's environment.
+pub struct Surroundings<'a> {
+    /// The absolute directory of the topology file.
+    pub directory: &'a Path,
+    /// The absolute lab directory.
+    pub lab_directory: PathBuf,
+    /// Environment variables of the caller.
+    pub environment: &'a Environment,
+}
+
+impl Surroundings<'_> {
+    /// `path` made absolute: `~` is the caller's home, anything relative begins at the file.
+    pub fn absolute(&self, path: &str) -> PathBuf {
+        let home = || self.environment.get("HOME").map(PathBuf::from).unwrap_or_else(|| PathBuf::from("/root"));
+        match path.strip_prefix('~') {
+            Some("") => home(),
+            Some(rest) if rest.starts_with('/') => cleaned(&home().join(rest.trim_start_matches('/'))),
+            _ => cleaned(&self.directory.join(path)),
+        }
+    }
+
+    /// Replaces the magic variables of a node.
+    pub fn replace(&self, text: &str, node: &str) -> String {
+        let lab = self.lab_directory.to_string_lossy();
+        let name = self.lab_directory.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        text.replace("__clabNodeDir__", &format!("{lab}/{node}"))
+            .replace("__clabNodeName__", node)
+            .replace("__clabDir__", &lab)
+            .replace("__clabLabName__", &name)
+    }
+
+    /// Whether deploying makes this path, so that it need not exist before.
+    fn is_made(&self, path: &Path) -> bool {
+        ["ansible-inventory.yml", "topology-data.json", ".tls/ca"]
+            .iter()
+            .any(|made| path == self.lab_directory.join(made))
+    }
+}
+
+/// The path without `.` and `..`, by its text alone.
+fn cleaned(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                clean.pop();
+            }
+            part => clean.push(part),
+        }
+    }
+    clean
+}
+
+/// Resolves one node in place. Positions of its keys are looked up by `at`.
+pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, at: &dyn Fn(&str) -> Position) {
+    let before = w.problems.len();
+    let definition = node.definition.clone();
+    let name = node.name.to_string();
+    node.binds = binds(w, s, &definition, &name, at);
+    volumes(w, &definition, &name, at);
+    for port in &definition.ports {
+        match ports::parse(port) {
+            Ok(parsed) => node.ports.extend(parsed),
+            Err(why) => {
+                let hint = "write it as docker does: 8080:80, 127.0.0.1:53:53/udp, 8000-8009:9000-9009";
+                w.problem("bad-port", at("ports"), format!("node {name}: port {port:?} {why}")).hint =
+                    Some(hint.into());
+            }
+        }
+    }
+    node.entrypoint = definition.entrypoint.as_deref().and_then(|text| words(w, &name, "entrypoint", text, at));
+    node.command = definition.cmd.as_deref().and_then(|text| words(w, &name, "cmd", text, at));
+    let execs: Vec<String> = definition.exec.iter().map(|text| s.replace(text, &name)).collect();
+    node.execs = execs.iter().filter_map(|text| words(w, &name, "exec", text, at)).collect();
+    if definition.enforce_startup_config == Some(true) && definition.suppress_startup_config == Some(true) {
+        let message = format!("node {name}: enforce-startup-config and suppress-startup-config exclude each other");
+        w.problem("bad-value", at("suppress-startup-config"), message);
+    }
+    for problem in &mut w.problems[before..] {
+        problem.subject = Some(Subject::Node(node.name.clone()));
+    }
+}
+
+fn words(w: &mut Walker, node: &str, key: &str, text: &str, at: &dyn Fn(&str) -> Position) -> Option<Vec<String>> {
+    match shlex::split(text) {
+        Some(words) if !words.is_empty() => Some(words),
+        Some(_) => None,
+        None => {
+            let message = format!("node {node}: {key} {text:?} has a quote that is not closed");
+            w.problem("bad-command", at(key), message);
+            None
+        }
+    }
+}
+
+fn binds(
+    w: &mut Walker,
+    s: &Surroundings<'_>,
+    definition: &NodeDefinition,
+    node: &str,
+    at: &dyn Fn(&str) -> Position,
+) -> Vec<BindDecl> {
+    let mut binds = Vec::new();
+    for text in &definition.binds {
+        let parts: Vec<&str> = text.split(':').collect();
+        let (written, target, mode) = match parts[..] {
+            [source, target] if !source.is_empty() => (source, target, ""),
+            [source, target, mode] if !source.is_empty() => (source, target, mode),
+            _ => {
+                let message = format!("node {node}: bind {text:?} is not of the form source:target[:options]");
+                w.problem("bad-bind", at("binds"), message).hint =
+                    Some("a path inside the node alone belongs under volumes".into());
+                continue;
+            }
+        };
+        if !target.starts_with('/') {
+            let message = format!("node {node}: the target of bind {text:?} is not an absolute path");
+            w.problem("bad-bind", at("binds"), message);
+            continue;
+        }
+        let source = s.absolute(&s.replace(written, node));
+        if !source.exists() && !s.is_made(&source) {
+            let message = format!("node {node}: the source of bind {text:?} does not exist: {}", source.display());
+            w.problem("bind-missing", at("binds"), message).hint =
+                Some("create it, or correct the path; relative paths begin at the topology file".into());
+        }
+        let source = source.to_string_lossy().into_owned();
+        binds.push(BindDecl { written: written.into(), source, target: target.into(), mode: mode.into() });
+    }
+    binds
+}
+
+fn volumes(w: &mut Walker, definition: &NodeDefinition, node: &str, at: &dyn Fn(&str) -> Position) {
+    for text in &definition.volumes {
+        let parts = text.split(':').count();
+        let why = match () {
+            () if parts > 1 && text.starts_with('/') => "names a path of the host: that belongs under binds",
+            () if parts > 3 || text.is_empty() => "is not of the form name:target[:options]",
+            () => continue,
+        };
+        w.problem("bad-volume", at("volumes"), format!("node {node}: volume {text:?} {why}"));
+    }
+}
+
+/// The environment of a node: its files, then each level's variables, where `__IMPORT_ENVS: true`
+/// brings the caller's whole environment in below that level's own.
+pub fn environment(
+    w: &mut Walker,
+    s: &Surroundings<'_>,
+    files: &[String],
+    levels: &[&NodeDefinition],
+    node: &str,
+    at: Position,
+) -> TextMap {
+    let mut variables = BTreeMap::new();
+    for file in files {
+        let path = s.absolute(file);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => match env_file::parse(&text) {
+                Ok(read) => variables.extend(read),
+                Err((line, why)) => {
+                    let message = format!("node {node}: env file {}, line {line}: {why}", path.display());
+                    w.problem("bad-env-file", at, message);
+                }
+            },
+            Err(error) => {
+                let message = format!("node {node}: env file {file:?} cannot be read: {error}");
+                w.problem("env-file-missing", at, message).hint =
+                    Some(format!("it was looked for at {}", path.display()));
+            }
+        }
+    }
+    for level in levels {
+        if level.env.get("__IMPORT_ENVS").is_some_and(|value| value == "true") {
+            variables.extend(s.environment.clone());
+        }
+        variables.extend(level.env.clone());
+    }
+    variables
+}

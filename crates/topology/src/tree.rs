@@ -1,0 +1,235 @@
+//! YAML to a tree that keeps each value's own text and place, so that `no`, `010` and `1:30` are
+//! still what the user wrote. Aliases and merge keys are resolved, duplicate keys are named.
+//! Knows nothing of topologies.
+
+use std::collections::{HashMap, HashSet};
+
+use archetype_model::topology::Position;
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+
+use crate::source::Text;
+
+/// Values an alias may bring in at most, so that a small file cannot ask for all memory.
+const LARGEST: usize = 1_000_000;
+/// How deep values may be nested, aliases included.
+const DEEPEST: usize = 200;
+
+/// A value and where it begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tree {
+    /// The value.
+    pub value: Value,
+    /// Where it begins in the file.
+    pub at: Position,
+    size: usize,
+    depth: usize,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A text; `plain` when written without quotes, so that it may also be read as a number.
+    Scalar {
+        /// The text as written, escapes resolved.
+        text: String,
+        /// Whether it was written without quotes and is no block.
+        plain: bool,
+    },
+    /// A list.
+    Sequence(Vec<Tree>),
+    /// Keys and values in the order of the file, each key once.
+    Mapping(Vec<(Key, Tree)>),
+}
+
+/// A key and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Key {
+    /// The key's text.
+    pub text: String,
+    /// Where it begins in the file.
+    pub at: Position,
+}
+
+/// What is wrong with the YAML itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    /// It is no YAML from here on.
+    Syntax(Position, String),
+    /// A key stands twice in one mapping: the second place, the first place, the key.
+    Duplicate(Position, Position, String),
+    /// A key is a list or a mapping.
+    KeyNoText(Position),
+    /// A merge key's value is no mapping.
+    BadMerge(Position),
+}
+
+impl Tree {
+    fn new(value: Value, at: Position) -> Self {
+        let (size, depth) = match &value {
+            Value::Scalar { .. } => (1, 0),
+            Value::Sequence(items) => measure(items.iter()),
+            Value::Mapping(entries) => measure(entries.iter().map(|(_, tree)| tree)),
+        };
+        Self { value, at, size, depth }
+    }
+
+    /// Whether the value is absent: nothing, `~` or `null`.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar { text, plain: true }
+            if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+}
+
+fn measure<'a>(children: impl Iterator<Item = &'a Tree>) -> (usize, usize) {
+    children.fold((1, 1), |(size, depth), child| (size.saturating_add(child.size), depth.max(child.depth + 1)))
+}
+
+/// Reads the first document of `text`; `None` when it is empty or stops being YAML. Everything
+/// that is wrong is named, not only the first.
+pub fn parse(text: &Text) -> (Option<Tree>, Vec<Fault>) {
+    let mut reader =
+        Reader { events: Parser::new_from_str(text.as_str()), text, anchors: HashMap::new(), faults: Vec::new() };
+    let tree = match reader.document() {
+        Ok(tree) => tree,
+        Err(fault) => {
+            reader.faults.push(fault);
+            None
+        }
+    };
+    (tree, reader.faults)
+}
+
+struct Reader<'t> {
+    events: Parser<'t, serde_saphyr::granit_parser::StrInput<'t>>,
+    text: &'t Text,
+    anchors: HashMap<usize, Tree>,
+    faults: Vec<Fault>,
+}
+
+impl<'t> Reader<'t> {
+    fn next(&mut self) -> Result<(Event<'t>, Position), Fault> {
+        match self.events.next_event() {
+            Some(Ok((event, span))) => Ok((event, self.place(&span))),
+            Some(Err(error)) => Err(self.syntax(&error)),
+            None => Ok((Event::StreamEnd, Position::START)),
+        }
+    }
+
+    fn place(&self, span: &Span) -> Position {
+        self.text.position(span.start.index())
+    }
+
+    fn syntax(&self, error: &ScanError) -> Fault {
+        Fault::Syntax(self.text.position(error.marker().index()), error.info())
+    }
+
+    fn document(&mut self) -> Result<Option<Tree>, Fault> {
+        loop {
+            match self.next()? {
+                (Event::StreamStart | Event::DocumentStart(..), _) => {}
+                (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(None),
+                (event, at) => {
+                    let tree = self.value(event, at)?;
+                    // To the end of the document, so that a fault after the first value is named.
+                    while !matches!(self.next()?.0, Event::DocumentEnd | Event::StreamEnd) {}
+                    return Ok(Some(tree));
+                }
+            }
+        }
+    }
+
+    fn value(&mut self, event: Event<'t>, at: Position) -> Result<Tree, Fault> {
+        let (tree, anchor) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain && tag.is_none();
+                (Tree::new(Value::Scalar { text: text.into_owned(), plain }, at), anchor)
+            }
+            Event::SequenceStart(_, anchor, _) => (self.sequence(at)?, anchor),
+            Event::MappingStart(_, anchor, _) => (self.mapping(at)?, anchor),
+            Event::Alias(anchor) => match self.anchors.get(&anchor) {
+                Some(tree) => (tree.clone(), 0),
+                None => return Err(Fault::Syntax(at, "an alias stands inside what it stands for".into())),
+            },
+            _ => return Err(Fault::Syntax(at, "a value was expected here".into())),
+        };
+        if tree.size > LARGEST || tree.depth > DEEPEST {
+            return Err(Fault::Syntax(at, "this becomes too large once its aliases are resolved".into()));
+        }
+        if anchor != 0 {
+            self.anchors.insert(anchor, tree.clone());
+        }
+        Ok(tree)
+    }
+
+    fn sequence(&mut self, at: Position) -> Result<Tree, Fault> {
+        let mut items = Vec::new();
+        let mut size = 0;
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(Tree::new(Value::Sequence(items), at)),
+                (event, place) => {
+                    let item = self.value(event, place)?;
+                    size = self.grow(size, &item)?;
+                    items.push(item);
+                }
+            }
+        }
+    }
+
+    fn mapping(&mut self, at: Position) -> Result<Tree, Fault> {
+        let mut entries: Vec<(Key, Tree)> = Vec::new();
+        let mut first: HashMap<String, Position> = HashMap::new();
+        let mut merged: Vec<(Key, Tree)> = Vec::new();
+        let mut size = 0;
+        loop {
+            let (event, place) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                break;
+            }
+            let key = self.value(event, place)?;
+            let (event, value_place) = self.next()?;
+            let value = self.value(event, value_place)?;
+            size = self.grow(size, &value)?;
+            let Value::Scalar { text, plain } = key.value else {
+                self.faults.push(Fault::KeyNoText(place));
+                continue;
+            };
+            if text == "<<" && plain {
+                self.merge(value, &mut merged);
+            } else if let Some(before) = first.get(&text) {
+                self.faults.push(Fault::Duplicate(place, *before, text));
+            } else {
+                first.insert(text.clone(), place);
+                entries.push((Key { text, at: place }, value));
+            }
+        }
+        let mut known: HashSet<String> = first.into_keys().collect();
+        for (key, value) in merged {
+            if known.insert(key.text.clone()) {
+                entries.push((key, value));
+            }
+        }
+        Ok(Tree::new(Value::Mapping(entries), at))
+    }
+
+    /// Takes over the keys behind a merge key; what the mapping states itself goes before them.
+    fn merge(&mut self, value: Tree, merged: &mut Vec<(Key, Tree)>) {
+        match value.value {
+            Value::Mapping(entries) => merged.extend(entries),
+            Value::Sequence(items) => items.into_iter().for_each(|item| match item.value {
+                Value::Mapping(entries) => merged.extend(entries),
+                _ => self.faults.push(Fault::BadMerge(item.at)),
+            }),
+            Value::Scalar { .. } => self.faults.push(Fault::BadMerge(value.at)),
+        }
+    }
+
+    /// Keeps what is gathered so far below the limit while it is gathered.
+    fn grow(&self, size: usize, by: &Tree) -> Result<usize, Fault> {
+        let size = size.saturating_add(by.size);
+        match size > LARGEST {
+            true => Err(Fault::Syntax(by.at, "this becomes too large once its aliases are resolved".into())),
+            false => Ok(size),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! From the tree to typed values, gathering every problem on the way. Knows YAML's values, not
+//! what a topology means.
+
+use std::collections::BTreeMap;
+
+use archetype_model::topology::{Position, Problem, TextMap};
+
+use crate::scalar;
+use crate::suggest::nearest;
+use crate::tree::{Key, Tree, Value};
+
+/// What a reading gathers: problems, and the place of every value by its path.
+pub struct Walker {
+    file: String,
+    /// Everything that is wrong, in the order found.
+    pub problems: Vec<Problem>,
+    /// The place of each value by its path.
+    pub positions: BTreeMap<String, Position>,
+}
+
+impl Walker {
+    /// A walker over `file`, as the user named it.
+    pub fn new(file: &str) -> Self {
+        Self { file: file.to_owned(), problems: Vec::new(), positions: BTreeMap::new() }
+    }
+
+    /// Notes a problem; the returned one can still be given a hint.
+    pub fn problem(&mut self, code: &'static str, at: Position, message: impl Into<String>) -> &mut Problem {
+        self.problems.push(Problem::new(code, &self.file, at, message));
+        self.problems.last_mut().expect("one was just pushed")
+    }
+
+    /// Notes that something else stands where `expected` was.
+    pub fn wrong_type(&mut self, path: &str, tree: &Tree, expected: &str) {
+        let found = match &tree.value {
+            Value::Scalar { text, .. } if text.chars().count() <= 40 => format!("{text:?}"),
+            Value::Scalar { .. } => "a text".to_owned(),
+            Value::Sequence(_) => "a list".to_owned(),
+            Value::Mapping(_) => "a mapping".to_owned(),
+        };
+        self.problem("wrong-type", tree.at, format!("{path} must be {expected}, not {found}"));
+    }
+
+    /// The fields of a mapping; `None` when nothing is there, or, as a problem, something else.
+    pub fn fields<'t>(&mut self, path: &str, tree: &'t Tree) -> Option<Fields<'t>> {
+        match &tree.value {
+            Value::Mapping(entries) => Some(Fields::new(path, tree.at, entries)),
+            _ if tree.is_null() => None,
+            _ => {
+                self.wrong_type(path, tree, "a mapping");
+                None
+            }
+        }
+    }
+
+    /// The items of a list; empty when nothing is there.
+    pub fn items<'t>(&mut self, path: &str, tree: &'t Tree) -> &'t [Tree] {
+        match &tree.value {
+            Value::Sequence(items) => items,
+            _ if tree.is_null() => &[],
+            _ => {
+                self.wrong_type(path, tree, "a list");
+                &[]
+            }
+        }
+    }
+
+    /// A text, verbatim; nothing is the empty text.
+    pub fn text(&mut self, path: &str, tree: &Tree) -> Option<String> {
+        match &tree.value {
+            Value::Scalar { .. } if tree.is_null() => Some(String::new()),
+            Value::Scalar { text, .. } => Some(text.clone()),
+            _ => {
+                self.wrong_type(path, tree, "a text");
+                None
+            }
+        }
+    }
+
+    fn plain<T>(&mut self, path: &str, tree: &Tree, expected: &str, read: fn(&str) -> Option<T>) -> Option<T> {
+        match &tree.value {
+            _ if tree.is_null() => None,
+            Value::Scalar { text, plain: true } if read(text).is_some() => read(text),
+            _ => {
+                self.wrong_type(path, tree, expected);
+                None
+            }
+        }
+    }
+
+    /// A truth: `true`, `false`, and YAML 1.1's `yes`, `off`, …, without quotes.
+    pub fn truth(&mut self, path: &str, tree: &Tree) -> Option<bool> {
+        self.plain(path, tree, "true or false", scalar::truth)
+    }
+
+    /// A whole number of 0 or more.
+    pub fn whole(&mut self, path: &str, tree: &Tree) -> Option<u64> {
+        let number = self.plain(path, tree, "a whole number", scalar::whole)?;
+        match u64::try_from(number) {
+            Ok(number) => Some(number),
+            Err(_) => {
+                self.wrong_type(path, tree, "0 or more");
+                None
+            }
+        }
+    }
+
+    /// A whole number, whatever its sign.
+    pub fn integer(&mut self, path: &str, tree: &Tree) -> Option<i64> {
+        self.plain(path, tree, "a whole number", scalar::whole)
+    }
+
+    /// A number.
+    pub fn number(&mut self, path: &str, tree: &Tree) -> Option<f64> {
+        self.plain(path, tree, "a number", scalar::number)
+    }
+
+    /// A list of texts; each item's place is noted.
+    pub fn texts(&mut self, path: &str, tree: &Tree) -> Vec<String> {
+        let items = self.items(path, tree);
+        let mut texts = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            self.positions.insert(path.clone(), item.at);
+            texts.extend(self.text(&path, item));
+        }
+        texts
+    }
+
+    /// A mapping of text to text; each entry's place is noted.
+    pub fn text_map(&mut self, path: &str, tree: &Tree) -> TextMap {
+        let Some(fields) = self.fields(path, tree) else { return TextMap::new() };
+        let mut map = TextMap::new();
+        for (key, value) in fields.entries {
+            let path = format!("{path}.{}", key.text);
+            self.positions.insert(path.clone(), key.at);
+            if let Some(text) = self.text(&path, value) {
+                map.insert(key.text.clone(), text);
+            }
+        }
+        map
+    }
+
+    /// A mapping of text to anything.
+    pub fn free_map(&mut self, path: &str, tree: &Tree) -> BTreeMap<String, serde_json::Value> {
+        let Some(fields) = self.fields(path, tree) else { return BTreeMap::new() };
+        fields.entries.iter().map(|(key, value)| (key.text.clone(), free(value))).collect()
+    }
+}
+
+/// A value for tools outside, typed as YAML 1.1 readers type it.
+fn free(tree: &Tree) -> serde_json::Value {
+    match &tree.value {
+        _ if tree.is_null() => serde_json::Value::Null,
+        Value::Sequence(items) => items.iter().map(free).collect(),
+        Value::Mapping(entries) => entries.iter().map(|(key, value)| (key.text.clone(), free(value))).collect(),
+        Value::Scalar { text, plain: false } => text.clone().into(),
+        Value::Scalar { text, plain: true } => match (scalar::truth(text), scalar::number(text)) {
+            (Some(truth), _) => truth.into(),
+            (None, Some(number)) if text.contains(['.', 'e', 'E']) => number.into(),
+            _ => scalar::whole(text).map_or_else(|| text.clone().into(), Into::into),
+        },
+    }
+}
+
+/// A mapping whose keys are taken one by one; what is left over at the end is not known.
+pub struct Fields<'t> {
+    /// The mapping's own path.
+    pub path: String,
+    /// Where the mapping begins.
+    pub at: Position,
+    /// All entries.
+    pub entries: &'t [(Key, Tree)],
+    asked: Vec<&'static str>,
+}
+
+impl<'t> Fields<'t> {
+    fn new(path: &str, at: Position, entries: &'t [(Key, Tree)]) -> Self {
+        Self { path: path.to_owned(), at, entries, asked: Vec::new() }
+    }
+
+    /// The path of a key.
+    pub fn path_of(&self, key: &str) -> String {
+        match self.path.as_str() {
+            "" => key.to_owned(),
+            path => format!("{path}.{key}"),
+        }
+    }
+
+    /// The value of `key`, whose place is noted.
+    pub fn take(&mut self, walker: &mut Walker, key: &'static str) -> Option<&'t Tree> {
+        self.asked.push(key);
+        let (_, tree) = self.entries.iter().find(|(k, _)| k.text == key)?;
+        walker.positions.insert(self.path_of(key), tree.at);
+        Some(tree)
+    }
+
+    /// Where the value of `key` stands; the mapping itself when it has none.
+    pub fn place(&self, key: &str) -> Position {
+        self.entries.iter().find(|(k, _)| k.text == key).map_or(self.at, |(_, tree)| tree.at)
+    }
+
+    /// A text; nothing and the empty text are not stated.
+    pub fn text(&mut self, walker: &mut Walker, key: &'static str) -> Option<String> {
+        let tree = self.take(walker, key)?;
+        walker.text(&self.path_of(key), tree).filter(|text| !text.is_empty())
+    }
+
+    /// A truth.
+    pub fn truth(&mut self, walker: &mut Walker, key: &'static str) -> Option<bool> {
+        let tree = self.take(walker, key)?;
+        walker.truth(&self.path_of(key), tree)
+    }
+
+    /// A whole number; 0 is not stated.
+    pub fn whole(&mut self, walker: &mut Walker, key: &'static str) -> Option<u64> {
+        let tree = self.take(walker, key)?;
+        walker.whole(&self.path_of(key), tree).filter(|number| *number != 0)
+    }
+
+    /// A list of texts.
+    pub fn texts(&mut self, walker: &mut Walker, key: &'static str) -> Vec<String> {
+        self.take(walker, key).map(|tree| walker.texts(&self.path_of(key), tree)).unwrap_or_default()
+    }
+
+    /// A mapping of text to text.
+    pub fn text_map(&mut self, walker: &mut Walker, key: &'static str) -> TextMap {
+        self.take(walker, key).map(|tree| walker.text_map(&self.path_of(key), tree)).unwrap_or_default()
+    }
+
+    /// A mapping of text to anything.
+    pub fn free_map(&mut self, walker: &mut Walker, key: &'static str) -> BTreeMap<String, serde_json::Value> {
+        self.take(walker, key).map(|tree| walker.free_map(&self.path_of(key), tree)).unwrap_or_default()
+    }
+
+    /// A value that its own type parses from text; a refusal is a problem of code `code`.
+    pub fn parsed<T>(
+        &mut self,
+        walker: &mut Walker,
+        key: &'static str,
+        code: &'static str,
+        parse: impl FnOnce(String) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.text(walker, key)?;
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                let message = format!("{}: {why}", self.path_of(key));
+                walker.problem(code, self.place(key), message);
+                None
+            }
+        }
+    }
+
+    /// One of a few words, compared in any case.
+    pub fn choice<T: Copy>(
+        &mut self,
+        walker: &mut Walker,
+        key: &'static str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
+        self.parsed(walker, key, "bad-value", |text| {
+            let wanted = text.trim().to_lowercase();
+            words.iter().find(|(word, _)| *word == wanted).map(|(_, value)| *value).ok_or_else(|| {
+                let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                format!("{text:?} is not one of {}", known.join(", "))
+            })
+        })
+    }
+
+    /// Names every key that was not asked for.
+    pub fn finish(self, walker: &mut Walker) {
+        for (key, _) in self.entries.iter().filter(|(key, _)| !self.asked.contains(&key.text.as_str())) {
+            let place = if self.path.is_empty() { "at the top of the file" } else { self.path.as_str() };
+            let message = match self.path.is_empty() {
+                true => format!("unknown key {:?} {place}", key.text),
+                false => format!("unknown key {:?} in {place}", key.text),
+            };
+            let hint = match nearest(&key.text, self.asked.iter().copied()) {
+                Some(word) => format!("did you mean {word:?}?"),
+                None => {
+                    let mut known = self.asked.clone();
+                    known.sort_unstable();
+                    format!("known keys: {}", known.join(", "))
+                }
+            };
+            walker.problem("unknown-key", key.at, message).hint = Some(hint);
+        }
+    }
+}
