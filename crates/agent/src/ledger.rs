@@ -1,0 +1,240 @@
+//! What an agent must know after it was ended at any moment: the spec it accepted, what it last
+//! converged to, and which commands were run in which start of a node.
+//!
+//! Two files, each replaced whole by rename after fsync: `spec.json` changes with the spec,
+//! `memory.json` with what was done. A newer format is refused with words.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use archetype_model::report::{ExecState, Repair};
+use archetype_model::spec::{FORMAT, HostSpec};
+use archetype_model::{ContainerName, Generation};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The ledger of one host.
+#[derive(Debug)]
+pub struct Ledger {
+    folder: PathBuf,
+    spec: Option<Arc<HostSpec>>,
+    done: Done,
+}
+
+/// What was done in answer to specs. The content of `memory.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// [`FORMAT`] of the writer.
+    pub format: u32,
+    /// The generation to which the host last converged fully.
+    pub converged: Option<Generation>,
+    /// Restart counters carried out.
+    pub restarts: BTreeMap<ContainerName, u64>,
+    /// Commands of exec lists, by node: the start they belong to, and their states.
+    pub execs: BTreeMap<ContainerName, (String, Vec<ExecState>)>,
+    /// The number the next repair gets.
+    pub next_repair: u64,
+    /// Repairs found and not mended yet.
+    pub open: Vec<Repair>,
+    /// Repairs done that the controller has not acknowledged yet.
+    pub closed: Vec<Repair>,
+}
+
+/// Why a spec is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A spec of this incarnation with a higher number was accepted before.
+    #[error("generation {offered} is older than {accepted}, which this host already has")]
+    Outdated {
+        /// What the host has.
+        accepted: Generation,
+        /// What came.
+        offered: Generation,
+    },
+    /// The same generation came with other content.
+    #[error("generation {0} came with other content than before")]
+    OtherContent(Generation),
+    /// It comes from another store than the one this host follows.
+    #[error(
+        "this host follows store {follows}, the spec comes from {comes}: run `archetype adopt` to take the host over"
+    )]
+    OtherIncarnation {
+        /// The incarnation the host follows.
+        follows: String,
+        /// The incarnation of the spec.
+        comes: String,
+    },
+    /// It is written in a newer format.
+    #[error("the spec has format {0}, this agent reads up to {FORMAT}: update the agent")]
+    NewerFormat(u32),
+    /// It could not be written down.
+    #[error("the ledger could not be written: {0}")]
+    NotWritten(String),
+}
+
+/// Why a ledger cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// A file could not be read or written.
+    #[error("ledger file {}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+    /// A file is not what this agent writes.
+    #[error("ledger file {} cannot be read: {error}; move it away to begin anew (labs stay, unmended)", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: serde_json::Error,
+    },
+    /// A file comes from a newer version.
+    #[error("ledger file {} has format {format}, this version reads up to {FORMAT}: update archetype", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+    },
+}
+
+impl Ledger {
+    /// Opens the ledger in `folder`, making the folder if it is missing.
+    pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        fs::create_dir_all(folder).map_err(|error| LedgerError::File { path: folder.to_path_buf(), error })?;
+        let spec: Option<HostSpec> = read(&folder.join("spec.json"))?;
+        let done: Option<Done> = read(&folder.join("memory.json"))?;
+        for (name, format) in
+            [("spec.json", spec.as_ref().map(|s| s.format)), ("memory.json", done.as_ref().map(|d| d.format))]
+        {
+            if let Some(format) = format.filter(|format| *format > FORMAT) {
+                return Err(LedgerError::Newer { path: folder.join(name), format });
+            }
+        }
+        let done = done.unwrap_or(Done { format: FORMAT, ..Done::default() });
+        Ok(Self { folder: folder.to_path_buf(), spec: spec.map(Arc::new), done })
+    }
+
+    /// The spec that is to be kept true.
+    pub fn spec(&self) -> Option<&Arc<HostSpec>> {
+        self.spec.as_ref()
+    }
+
+    /// What was done so far.
+    pub fn done(&self) -> &Done {
+        &self.done
+    }
+
+    /// Takes a spec if it is newer than what the ledger holds; `Ok(false)` when it holds it already.
+    pub fn accept(&mut self, spec: Arc<HostSpec>) -> Result<bool, Refusal> {
+        if spec.format > FORMAT {
+            return Err(Refusal::NewerFormat(spec.format));
+        }
+        if let Some(held) = &self.spec {
+            let (accepted, offered) = (&held.generation, &spec.generation);
+            if accepted.incarnation != offered.incarnation {
+                return Err(Refusal::OtherIncarnation {
+                    follows: accepted.incarnation.clone(),
+                    comes: offered.incarnation.clone(),
+                });
+            }
+            if accepted.number > offered.number {
+                return Err(Refusal::Outdated { accepted: accepted.clone(), offered: offered.clone() });
+            }
+            if accepted.number == offered.number {
+                return if **held == *spec { Ok(false) } else { Err(Refusal::OtherContent(offered.clone())) };
+            }
+        }
+        write(&self.folder.join("spec.json"), &*spec).map_err(|error| Refusal::NotWritten(error.to_string()))?;
+        self.spec = Some(spec);
+        Ok(true)
+    }
+
+    /// Changes what was done, and writes it down before it answers. No change, no write.
+    pub fn note(&mut self, change: impl FnOnce(&mut Done)) -> Result<(), LedgerError> {
+        let mut done = self.done.clone();
+        change(&mut done);
+        if done == self.done {
+            return Ok(());
+        }
+        let path = self.folder.join("memory.json");
+        write(&path, &done).map_err(|error| LedgerError::File { path, error })?;
+        self.done = done;
+        Ok(())
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LedgerError> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| LedgerError::Content { path: path.to_path_buf(), error }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LedgerError::File { path: path.to_path_buf(), error }),
+    }
+}
+
+/// Replaces a file whole: a reader sees the old or the new one, also after a power cut.
+fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(&serde_json::to_vec(value)?)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(number: u64) -> HostSpec {
+        HostSpec {
+            format: FORMAT,
+            installation: "ab1c2".parse().unwrap(),
+            host: "host1".parse().unwrap(),
+            generation: Generation { incarnation: "one".into(), number },
+            networks: Vec::new(),
+            labs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_older_spec_is_refused_and_an_equal_one_is_held_already() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(folder.path()).unwrap();
+        assert_eq!(ledger.accept(Arc::new(spec(2))), Ok(true));
+        assert_eq!(ledger.accept(Arc::new(spec(2))), Ok(false));
+        assert!(matches!(ledger.accept(Arc::new(spec(1))), Err(Refusal::Outdated { .. })));
+        let mut other = spec(2);
+        other.host = "host2".parse().unwrap();
+        assert!(matches!(ledger.accept(Arc::new(other)), Err(Refusal::OtherContent(_))));
+    }
+
+    #[test]
+    fn what_was_accepted_is_there_after_reopening() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(folder.path()).unwrap();
+        ledger.accept(Arc::new(spec(7))).unwrap();
+        ledger.note(|done| done.next_repair = 3).unwrap();
+        let again = Ledger::open(folder.path()).unwrap();
+        assert_eq!(again.spec().unwrap().generation.number, 7);
+        assert_eq!(again.done().next_repair, 3);
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_with_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut newer = spec(1);
+        newer.format = FORMAT + 1;
+        fs::write(folder.path().join("spec.json"), serde_json::to_vec(&newer).unwrap()).unwrap();
+        let error = Ledger::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("update archetype"), "{error}");
+    }
+}

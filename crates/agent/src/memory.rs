@@ -1,0 +1,161 @@
+//! What the agent learns from pass to pass: how nodes ended, what backs off, what is settled.
+//!
+//! Lives in memory only; what must survive the agent is in the ledger.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use archetype_host::event::TaskError;
+use archetype_model::ContainerName;
+use archetype_model::observed::{Exit, NodeObserved, Observed, RunObserved};
+use archetype_model::report::Finding;
+use archetype_model::spec::{DesiredRun, HostSpec, NodeBody};
+use archetype_model::step::Resource;
+
+/// A run at least this long starts a node's count of ends anew.
+const LONG_RUN_MS: u64 = 60_000;
+/// No resource waits longer than this for its next try.
+const LONGEST_WAIT_MS: u64 = 60_000;
+
+/// The agent's memory.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// How each node ran and ended.
+    pub(crate) runs: BTreeMap<ContainerName, Runs>,
+    /// Resources whose last step failed.
+    pub(crate) failed: BTreeMap<Resource, Failed>,
+    /// Resources that were as wanted at the end of some pass, with what was wanted of them.
+    pub(crate) settled: BTreeMap<Resource, String>,
+}
+
+/// How one node ran.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Runs {
+    /// The start it is in, and when it was first seen running.
+    running: Option<(String, u64)>,
+    /// Ends since it last ran for a minute.
+    pub(crate) count: u32,
+    /// The last end, by its start.
+    last: Option<(String, Exit)>,
+    /// Not to be started before.
+    not_before: u64,
+}
+
+/// A resource whose step failed.
+#[derive(Debug, Clone)]
+pub(crate) struct Failed {
+    count: u32,
+    not_before: u64,
+    /// What a report says of it.
+    pub(crate) finding: Finding,
+}
+
+impl Memory {
+    /// Learns from an observation which nodes ended, and when they are due again.
+    pub(crate) fn learn(&mut self, spec: &HostSpec, observed: &Observed, now_ms: u64) {
+        let wanted: BTreeSet<&ContainerName> = spec.nodes().map(|(_, node)| &node.container).collect();
+        self.runs.retain(|container, _| wanted.contains(container));
+        for (_, node) in spec.nodes() {
+            let room = match node.body {
+                NodeBody::Namespace(_) => &observed.processes,
+                NodeBody::Container(_) => &observed.containers,
+            };
+            let Some(seen) = room.known().and_then(|nodes| nodes.get(&node.container)) else { continue };
+            let runs = self.runs.entry(node.container.clone()).or_default();
+            runs.learn(seen, node.desired, now_ms);
+            if matches!(seen.run, RunObserved::Running { .. }) && seen.busy.is_none() {
+                self.failed.remove(&Resource::Node(node.container.clone()));
+            }
+        }
+    }
+
+    /// When each resource that backs off is due.
+    pub(crate) fn not_before(&self) -> BTreeMap<Resource, u64> {
+        let failed = self.failed.iter().map(|(resource, failed)| (resource.clone(), failed.not_before));
+        let ended = self.runs.iter().map(|(name, runs)| (Resource::Node(name.clone()), runs.not_before));
+        let mut all = BTreeMap::new();
+        for (resource, at) in failed.chain(ended) {
+            let due = all.entry(resource).or_insert(at);
+            *due = at.max(*due);
+        }
+        all
+    }
+
+    /// Notes that a step on a resource failed; it is tried again after 1, 2, 4, … 60 s.
+    pub(crate) fn failed(&mut self, resource: Resource, finding: Finding, now_ms: u64) {
+        let count = self.failed.get(&resource).map_or(0, |failed| failed.count);
+        let wait = 1000u64.saturating_mul(1 << count.min(6)).min(LONGEST_WAIT_MS);
+        self.failed.insert(resource, Failed { count: count + 1, not_before: now_ms + wait, finding });
+    }
+
+    /// Notes that a step on a resource was carried out.
+    pub(crate) fn succeeded(&mut self, resource: &Resource) {
+        // A node's task is only begun by its step; it succeeds when it is seen running.
+        if !matches!(resource, Resource::Node(_)) {
+            self.failed.remove(resource);
+        }
+    }
+
+    /// Forgets every wait, so that everything is tried at once.
+    pub(crate) fn forget_waits(&mut self) {
+        self.failed.values_mut().for_each(|failed| failed.not_before = 0);
+    }
+
+    /// When and how often a node ended.
+    pub(crate) fn ends_of(&self, container: &ContainerName) -> Option<(u32, Exit)> {
+        let runs = self.runs.get(container)?;
+        let (_, exit) = runs.last.as_ref()?;
+        (runs.count > 0).then(|| (runs.count, exit.clone()))
+    }
+
+    /// When the running start of a node was first seen.
+    pub(crate) fn running_since(&self, container: &ContainerName) -> Option<u64> {
+        self.runs.get(container)?.running.as_ref().map(|(_, since)| *since)
+    }
+}
+
+impl Runs {
+    fn learn(&mut self, seen: &NodeObserved, desired: DesiredRun, now_ms: u64) {
+        match &seen.run {
+            RunObserved::Running { start, .. } => {
+                if self.running.as_ref().is_none_or(|(known, _)| known != start) {
+                    self.running = Some((start.clone(), now_ms));
+                }
+            }
+            RunObserved::Ended { start, exit } => {
+                let counted = self.last.as_ref().is_some_and(|(known, _)| known == start);
+                if counted || desired == DesiredRun::Stopped {
+                    return;
+                }
+                let lived = self.running.take().map_or(0, |(_, since)| now_ms.saturating_sub(since));
+                self.count = if lived >= LONG_RUN_MS { 1 } else { self.count + 1 };
+                // 0, 1, 2, 4, … 60 s.
+                let wait = if self.count <= 1 { 0 } else { 1000u64 << (self.count - 2).min(6) };
+                self.not_before = now_ms + wait.min(LONGEST_WAIT_MS);
+                self.last = Some((start.clone(), exit.clone()));
+            }
+            RunObserved::Absent | RunObserved::Created => {}
+        }
+    }
+}
+
+/// The finding for a step that the host could not take.
+pub(crate) fn step_failed(resource: &Resource, what: &str, error: &str) -> Finding {
+    Finding {
+        code: "step-failed".into(),
+        lab: None,
+        resource: Some(resource.clone()),
+        message: format!("{what}: {error}"),
+        hint: "it is tried again by itself; `archetype journal` shows each try".into(),
+    }
+}
+
+/// The finding for a task that failed.
+pub(crate) fn task_failed(resource: &Resource, error: &TaskError) -> Finding {
+    Finding {
+        code: error.code.into(),
+        lab: None,
+        resource: Some(resource.clone()),
+        message: error.message.clone(),
+        hint: error.hint.clone(),
+    }
+}

@@ -1,0 +1,339 @@
+//! One pass: observe, diff, apply what is due, observe again, probe, report.
+//!
+//! Takes no argument that says why it runs: a user's request, a timer, a restart and an event all
+//! run the same pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use archetype_host::Host;
+use archetype_model::ContainerName;
+use archetype_model::observed::{Observed, RunObserved};
+use archetype_model::report::{ExecState, Report};
+use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
+use archetype_model::status::LinkState;
+use archetype_model::step::{NodeAction, Outcome, Resource, Step};
+use archetype_plan::diff::{DatapathSettings, Diff, ExecMemory, Memory as Known, diff};
+use archetype_plan::judge;
+use archetype_plan::resources::resources;
+
+use crate::clock::Clock;
+use crate::ledger::{Ledger, LedgerError};
+use crate::memory::{Memory, step_failed};
+use crate::probes::{Proofs, Wires};
+use crate::repairs;
+use crate::reporting::{Seen, report};
+
+/// Rounds of observe, diff, apply in one pass. Three are usual: make, mend what making showed,
+/// find nothing. If 12 are reached, steps fight each other, and the finding says so.
+const ROUNDS: usize = 12;
+/// How long an exec list waits for wires that could still come.
+const EXEC_PATIENCE_MS: u64 = 10_000;
+
+/// Everything one pass works with.
+pub(crate) struct Pass<'a, H> {
+    pub(crate) host: &'a H,
+    pub(crate) settings: &'a DatapathSettings,
+    pub(crate) ledger: &'a mut Ledger,
+    pub(crate) memory: &'a mut Memory,
+    pub(crate) proofs: &'a mut Proofs,
+    pub(crate) clock: Clock,
+    /// Repairs that this run of the agent opened.
+    pub(crate) opened_here: &'a mut BTreeSet<u64>,
+}
+
+/// What a pass ended with.
+pub(crate) struct Passed {
+    pub(crate) report: Report,
+    /// When the next pass is due without any event, in milliseconds of the Unix epoch.
+    pub(crate) again_ms: Option<u64>,
+    /// Steps taken.
+    pub(crate) writes: usize,
+}
+
+impl<H: Host> Pass<'_, H> {
+    pub(crate) async fn run(mut self, spec: &Arc<HostSpec>) -> Result<Passed, LedgerError> {
+        self.remember_restarts(spec)?;
+        let wanted = resources(spec);
+        if self.ledger.done().converged.as_ref() == Some(&spec.generation) && self.memory.settled.is_empty() {
+            self.memory.settled = wanted.clone();
+        }
+        let mut writes = 0;
+        let mut round = 0;
+        let (observed, wires, found) = loop {
+            let observed = self.host.observe().await;
+            let wires = self.probe(spec, &observed).await;
+            let found = self.difference(spec, &observed, &wires);
+            round += 1;
+            if found.is_empty() || round > ROUNDS {
+                break (observed, wires, found);
+            }
+            writes += self.take(spec, &wanted, &found).await?;
+        };
+        let right = right(&wanted, spec, &observed, &found);
+        self.settle(spec, &wanted, &right)?;
+        let again_ms = self.next_due(spec, &found);
+        let converged = right.len() == wanted.len() && found.findings.is_empty();
+        let report = report(Seen {
+            spec,
+            observed: &observed,
+            wires,
+            findings: found.findings,
+            leaving: found.leaving,
+            memory: self.memory,
+            done: self.ledger.done(),
+            converged,
+        });
+        Ok(Passed { report, again_ms, writes })
+    }
+
+    /// A node that was never there has all its restarts behind it.
+    fn remember_restarts(&mut self, spec: &HostSpec) -> Result<(), LedgerError> {
+        let known = &self.ledger.done().restarts;
+        let all: BTreeMap<ContainerName, u64> = spec
+            .nodes()
+            .map(|(_, node)| (node.container.clone(), known.get(&node.container).copied().unwrap_or(node.restarts)))
+            .collect();
+        if all == *known {
+            return Ok(());
+        }
+        let execs: BTreeSet<ContainerName> = all.keys().cloned().collect();
+        self.ledger.note(|done| {
+            done.restarts = all;
+            done.execs.retain(|container, _| execs.contains(container));
+        })
+    }
+
+    fn difference(&mut self, spec: &HostSpec, observed: &Observed, wires: &Wires) -> Diff {
+        let now_ms = self.clock.now_ms();
+        self.memory.learn(spec, observed, now_ms);
+        let execs = self.ledger.done().execs.iter().map(|(container, (start, states))| {
+            (container.clone(), ExecMemory { start: start.clone(), states: states.clone() })
+        });
+        let known = Known {
+            now_ms,
+            restarts: self.ledger.done().restarts.clone(),
+            execs: execs.collect(),
+            not_before: self.memory.not_before(),
+            exec_due: self.exec_due(spec, observed, wires, now_ms),
+        };
+        diff(spec, observed, self.settings, &known)
+    }
+
+    /// Nodes whose exec list may run: every wire is proven, or its far end cannot come now; or the
+    /// wait for it has been long enough.
+    fn exec_due(&self, spec: &HostSpec, observed: &Observed, wires: &Wires, now_ms: u64) -> BTreeSet<ContainerName> {
+        let mut waiting: BTreeSet<&ContainerName> = BTreeSet::new();
+        for (lab, wire) in spec.wires() {
+            let report = wires.get(&lab.name).and_then(|wires| wires.get(&wire.id));
+            let state = judge::link_status(wire, report).state;
+            let nodes: Vec<&NodeSpec> = wire.ends.iter().filter_map(|end| lab.node(&end.node)).collect();
+            let can_come = nodes.iter().all(|node| is_coming(observed, node, self.memory));
+            let open = matches!(state, LinkState::Creating) || state == LinkState::Pending && can_come;
+            if open {
+                waiting.extend(nodes.iter().map(|node| &node.container));
+            }
+        }
+        let patient = |container: &ContainerName| {
+            self.memory.running_since(container).is_none_or(|since| now_ms < since + EXEC_PATIENCE_MS)
+        };
+        spec.nodes()
+            .map(|(_, node)| &node.container)
+            .filter(|container| !(waiting.contains(container) && patient(container)))
+            .cloned()
+            .collect()
+    }
+
+    /// Takes the steps, phase by phase. Steps of a node of which an earlier one failed are left for
+    /// the next pass: what they stand on is not there.
+    async fn take(
+        &mut self,
+        spec: &Arc<HostSpec>,
+        wanted: &BTreeMap<Resource, String>,
+        found: &Diff,
+    ) -> Result<usize, LedgerError> {
+        let now_ms = self.clock.now_ms();
+        self.note_begun(spec, found)?;
+        let steps: Vec<&Step> = found.steps().collect();
+        let before = self.ledger.done().next_repair;
+        let settled = &self.memory.settled;
+        let is_settled =
+            |resource: &Resource| settled.get(resource).is_some_and(|digest| wanted.get(resource) == Some(digest));
+        repairs::open(self.ledger, spec, &steps, is_settled, now_ms)?;
+        self.opened_here.extend(before..self.ledger.done().next_repair);
+        let mut stuck: BTreeSet<ContainerName> = BTreeSet::new();
+        let mut taken = 0;
+        for phase in &found.phases {
+            let due: Vec<Step> = phase.iter().filter(|step| !touches(spec, step, &stuck)).cloned().collect();
+            for Outcome { step, error } in self.host.apply(spec, &due).await {
+                let resource = step.resource();
+                match error {
+                    None => {
+                        taken += 1;
+                        self.memory.succeeded(&resource);
+                    }
+                    Some(error) => {
+                        stuck.extend(node_of(spec, &step));
+                        let finding = step_failed(&resource, &step.to_string(), &error);
+                        self.memory.failed(resource, finding, now_ms);
+                    }
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Writes down restarts and commands before they are begun, so that neither happens twice.
+    fn note_begun(&mut self, spec: &HostSpec, found: &Diff) -> Result<(), LedgerError> {
+        let begun: Vec<(&ContainerName, &NodeAction)> = found
+            .steps()
+            .filter_map(|step| match step {
+                Step::Node { container, action } => Some((container, action)),
+                _ => None,
+            })
+            .collect();
+        self.ledger.note(|done| {
+            for (container, action) in begun {
+                match action {
+                    NodeAction::Start | NodeAction::Restart => {
+                        if let Some((_, node)) = spec.node(container) {
+                            done.restarts.insert(container.clone(), node.restarts);
+                        }
+                    }
+                    NodeAction::Exec { index, start } => {
+                        let entry = done.execs.entry(container.clone()).or_default();
+                        if entry.0 != *start {
+                            *entry = (start.clone(), Vec::new());
+                        }
+                        if entry.1.len() <= *index {
+                            entry.1.resize(index + 1, ExecState::Running { id: None });
+                        }
+                    }
+                    NodeAction::Create | NodeAction::Stop | NodeAction::Remove => {}
+                }
+            }
+        })
+    }
+
+    /// Probes every wire that is due, and answers what is so of all wires with their proofs.
+    async fn probe(&mut self, spec: &HostSpec, observed: &Observed) -> Wires {
+        self.proofs.keep_only(spec);
+        let wires = self.proofs.wires(spec, observed, self.settings);
+        let due = self.proofs.due(spec, &wires, self.clock.now_ms());
+        if due.is_empty() {
+            return wires;
+        }
+        let orders: Vec<_> = due.iter().map(|(order, _)| order.clone()).collect();
+        let results = self.host.probe(&orders).await;
+        let now_ms = self.clock.now_ms();
+        for ((order, wiring), result) in due.into_iter().zip(results) {
+            self.proofs.keep(&order, wiring, result, now_ms);
+        }
+        self.proofs.wires(spec, observed, self.settings)
+    }
+
+    /// Remembers what is right, closes its repairs, and notes a full convergence.
+    fn settle(
+        &mut self,
+        spec: &HostSpec,
+        wanted: &BTreeMap<Resource, String>,
+        right: &BTreeSet<Resource>,
+    ) -> Result<(), LedgerError> {
+        self.memory.settled.retain(|resource, digest| wanted.get(resource) == Some(digest));
+        for resource in right {
+            if let Some(digest) = wanted.get(resource) {
+                self.memory.settled.insert(resource.clone(), digest.clone());
+            }
+        }
+        let gone: BTreeSet<Resource> = self
+            .ledger
+            .done()
+            .open
+            .iter()
+            .map(|repair| repair.resource.clone())
+            .filter(|resource| right.contains(resource) || !wanted.contains_key(resource))
+            .collect();
+        repairs::close(self.ledger, &gone, self.opened_here)?;
+        if right.len() == wanted.len() {
+            self.ledger.note(|done| done.converged = Some(spec.generation.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn next_due(&self, spec: &HostSpec, found: &Diff) -> Option<u64> {
+        let later = found.later.iter().map(|(_, at)| *at);
+        let now_ms = self.clock.now_ms();
+        let waiting = spec.nodes().filter(|(_, node)| !node.execs.is_empty()).filter_map(|(_, node)| {
+            self.memory.running_since(&node.container).map(|since| since + EXEC_PATIENCE_MS).filter(|at| *at > now_ms)
+        });
+        later.chain(self.proofs.next_try()).chain(waiting).min()
+    }
+}
+
+/// Resources that are as wanted: readable, without a step now or later, and for nodes, in the
+/// wanted state with no task on them.
+fn right(
+    wanted: &BTreeMap<Resource, String>,
+    spec: &HostSpec,
+    observed: &Observed,
+    found: &Diff,
+) -> BTreeSet<Resource> {
+    let open: BTreeSet<Resource> =
+        found.steps().chain(found.later.iter().map(|(step, _)| step)).map(Step::resource).collect();
+    let about: BTreeSet<&Resource> = found.findings.iter().filter_map(|finding| finding.resource.as_ref()).collect();
+    let readable = |resource: &Resource| match resource {
+        Resource::Bridge | Resource::Port(_) => observed.datapath.known().is_some_and(|d| d.switch.is_some()),
+        Resource::Device(_) => observed.devices.known().is_some(),
+        Resource::Namespace(_) => observed.namespaces.known().is_some(),
+        Resource::Network(_) => observed.networks.known().is_some(),
+        Resource::Node(container) => spec.node(container).is_some_and(|(_, node)| node_right(observed, node)),
+        Resource::Lab(_) => true,
+    };
+    wanted
+        .keys()
+        .filter(|resource| !open.contains(resource) && !about.contains(resource) && readable(resource))
+        .cloned()
+        .collect()
+}
+
+fn node_right(observed: &Observed, node: &NodeSpec) -> bool {
+    let Some(nodes) = room_of(observed, node) else { return false };
+    let seen = nodes.get(&node.container);
+    let running = seen.is_some_and(|seen| matches!(seen.run, RunObserved::Running { .. }));
+    let busy = seen.is_some_and(|seen| seen.busy.is_some());
+    let wanted = node.desired == archetype_model::spec::DesiredRun::Running;
+    !busy && running == wanted
+}
+
+fn room_of<'a>(
+    observed: &'a Observed,
+    node: &NodeSpec,
+) -> Option<&'a BTreeMap<ContainerName, archetype_model::observed::NodeObserved>> {
+    match node.body {
+        NodeBody::Namespace(_) => observed.processes.known(),
+        NodeBody::Container(_) => observed.containers.known(),
+    }
+}
+
+/// Whether a node runs or may soon.
+fn is_coming(observed: &Observed, node: &NodeSpec, memory: &Memory) -> bool {
+    let wanted = node.desired == archetype_model::spec::DesiredRun::Running;
+    let failed = memory.failed.contains_key(&Resource::Node(node.container.clone()));
+    wanted && !failed && room_of(observed, node).is_some()
+}
+
+fn touches(spec: &HostSpec, step: &Step, stuck: &BTreeSet<ContainerName>) -> bool {
+    !stuck.is_empty() && node_of(spec, step).is_some_and(|container| stuck.contains(&container))
+}
+
+/// The node a step works for.
+fn node_of(spec: &HostSpec, step: &Step) -> Option<ContainerName> {
+    match step.resource() {
+        Resource::Namespace(container) | Resource::Node(container) => Some(container),
+        Resource::Device(device) | Resource::Port(device) => spec
+            .nodes()
+            .find(|(_, node)| node.interfaces.iter().any(|interface| interface.host_device == device))
+            .map(|(_, node)| node.container.clone()),
+        Resource::Network(_) | Resource::Bridge | Resource::Lab(_) => None,
+    }
+}

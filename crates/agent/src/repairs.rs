@@ -1,0 +1,105 @@
+//! Repairs: steps whose cause was drift, numbered, written down before they are mended and closed
+//! when the resource is right again, so that each reaches the journal exactly once.
+
+use std::collections::BTreeSet;
+
+use archetype_model::LabName;
+use archetype_model::report::{Repair, RepairOutcome};
+use archetype_model::spec::HostSpec;
+use archetype_model::step::{NodeAction, Resource, Step};
+
+use crate::ledger::{Ledger, LedgerError};
+
+/// Opens a repair for each settled resource that has a step now, and adds the steps to it.
+pub(crate) fn open(
+    ledger: &mut Ledger,
+    spec: &HostSpec,
+    steps: &[&Step],
+    is_settled: impl Fn(&Resource) -> bool,
+    now_ms: u64,
+) -> Result<(), LedgerError> {
+    ledger.note(|done| {
+        for step in steps {
+            if matches!(step, Step::Node { action: NodeAction::Exec { .. }, .. }) {
+                continue;
+            }
+            let resource = step.resource();
+            if let Some(repair) = done.open.iter_mut().find(|repair| repair.resource == resource) {
+                let words = step.to_string();
+                if repair.done.last() != Some(&words) {
+                    repair.done.push(words);
+                }
+            } else if is_settled(&resource) {
+                done.open.push(Repair {
+                    number: done.next_repair,
+                    lab: lab_of(spec, &resource),
+                    found: found(step),
+                    done: vec![step.to_string()],
+                    resource,
+                    at_ms: now_ms,
+                    outcome: RepairOutcome::FoundMended,
+                });
+                done.next_repair += 1;
+            }
+        }
+    })
+}
+
+/// Closes the repairs of resources that are right again. One whose steps this agent did not take
+/// was mended by a former one, or by somebody else.
+pub(crate) fn close(
+    ledger: &mut Ledger,
+    right: &BTreeSet<Resource>,
+    opened_here: &BTreeSet<u64>,
+) -> Result<(), LedgerError> {
+    if ledger.done().open.is_empty() {
+        return Ok(());
+    }
+    ledger.note(|done| {
+        let (closed, open): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut done.open).into_iter().partition(|repair| right.contains(&repair.resource));
+        done.open = open;
+        done.closed.extend(closed.into_iter().map(|repair| {
+            let outcome =
+                if opened_here.contains(&repair.number) { RepairOutcome::Mended } else { RepairOutcome::FoundMended };
+            Repair { outcome, ..repair }
+        }));
+    })
+}
+
+/// What was found, in words, from the step that mends it.
+fn found(step: &Step) -> String {
+    match step {
+        Step::SetNetwork { network } => format!("management network {network} is not as wanted"),
+        Step::MakeNamespace { container } => format!("the namespace of {container} is gone"),
+        Step::NameNamespace { container } => format!("/run/netns/{container} is gone"),
+        Step::MakePair { device, .. } => format!("device {device} is gone"),
+        Step::SetDevice { device, .. } => format!("device {device} is not as wanted"),
+        Step::SetBridge { .. } => "the bridge is not as wanted".into(),
+        Step::AddPort { device, .. } => format!("port {device} is gone"),
+        Step::SetPort { device, .. } => format!("port {device} is not as wanted"),
+        Step::RemovePort { device, .. } => format!("port {device} holds another device"),
+        Step::Node { container, action: NodeAction::Create } => {
+            format!("{container} is gone (to have it stopped: archetype node LAB NODE stop)")
+        }
+        Step::Node { container, action: NodeAction::Start } => {
+            format!("{container} does not run (to have it stopped: archetype node LAB NODE stop)")
+        }
+        Step::Node { container, action: NodeAction::Stop } => {
+            format!("{container} runs (to have it run: archetype node LAB NODE start)")
+        }
+        other => format!("found drift: {other}"),
+    }
+}
+
+fn lab_of(spec: &HostSpec, resource: &Resource) -> Option<LabName> {
+    spec.nodes()
+        .find(|(_, node)| match resource {
+            Resource::Namespace(name) | Resource::Node(name) => &node.container == name,
+            Resource::Device(device) | Resource::Port(device) => {
+                node.interfaces.iter().any(|interface| &interface.host_device == device)
+            }
+            Resource::Lab(_) | Resource::Network(_) | Resource::Bridge => false,
+        })
+        .map(|(lab, _)| lab.name.clone())
+}

@@ -1,0 +1,104 @@
+//! From what a pass knows to the report that the controller gets.
+
+use std::collections::BTreeMap;
+
+use archetype_model::LabName;
+use archetype_model::observed::{NodeObserved, Observed, RunObserved};
+use archetype_model::report::{ExecReport, ExecState, Finding, NodeReport, Report};
+use archetype_model::spec::{FORMAT, HostSpec, NodeBody, NodeSpec};
+use archetype_model::step::Resource;
+
+use crate::ledger::Done;
+use crate::memory::Memory;
+use crate::probes::Wires;
+
+/// What a report is made from.
+pub(crate) struct Seen<'a> {
+    pub(crate) spec: &'a HostSpec,
+    pub(crate) observed: &'a Observed,
+    pub(crate) wires: Wires,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) leaving: BTreeMap<LabName, Vec<String>>,
+    pub(crate) memory: &'a Memory,
+    pub(crate) done: &'a Done,
+    pub(crate) converged: bool,
+}
+
+/// The report of a pass.
+pub(crate) fn report(seen: Seen<'_>) -> Report {
+    let nodes = seen.spec.nodes().map(|(_, node)| (node.container.clone(), node_report(&seen, node))).collect();
+    let failed = seen.memory.failed.values().map(|failed| failed.finding.clone());
+    let mut findings: Vec<Finding> =
+        seen.findings.iter().cloned().chain(failed).map(|finding| with_lab(seen.spec, finding)).collect();
+    findings.sort();
+    findings.dedup();
+    let datapath = seen.observed.datapath.known().and_then(|datapath| datapath.bridge.as_ref());
+    Report {
+        format: FORMAT,
+        installation: seen.spec.installation.clone(),
+        host: seen.spec.host.clone(),
+        generation: seen.spec.generation.clone(),
+        converged: seen.converged,
+        datapath: datapath.map(|bridge| bridge.datapath),
+        unreadable: seen.observed.unreadable(),
+        nodes,
+        wires: seen.wires,
+        leaving: seen.leaving,
+        findings,
+    }
+}
+
+fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
+    let room = match node.body {
+        NodeBody::Namespace(_) => &seen.observed.processes,
+        NodeBody::Container(_) => &seen.observed.containers,
+    };
+    let found: Option<&NodeObserved> = room.known().and_then(|nodes| nodes.get(&node.container));
+    let run = match (room.known(), found) {
+        (None, _) => None,
+        (Some(_), None) => Some(RunObserved::Absent),
+        (Some(_), Some(found)) => Some(found.run.clone()),
+    };
+    let space = seen.observed.namespaces.known().and_then(|spaces| spaces.get(&node.container));
+    NodeReport {
+        execs: execs(seen.done, node, run.as_ref()),
+        run,
+        id: found.map(|found| found.id.clone()),
+        busy: found.and_then(|found| found.busy.clone()),
+        ended: seen.memory.ends_of(&node.container),
+        namespace: space.map(|space| space.identity),
+        privileges: found.and_then(|found| found.privileges.clone()),
+        stand_in: found.is_some_and(|found| found.stand_in),
+    }
+}
+
+fn execs(done: &Done, node: &NodeSpec, run: Option<&RunObserved>) -> Vec<ExecReport> {
+    let states = match (run, done.execs.get(&node.container)) {
+        (Some(RunObserved::Running { start, .. }), Some((of, states))) if of == start => states.as_slice(),
+        _ => &[],
+    };
+    let state = |index: usize| states.get(index).cloned().unwrap_or(ExecState::Waiting);
+    node.execs
+        .iter()
+        .enumerate()
+        .map(|(index, command)| ExecReport { command: command.clone(), state: state(index) })
+        .collect()
+}
+
+/// A finding about a node's thing belongs to the node's lab.
+fn with_lab(spec: &HostSpec, finding: Finding) -> Finding {
+    if finding.lab.is_some() {
+        return finding;
+    }
+    let node_of = |resource: &Resource| {
+        spec.nodes().find(|(_, node)| match resource {
+            Resource::Node(name) | Resource::Namespace(name) => &node.container == name,
+            Resource::Device(device) | Resource::Port(device) => {
+                node.interfaces.iter().any(|interface| &interface.host_device == device)
+            }
+            _ => false,
+        })
+    };
+    let lab = finding.resource.as_ref().and_then(node_of).map(|(lab, _)| lab.name.clone());
+    Finding { lab, ..finding }
+}

@@ -1,0 +1,280 @@
+//! The agent's task: one loop that wakes, passes and reports.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archetype_host::{Event, Host, TaskEnded};
+use archetype_model::LabName;
+use archetype_model::report::{ExecState, Repair, Report};
+use archetype_model::spec::HostSpec;
+use archetype_model::step::{NodeAction, Resource};
+use archetype_plan::diff::DatapathSettings;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::ledger::{Ledger, LedgerError, Refusal};
+use crate::memory::{Memory, task_failed};
+use crate::pass::{Pass, Passed};
+use crate::probes::Proofs;
+
+/// How an agent works.
+#[derive(Debug, Clone)]
+pub struct AgentSettings {
+    /// The host's datapath.
+    pub datapath: DatapathSettings,
+    /// Every so often everything is read from its source, whatever events said.
+    pub full_read_interval: Duration,
+    /// Every so often every wire is probed again; none switches the slow round off.
+    pub probe_interval: Option<Duration>,
+}
+
+/// What may be asked of an agent.
+#[derive(Debug)]
+pub enum Command {
+    /// Take this spec.
+    Accept(Arc<HostSpec>, oneshot::Sender<Result<(), Refusal>>),
+    /// Read everything, forget the proofs of one lab or of all, pass, and answer when it has reported.
+    Verify(Option<LabName>, oneshot::Sender<()>),
+    /// The controller has these repairs in its journal.
+    Acknowledge(u64),
+    /// Begin to run commands in the engine under this id.
+    ExecBegun {
+        /// The node.
+        container: archetype_model::ContainerName,
+        /// Which start of it.
+        start: String,
+        /// The command's place.
+        index: usize,
+        /// The engine's id.
+        id: String,
+        /// Told when it is written down.
+        written: oneshot::Sender<()>,
+    },
+}
+
+/// What an agent tells after each pass.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The report; the same [`Arc`] while nothing changed.
+    pub report: Arc<Report>,
+    /// When all of it was read back, in milliseconds of the Unix epoch.
+    pub verified_at_ms: u64,
+    /// Repairs not acknowledged yet, oldest first.
+    pub repairs: Vec<Repair>,
+    /// Steps taken by the pass.
+    pub writes: usize,
+}
+
+/// The way to talk to a running agent.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+/// An agent, ready to run.
+#[derive(Debug)]
+pub struct Agent<H> {
+    host: Arc<H>,
+    settings: AgentSettings,
+    ledger: Ledger,
+    memory: Memory,
+    proofs: Proofs,
+    clock: Clock,
+    opened_here: BTreeSet<u64>,
+    events: mpsc::UnboundedReceiver<Event>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    reports: mpsc::UnboundedSender<Envelope>,
+    last: Option<Arc<Report>>,
+}
+
+impl Handle {
+    /// Hands the agent a spec and waits until it is accepted or refused.
+    pub async fn accept(&self, spec: Arc<HostSpec>) -> Result<(), Refusal> {
+        let (answer, answered) = oneshot::channel();
+        drop(self.commands.send(Command::Accept(spec, answer)));
+        answered.await.unwrap_or_else(|_| Err(Refusal::NotWritten("the agent has ended".into())))
+    }
+
+    /// Has everything read and probed anew, and waits until that is reported.
+    pub async fn verify(&self, lab: Option<LabName>) {
+        let (answer, answered) = oneshot::channel();
+        drop(self.commands.send(Command::Verify(lab, answer)));
+        drop(answered.await);
+    }
+
+    /// Tells that repairs up to this number are in the journal.
+    pub fn acknowledge(&self, number: u64) {
+        drop(self.commands.send(Command::Acknowledge(number)));
+    }
+
+    /// Has the engine's id of a command written down, and waits for it.
+    pub async fn exec_begun(&self, container: archetype_model::ContainerName, start: String, index: usize, id: String) {
+        let (written, done) = oneshot::channel();
+        drop(self.commands.send(Command::ExecBegun { container, start, index, id, written }));
+        drop(done.await);
+    }
+}
+
+impl<H: Host> Agent<H> {
+    /// An agent for `host`, woken by `events`, with the way to talk to it and its reports.
+    pub fn new(
+        host: Arc<H>,
+        settings: AgentSettings,
+        ledger: Ledger,
+        clock: Clock,
+        events: mpsc::UnboundedReceiver<Event>,
+    ) -> (Self, Handle, mpsc::UnboundedReceiver<Envelope>) {
+        let (commands, asked) = mpsc::unbounded_channel();
+        let (reports, told) = mpsc::unbounded_channel();
+        let agent = Self {
+            host,
+            settings,
+            ledger,
+            memory: Memory::default(),
+            proofs: Proofs::default(),
+            clock,
+            opened_here: BTreeSet::new(),
+            events,
+            commands: asked,
+            reports,
+            last: None,
+        };
+        (agent, Handle { commands }, told)
+    }
+
+    /// Runs until every [`Handle`] is gone. The first pass comes at once, from the ledger.
+    pub async fn run(mut self) -> Result<(), LedgerError> {
+        let mut next = Instant::now();
+        let mut full_read = Instant::now() + self.settings.full_read_interval;
+        let mut slow_probe = self.settings.probe_interval.map(|every| Instant::now() + every);
+        let mut verified: Vec<oneshot::Sender<()>> = Vec::new();
+        loop {
+            let wake = [Some(next), Some(full_read), slow_probe].into_iter().flatten().min().unwrap_or(next);
+            // Cancel safe: every arm only takes a message, or waits.
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => match command {
+                    Some(command) => self.take_command(command, &mut verified).await?,
+                    None => return Ok(()),
+                },
+                Some(event) = self.events.recv() => self.take_event(event)?,
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            // What came along with the first wake-up is part of the same pass.
+            while let Ok(event) = self.events.try_recv() {
+                self.take_event(event)?;
+            }
+            while let Ok(command) = self.commands.try_recv() {
+                self.take_command(command, &mut verified).await?;
+            }
+            let now = Instant::now();
+            if now >= full_read {
+                let differences = self.host.full_read().await;
+                if differences > 0 {
+                    tracing::warn!(differences, "replicas were not what their sources said");
+                }
+                full_read = now + self.settings.full_read_interval;
+            }
+            if let (Some(at), Some(every)) = (slow_probe, self.settings.probe_interval)
+                && now >= at
+            {
+                self.proofs.forget(None);
+                slow_probe = Some(now + every);
+            }
+            let again = self.pass().await?;
+            next = again.map_or(full_read, |at| self.clock.instant(at).max(Instant::now() + Duration::from_millis(5)));
+            for waiting in verified.drain(..) {
+                waiting.send(()).unwrap_or_default();
+            }
+        }
+    }
+
+    async fn pass(&mut self) -> Result<Option<u64>, LedgerError> {
+        let Some(spec) = self.ledger.spec().cloned() else { return Ok(None) };
+        let pass = Pass {
+            host: &*self.host,
+            settings: &self.settings.datapath,
+            ledger: &mut self.ledger,
+            memory: &mut self.memory,
+            proofs: &mut self.proofs,
+            clock: self.clock,
+            opened_here: &mut self.opened_here,
+        };
+        let Passed { report, again_ms, writes } = pass.run(&spec).await?;
+        let report = match &self.last {
+            Some(last) if **last == report => last.clone(),
+            _ => Arc::new(report),
+        };
+        self.last = Some(report.clone());
+        let repairs = self.ledger.done().closed.clone();
+        drop(self.reports.send(Envelope { report, verified_at_ms: self.clock.now_ms(), repairs, writes }));
+        Ok(again_ms)
+    }
+
+    async fn take_command(
+        &mut self,
+        command: Command,
+        verified: &mut Vec<oneshot::Sender<()>>,
+    ) -> Result<(), LedgerError> {
+        match command {
+            Command::Accept(spec, answer) => {
+                let accepted = self.ledger.accept(spec);
+                if accepted == Ok(true) {
+                    self.memory.forget_waits();
+                }
+                drop(answer.send(accepted.map(|_| ())));
+            }
+            Command::Verify(lab, answer) => {
+                self.host.full_read().await;
+                self.proofs.forget(lab.as_ref());
+                self.memory.forget_waits();
+                verified.push(answer);
+            }
+            Command::Acknowledge(number) => {
+                self.ledger.note(|done| done.closed.retain(|repair| repair.number > number))?;
+            }
+            Command::ExecBegun { container, start, index, id, written } => {
+                self.ledger.note(|done| {
+                    if let Some((of, states)) = done.execs.get_mut(&container)
+                        && *of == start
+                        && let Some(state) = states.get_mut(index)
+                    {
+                        *state = ExecState::Running { id: Some(id) };
+                    }
+                })?;
+                written.send(()).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
+    fn take_event(&mut self, event: Event) -> Result<(), LedgerError> {
+        match event {
+            Event::Changed(_) => Ok(()),
+            Event::TaskEnded(ended) => self.task_ended(ended),
+        }
+    }
+
+    fn task_ended(&mut self, ended: TaskEnded) -> Result<(), LedgerError> {
+        let resource = Resource::Node(ended.container.clone());
+        if let NodeAction::Exec { index, start } = &ended.action {
+            let error = ended.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
+            let state = ended.exec.unwrap_or(ExecState::Ended { code: -1, output: error });
+            return self.ledger.note(|done| {
+                if let Some((of, states)) = done.execs.get_mut(&ended.container)
+                    && of == start
+                    && let Some(held) = states.get_mut(*index)
+                {
+                    *held = state;
+                }
+            });
+        }
+        match &ended.error {
+            Some(error) => self.memory.failed(resource.clone(), task_failed(&resource, error), self.clock.now_ms()),
+            None => drop(self.memory.failed.remove(&resource)),
+        }
+        Ok(())
+    }
+}

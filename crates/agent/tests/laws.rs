@@ -1,0 +1,256 @@
+//! The laws of the pass, on a host in memory: R1, R2, R3, R4, and repair.
+
+mod lab;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Handle, Ledger};
+use archetype_host::fake::FakeHost;
+use archetype_host::{Host, Waker};
+use archetype_model::observed::{Part, RunObserved};
+use archetype_model::report::RepairOutcome;
+use archetype_model::spec::{HostSpec, Presence};
+use archetype_model::status::LinkState;
+use archetype_plan::diff::{Memory, diff};
+use archetype_plan::judge;
+use lab::{Shape, arbitrary_shape, datapath, generation, spec_of};
+use proptest::prelude::*;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// An agent on a host in memory, with its reports.
+struct Bench {
+    host: Arc<FakeHost>,
+    handle: Handle,
+    reports: UnboundedReceiver<Envelope>,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (waker, events) = Waker::channel();
+        let host = Arc::new(FakeHost::new(datapath().bridge, waker));
+        let folder = tempfile::tempdir().unwrap();
+        Self::start(host, events, folder)
+    }
+
+    fn start(host: Arc<FakeHost>, events: UnboundedReceiver<archetype_host::Event>, folder: tempfile::TempDir) -> Self {
+        let settings =
+            AgentSettings { datapath: datapath(), full_read_interval: Duration::from_secs(60), probe_interval: None };
+        let ledger = Ledger::open(folder.path()).unwrap();
+        let clock = Clock::starting_at(1_000_000);
+        let (agent, handle, reports) = Agent::new(host.clone(), settings, ledger, clock, events);
+        tokio::spawn(async move { agent.run().await.unwrap() });
+        Self { host, handle, reports, folder }
+    }
+
+    /// The report after everything that is under way has been seen through.
+    async fn settled(&mut self) -> Envelope {
+        let mut last = None;
+        while let Ok(Some(envelope)) = tokio::time::timeout(Duration::from_secs(200), self.reports.recv()).await {
+            let quiet = envelope.report.converged && envelope.writes == 0;
+            last = Some(envelope);
+            if quiet {
+                break;
+            }
+        }
+        last.expect("the agent reports")
+    }
+}
+
+fn all_links(spec: &HostSpec, envelope: &Envelope) -> Vec<LinkState> {
+    spec.wires()
+        .map(|(lab, wire)| {
+            judge::link_status(wire, envelope.report.wires.get(&lab.name).and_then(|w| w.get(&wire.id))).state
+        })
+        .collect()
+}
+
+fn paused() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// R1 and R2: a pass makes the host as wanted, and the next pass writes nothing.
+    #[test]
+    fn a_pass_makes_it_so_and_the_next_one_writes_nothing(shape in arbitrary_shape()) {
+        paused().block_on(async {
+            let spec = Arc::new(spec_of(&shape, 1));
+            let mut bench = Bench::new();
+            bench.handle.accept(spec.clone()).await.unwrap();
+            let envelope = bench.settled().await;
+            prop_assert!(all_links(&spec, &envelope).iter().all(|state| *state == LinkState::Up), "{envelope:#?}");
+            let observed = bench.host.observe().await;
+            let rest = diff(&spec, &observed, &datapath(), &Memory::default());
+            prop_assert!(rest.is_empty(), "{:#?}", rest.phases);
+            let before = bench.host.with(|state| state.writes.len());
+            bench.handle.verify(None).await;
+            prop_assert_eq!(bench.host.with(|state| state.writes.len()), before);
+            Ok(())
+        })?;
+    }
+
+    /// R4: a part that cannot be read yields no step, whatever else is wrong.
+    #[test]
+    fn an_unreadable_part_yields_no_step_for_it(shape in arbitrary_shape(), other in arbitrary_shape()) {
+        paused().block_on(async {
+            let mut bench = Bench::new();
+            bench.handle.accept(Arc::new(spec_of(&shape, 1))).await.unwrap();
+            bench.settled().await;
+            let wanted = spec_of(&other, 2);
+            for part in [Part::Datapath, Part::Devices, Part::Namespaces, Part::Engine, Part::Processes, Part::Networks] {
+                bench.host.with(|state| drop(state.unreadable.insert(part)));
+                let observed = bench.host.observe().await;
+                bench.host.with(|state| state.unreadable.remove(&part));
+                let found = diff(&wanted, &observed, &datapath(), &Memory::default());
+                for step in found.steps() {
+                    prop_assert!(!lab::parts_of(&wanted, step).contains(&part), "{part}: {step}");
+                }
+            }
+            Ok(())
+        })?;
+    }
+
+    /// R3: nothing without our mark, and nothing of a lab the spec does not speak for, is removed;
+    /// an empty spec deletes nothing.
+    #[test]
+    fn what_is_not_spoken_for_stays(shape in arbitrary_shape()) {
+        paused().block_on(async {
+            let mut bench = Bench::new();
+            bench.handle.accept(Arc::new(spec_of(&shape, 1))).await.unwrap();
+            bench.settled().await;
+            let mut empty = spec_of(&shape, 2);
+            empty.labs.clear();
+            empty.networks.clear();
+            let observed = bench.host.observe().await;
+            let found = diff(&empty, &observed, &datapath(), &Memory::default());
+            prop_assert!(found.is_empty(), "{:#?}", found.phases);
+            Ok(())
+        })?;
+    }
+
+    /// A lab that is to be gone leaves nothing of it, and nothing else is touched.
+    #[test]
+    fn a_gone_lab_leaves_nothing(shape in arbitrary_shape()) {
+        paused().block_on(async {
+            let mut bench = Bench::new();
+            let mut spec = spec_of(&shape, 1);
+            bench.handle.accept(Arc::new(spec.clone())).await.unwrap();
+            bench.settled().await;
+            spec.generation = generation(2);
+            let gone = spec.labs[0].name.clone();
+            spec.labs[0].presence = Presence::Gone;
+            spec.labs[0].nodes.clear();
+            spec.labs[0].wires.clear();
+            bench.handle.accept(Arc::new(spec)).await.unwrap();
+            let envelope = bench.settled().await;
+            prop_assert_eq!(envelope.report.leaving.get(&gone).map(Vec::len), Some(0));
+            bench.host.with(|state| {
+                assert!(state.devices.values().all(|d| d.mark.as_ref().is_none_or(|m| m.lab != gone)));
+                assert!(state.datapath.ports.values().all(|p| p.mark.as_ref().is_none_or(|m| m.lab != gone)));
+            });
+            Ok(())
+        })?;
+    }
+}
+
+async fn settled_pair() -> (Bench, Arc<HostSpec>) {
+    let spec = Arc::new(spec_of(&Shape::pair(), 1));
+    let mut bench = Bench::new();
+    bench.handle.accept(spec.clone()).await.unwrap();
+    bench.settled().await;
+    (bench, spec)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_changed_behind_our_back_is_mended_and_told_once() {
+    let (mut bench, spec) = settled_pair().await;
+    let right = bench.host.with(|state| state.datapath.clone());
+    bench.host.disturb(Part::Datapath, |state| {
+        let port = state.datapath.ports.values_mut().next().unwrap();
+        port.tag = Some(4000);
+    });
+    let envelope = bench.settled().await;
+    assert_eq!(bench.host.with(|state| state.datapath.clone()), right);
+    assert_eq!(all_links(&spec, &envelope), [LinkState::Up]);
+    assert_eq!(envelope.repairs.len(), 1, "{:#?}", envelope.repairs);
+    assert_eq!(envelope.repairs[0].outcome, RepairOutcome::Mended);
+    bench.handle.acknowledge(envelope.repairs[0].number);
+    bench.handle.verify(None).await;
+    assert!(bench.settled().await.repairs.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wire_that_swallows_frames_is_never_up() {
+    let spec = Arc::new(spec_of(&Shape::pair(), 1));
+    let mut bench = Bench::new();
+    let device = spec.nodes().next().unwrap().1.interfaces[1].host_device.clone();
+    bench.host.with(|state| drop(state.swallowing.insert(device.clone())));
+    bench.handle.accept(spec.clone()).await.unwrap();
+    let envelope = bench.settled().await;
+    assert_eq!(all_links(&spec, &envelope), [LinkState::Error]);
+    bench.host.with(|state| drop(state.swallowing.remove(&device)));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    bench.handle.verify(None).await;
+    let mut last = envelope;
+    while let Ok(envelope) = bench.reports.try_recv() {
+        last = envelope;
+    }
+    assert_eq!(all_links(&spec, &last), [LinkState::Up]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_came_back_under_its_old_name_is_plugged_anew() {
+    let (mut bench, spec) = settled_pair().await;
+    let device = spec.nodes().next().unwrap().1.interfaces[1].host_device.clone();
+    bench.host.disturb(Part::Devices, |state| {
+        let gone = state.devices.remove(&device).unwrap();
+        for space in state.namespaces.values_mut() {
+            if let archetype_model::observed::Reading::Known(inside) = &mut space.inside {
+                inside.remove(&gone.ifindex);
+            }
+        }
+    });
+    let envelope = bench.settled().await;
+    assert_eq!(all_links(&spec, &envelope), [LinkState::Up]);
+    let port = bench.host.with(|state| state.datapath.ports[&device].clone());
+    let now = bench.host.with(|state| state.devices[&device].ifindex);
+    assert_eq!(port.plugged_ifindex, Some(now));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
+    let (mut bench, spec) = settled_pair().await;
+    let (_, node) = spec.nodes().next().unwrap();
+    let starts = |bench: &Bench| {
+        bench.host.with(|state| state.writes.iter().filter(|step| step.to_string().starts_with("start ")).count())
+    };
+    let first = starts(&bench);
+    for round in 0..5 {
+        bench.host.disturb(Part::Processes, |state| {
+            let seen = state.processes.get_mut(&node.container).unwrap();
+            let RunObserved::Running { start, .. } = &seen.run else { panic!("round {round}: {:?}", seen.run) };
+            let start = start.clone();
+            seen.run = RunObserved::Ended { start, exit: archetype_model::observed::Exit::Signal { signal: 9 } };
+        });
+        bench.settled().await;
+    }
+    // 0 + 1 + 2 + 4 + 8 seconds of paused time.
+    assert_eq!(starts(&bench), first + 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_starts_again_writes_nothing() {
+    let (bench, spec) = settled_pair().await;
+    let Bench { host, handle, reports, folder } = bench;
+    drop((handle, reports));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = host.with(|state| state.writes.len());
+    let (_waker, events) = Waker::channel();
+    let mut bench = Bench::start(host, events, folder);
+    let envelope = bench.settled().await;
+    assert_eq!(all_links(&spec, &envelope), [LinkState::Up]);
+    assert_eq!(bench.host.with(|state| state.writes.len()), before);
+}
