@@ -1,0 +1,71 @@
+//! What only a store on disk can be asked.
+
+use std::os::unix::fs::PermissionsExt;
+
+use archetype_controller::store::{Sqlite, Store, StoreError};
+
+use super::fixture::{draft, note, target, verified};
+
+#[tokio::test]
+async fn every_commit_is_synced() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(directory.path()).await.unwrap();
+    assert_eq!(store.durability().await.unwrap(), ("wal".to_string(), 2));
+}
+
+#[tokio::test]
+async fn a_second_controller_is_refused_with_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Sqlite::open(directory.path()).await.unwrap();
+    let error = Sqlite::open(directory.path()).await.unwrap_err();
+    assert!(matches!(error, StoreError::InUse { .. }));
+    let holder = format!("process {}", std::process::id());
+    assert!(error.to_string().contains(&holder), "{error}");
+    first.close().await;
+    drop(first);
+    Sqlite::open(directory.path()).await.unwrap();
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_reopening() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(directory.path()).await.unwrap();
+    let identity = store.identity().clone();
+    let revision = store.append_revision(draft("a", "x"), note(Some("a"), "one")).await.unwrap().revision;
+    let wanted = target(&identity, None, "a");
+    store.set_target(&wanted).await.unwrap();
+    store.take_report(&verified(&identity, 5), &[], vec![]).await.unwrap();
+    drop(store);
+    let store = Sqlite::open(directory.path()).await.unwrap();
+    assert_eq!(store.identity(), &identity);
+    assert_eq!(store.current().await.unwrap(), [revision]);
+    assert_eq!(store.target().await.unwrap(), Some(wanted));
+    assert_eq!(store.reports().await.unwrap(), [verified(&identity, 5)]);
+}
+
+#[tokio::test]
+async fn a_data_directory_that_is_made_is_nobody_elses() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("a/b");
+    Sqlite::open(&data).await.unwrap();
+    assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    Sqlite::open(directory.path()).await.unwrap().close().await;
+    let path = directory.path().join("archetype.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'later', 1, x'00', 0)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+    let error = Sqlite::open(directory.path()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+}

@@ -1,0 +1,134 @@
+//! What every store does.
+
+use archetype_controller::store::{Draft, Memory, Sqlite, Store, StoreError, Stretch, Wish};
+
+use super::fixture::{draft, lab, note, repair, target, verified};
+
+macro_rules! suite {
+    ($($name:ident)*) => {
+        mod memory {
+            $(#[tokio::test] async fn $name() { super::$name(&super::Memory::default()).await; })*
+        }
+        mod sqlite {
+            $(#[tokio::test] async fn $name() {
+                let directory = tempfile::tempdir().unwrap();
+                super::$name(&super::Sqlite::open(directory.path()).await.unwrap()).await;
+            })*
+        }
+    };
+}
+
+suite! {
+    a_revision_is_current_until_the_next
+    the_same_wish_again_writes_nothing
+    a_destroyed_lab_stays_as_wanted_gone
+    a_file_is_kept_by_its_hash
+    a_target_moves_only_from_its_parent
+    a_target_reads_back_as_written
+    a_repair_told_twice_is_noted_once
+    the_latest_report_of_a_host_is_kept
+    the_journal_is_read_from_where_one_left_off
+    the_journal_without_a_start_gives_the_newest
+}
+
+async fn a_revision_is_current_until_the_next(store: &impl Store) {
+    let first = store.append_revision(draft("a", "x"), note(Some("a"), "one")).await.unwrap();
+    let second = store.append_revision(draft("a", "y"), note(Some("a"), "two")).await.unwrap();
+    let other = store.append_revision(draft("b", "x"), note(Some("b"), "three")).await.unwrap();
+    assert!(first.new && second.new && other.new);
+    assert!(first.revision.number < second.revision.number && second.revision.number < other.revision.number);
+    assert_eq!(store.current().await.unwrap(), [second.revision, other.revision]);
+    assert_eq!(store.revision(first.revision.number).await.unwrap(), Some(first.revision));
+    assert_eq!(store.revision(999).await.unwrap(), None);
+    assert_eq!(store.newest_entry().await.unwrap(), 3);
+}
+
+async fn the_same_wish_again_writes_nothing(store: &impl Store) {
+    let first = store.append_revision(draft("a", "x"), note(Some("a"), "one")).await.unwrap();
+    let again = store.append_revision(draft("a", "x"), note(Some("a"), "one")).await.unwrap();
+    assert!(!again.new);
+    assert_eq!(again.revision, first.revision);
+    assert_eq!(store.newest_entry().await.unwrap(), 1);
+    let mut moved = draft("a", "x");
+    if let Wish::Present(present) = &mut moved.wish {
+        present.topology.source.shown = "../x.clab.yml".into();
+    }
+    let again = store.append_revision(moved, note(Some("a"), "one")).await.unwrap();
+    assert!(!again.new, "how the file was named is no change");
+    store.append_revision(draft("a", "y"), note(Some("a"), "two")).await.unwrap();
+    assert!(store.append_revision(draft("a", "x"), note(Some("a"), "three")).await.unwrap().new, "back is a change");
+}
+
+async fn a_destroyed_lab_stays_as_wanted_gone(store: &impl Store) {
+    store.append_revision(draft("a", "x"), note(Some("a"), "one")).await.unwrap();
+    let gone = Draft { lab: lab("a"), wish: Wish::Gone, files: Default::default() };
+    let gone = store.append_revision(gone, note(Some("a"), "gone")).await.unwrap();
+    let current = store.current().await.unwrap();
+    assert_eq!(current, [gone.revision]);
+    assert_eq!(current[0].wish, Wish::Gone);
+}
+
+async fn a_file_is_kept_by_its_hash(store: &impl Store) {
+    let mut with_file = draft("a", "x");
+    with_file.files.insert("abc".into(), b"content".to_vec());
+    store.append_revision(with_file, note(Some("a"), "one")).await.unwrap();
+    assert_eq!(store.file("abc").await.unwrap().as_deref(), Some(b"content".as_slice()));
+    assert_eq!(store.file("abd").await.unwrap(), None);
+}
+
+async fn a_target_moves_only_from_its_parent(store: &impl Store) {
+    assert_eq!(store.target().await.unwrap(), None);
+    let first = target(store.identity(), None, "a");
+    store.set_target(&first).await.unwrap();
+    let second = target(store.identity(), Some(&first), "b");
+    store.set_target(&second).await.unwrap();
+    let late = target(store.identity(), Some(&first), "c");
+    assert!(matches!(store.set_target(&late).await, Err(StoreError::Overtaken)));
+    let orphan = target(store.identity(), None, "c");
+    assert!(matches!(store.set_target(&orphan).await, Err(StoreError::Overtaken)));
+    assert_eq!(store.target().await.unwrap(), Some(second));
+}
+
+async fn a_target_reads_back_as_written(store: &impl Store) {
+    let mut last = target(store.identity(), None, "a");
+    store.set_target(&last).await.unwrap();
+    for _ in 0..30 {
+        last = target(store.identity(), Some(&last), "a");
+        store.set_target(&last).await.unwrap();
+    }
+    assert_eq!(store.target().await.unwrap(), Some(last));
+}
+
+async fn a_repair_told_twice_is_noted_once(store: &impl Store) {
+    let verified = verified(store.identity(), 1);
+    let entries = store.take_report(&verified, &[repair(1), repair(2)], vec![]).await.unwrap();
+    assert_eq!(entries.len(), 2);
+    assert_eq!(entries[0].message, "port x has tag 7; set port x tag 3");
+    let entries = store.take_report(&verified, &[repair(2), repair(3)], vec![note(None, "more")]).await.unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.kind.as_str()).collect::<Vec<_>>(), ["repair", "deploy"]);
+    assert_eq!(store.newest_entry().await.unwrap(), 4);
+}
+
+async fn the_latest_report_of_a_host_is_kept(store: &impl Store) {
+    assert_eq!(store.reports().await.unwrap(), []);
+    store.take_report(&verified(store.identity(), 1), &[], vec![]).await.unwrap();
+    store.take_report(&verified(store.identity(), 2), &[], vec![]).await.unwrap();
+    assert_eq!(store.reports().await.unwrap(), [verified(store.identity(), 2)]);
+}
+
+async fn the_journal_is_read_from_where_one_left_off(store: &impl Store) {
+    let written =
+        store.append_journal(vec![note(Some("a"), "1"), note(None, "2"), note(Some("a"), "3")]).await.unwrap();
+    let stretch = |lab_name: Option<&str>, since, limit| Stretch { lab: lab_name.map(lab), since, limit };
+    assert_eq!(store.journal(&stretch(None, Some(0), 100)).await.unwrap(), written);
+    assert_eq!(store.journal(&stretch(None, Some(written[0].id), 1)).await.unwrap(), written[1..2]);
+    let of_a = store.journal(&stretch(Some("a"), Some(0), 100)).await.unwrap();
+    assert_eq!(of_a.iter().map(|entry| entry.message.as_str()).collect::<Vec<_>>(), ["1", "3"]);
+    assert_eq!(store.append_journal(vec![]).await.unwrap(), []);
+}
+
+async fn the_journal_without_a_start_gives_the_newest(store: &impl Store) {
+    store.append_journal((1..=5).map(|n| note(None, &n.to_string())).collect()).await.unwrap();
+    let newest = store.journal(&Stretch { lab: None, since: None, limit: 2 }).await.unwrap();
+    assert_eq!(newest.iter().map(|entry| entry.message.as_str()).collect::<Vec<_>>(), ["4", "5"]);
+}
