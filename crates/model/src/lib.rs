@@ -4,6 +4,7 @@
 //! This crate knows no I/O, no async, no clock and no randomness; it decides nothing. Decisions
 //! over these nouns live in `archetype-plan`, effects in `archetype-host`.
 
+pub mod blueprint;
 pub mod digest;
 pub mod facts;
 pub mod name;

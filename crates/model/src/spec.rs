@@ -13,6 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::name::{BridgeName, ContainerName, HostName, InstallationId, InterfaceName, LabName, NetworkName, NodeName};
 use crate::number::{Generation, Mac, Mtu, VlanTag};
 
+/// Variables that tell of the rest of the lab: how many links the node has, and which names and
+/// subnets there are.
+const OF_THE_LAB_ENV: [&str; 3] = ["CLAB_INTFS", "NO_PROXY", "no_proxy"];
+/// Labels that tell of the rest of the lab.
+const OF_THE_LAB_LABELS: [&str; 1] = ["clab-mgmt-net-bridge"];
+
 /// The format of specs, ledgers and reports that this code writes.
 pub const FORMAT: u32 = 1;
 
@@ -121,6 +127,10 @@ pub struct ContainerBody {
     pub pull: PullPolicy,
     /// The host name inside.
     pub hostname: String,
+    /// Whether it runs in the host's own network namespace (`network-mode: host`): then it has no
+    /// namespace of ours and no interfaces.
+    #[serde(default)]
+    pub host_network: bool,
     /// Overrides the image's entrypoint.
     pub entrypoint: Option<Vec<String>>,
     /// Overrides the image's command.
@@ -478,9 +488,20 @@ impl NodeSpec {
         crate::digest(&(&self.interfaces, self.sysctls()))
     }
 
-    /// What the node is made from, as a digest: another body asks for re-creation.
+    /// What the node is made from, as a digest: another body asks for re-creation. What the
+    /// environment and labels tell of the rest of the lab does not count: they say how it was when
+    /// the node was made, and a link or node more is no reason to make every other one anew.
     pub fn body_digest(&self) -> String {
-        crate::digest(&self.body)
+        let mut body = self.body.clone();
+        let env = match &mut body {
+            NodeBody::Namespace(body) => &mut body.env,
+            NodeBody::Container(body) => {
+                OF_THE_LAB_LABELS.iter().for_each(|key| drop(body.labels.remove(*key)));
+                &mut body.env
+            }
+        };
+        OF_THE_LAB_ENV.iter().for_each(|key| drop(env.remove(*key)));
+        crate::digest(&body)
     }
 
     /// The `net.*` settings the file states.

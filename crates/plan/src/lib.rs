@@ -1,5 +1,9 @@
 //! Pure decisions over the nouns: check, plan, diff, order, judge. No I/O, no async.
 
+pub mod blueprint;
+pub mod changes;
+pub mod check;
 pub mod diff;
+pub mod invariants;
 pub mod judge;
 pub mod resources;

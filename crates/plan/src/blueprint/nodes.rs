@@ -1,0 +1,180 @@
+//! A lab's part of the spec, written from what its file declares and what it was given.
+
+mod container;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use archetype_model::blueprint::AddressAllocation;
+use archetype_model::name::{InterfaceName, NetworkName, NodeName};
+use archetype_model::number::{Mac, Mtu};
+use archetype_model::spec::{
+    Attachment, Bind, DesiredLink, DesiredRun, HostsLine, InterfaceSpec, LabSpec, NamespaceBody, NetworkSpec, NodeBody,
+    NodeSpec, Presence, WireSpec,
+};
+use archetype_model::topology::{NodeDecl, RuntimeKind};
+
+use super::attempt::{Attempt, Given, Lab};
+use super::devices::management;
+use super::shape::{End, To};
+
+/// Writes a lab's part.
+pub(super) fn write(
+    lab: &Lab<'_>,
+    attempt: &Attempt<'_>,
+    networks: &BTreeMap<NetworkName, NetworkSpec>,
+    given: &Given<'_>,
+) -> LabSpec {
+    let name = attempt.network_of(lab);
+    let writer = Writer { lab, given, network: networks.get(&name), network_name: name };
+    let hosts = writer.hosts();
+    LabSpec {
+        name: lab.name.clone(),
+        presence: Presence::Present,
+        nodes: lab.shape.nodes.iter().filter_map(|node| writer.node(node, &hosts)).collect(),
+        wires: writer.wires(),
+    }
+}
+
+struct Writer<'a> {
+    lab: &'a Lab<'a>,
+    given: &'a Given<'a>,
+    network: Option<&'a NetworkSpec>,
+    network_name: NetworkName,
+}
+
+impl Writer<'_> {
+    /// A node whose container name is refused is not here: the check saw to it.
+    fn node(&self, node: &NodeDecl, hosts: &[HostsLine]) -> Option<NodeSpec> {
+        let overrides = self.lab.overrides;
+        let desired = match overrides.stopped.contains(&node.name) {
+            true => DesiredRun::Stopped,
+            false => DesiredRun::Running,
+        };
+        Some(NodeSpec {
+            name: node.name.clone(),
+            container: self.lab.topology.container_name(&node.name).ok()?,
+            kind: node.kind.clone(),
+            body: self.body(node),
+            desired,
+            restarts: overrides.restarts.get(&node.name).copied().unwrap_or_default(),
+            interfaces: self.interfaces(node),
+            execs: node.execs.clone(),
+            hosts: hosts.to_vec(),
+        })
+    }
+
+    fn body(&self, node: &NodeDecl) -> NodeBody {
+        match node.runtime() {
+            RuntimeKind::Namespace => {
+                let words = node.entrypoint.iter().chain(&node.command).flatten().cloned();
+                let cmd: Vec<String> = words.collect();
+                NodeBody::Namespace(NamespaceBody {
+                    cmd: (!cmd.is_empty()).then_some(cmd),
+                    env: container::env(self, node),
+                    binds: binds(node),
+                    sysctls: container::sysctls(node),
+                })
+            }
+            _ => NodeBody::Container(Box::new(container::body(self, node))),
+        }
+    }
+
+    fn interfaces(&self, node: &NodeDecl) -> Vec<InterfaceSpec> {
+        let ends = self.lab.shape.ends_of(&node.name).iter();
+        self.management(node).into_iter().chain(ends.filter_map(|end| self.interface(&node.name, end))).collect()
+    }
+
+    fn management(&self, node: &NodeDecl) -> Option<InterfaceSpec> {
+        let network = self.network.filter(|_| node.is_managed())?;
+        let given = self.given.addresses.get(&node.name);
+        let name = management();
+        let (mac, device) = self.identity(&node.name, &name)?;
+        Some(InterfaceSpec {
+            written: name.to_string(),
+            mac,
+            mtu: network.mtu,
+            host_device: device,
+            attachment: Attachment::Network {
+                network: network.name.clone(),
+                ipv4: given.and_then(|given| given.ipv4),
+                ipv6: given.and_then(|given| given.ipv6),
+                primary: true,
+            },
+            name,
+        })
+    }
+
+    fn interface(&self, node: &NodeName, end: &End) -> Option<InterfaceSpec> {
+        let (mac, host_device) = self.identity(node, &end.interface)?;
+        let default = match (&end.to, self.network) {
+            (To::Network { .. }, Some(network)) => network.mtu,
+            _ => Mtu::LAB_DEFAULT,
+        };
+        let attachment = match &end.to {
+            To::Wire(wire) => Attachment::Wire { wire: wire.clone() },
+            To::Host { .. } => Attachment::Host,
+            To::HostBridge { bridge, .. } => Attachment::ForeignBridge { bridge: bridge.clone() },
+            To::Network { .. } => {
+                Attachment::Network { network: self.network_name.clone(), ipv4: None, ipv6: None, primary: false }
+            }
+        };
+        Some(InterfaceSpec {
+            name: end.interface.clone(),
+            written: end.written.clone(),
+            mac,
+            mtu: end.mtu.unwrap_or(default),
+            host_device,
+            attachment,
+        })
+    }
+
+    fn identity(&self, node: &NodeName, interface: &InterfaceName) -> Option<(Mac, InterfaceName)> {
+        let key = (node.clone(), interface.clone());
+        Some((self.given.macs.get(&key)?.mac, self.given.devices.get(&key)?.name.clone()))
+    }
+
+    fn wires(&self) -> Vec<WireSpec> {
+        let wires = self.lab.shape.wires.iter().filter_map(|wire| {
+            let desired = match self.lab.overrides.links_down.contains(&wire.id) {
+                true => DesiredLink::Down,
+                false => DesiredLink::Up,
+            };
+            let tag = *self.given.tags.get(&wire.id)?;
+            Some(WireSpec { id: wire.id.clone(), shape: wire.shape, ends: wire.ends.clone(), desired, tag })
+        });
+        wires.collect()
+    }
+
+    /// The lab's names: each node by its short name, its name on the host and its aliases.
+    fn hosts(&self) -> Vec<HostsLine> {
+        let lines = self.lab.shape.managed().flat_map(|node| {
+            let addresses = self.given.addresses.get(&node.name).map(AddressAllocation::all);
+            let names = self.names(node);
+            addresses.into_iter().flatten().map(move |address: IpAddr| HostsLine { address, names: names.clone() })
+        });
+        lines.collect()
+    }
+
+    fn names(&self, node: &NodeDecl) -> Vec<String> {
+        let long = self.lab.topology.container_name(&node.name).ok().map(String::from);
+        let all = std::iter::once(node.name.to_string()).chain(long).chain(node.definition.aliases.iter().cloned());
+        let mut names = Vec::new();
+        for name in all {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+fn binds(node: &NodeDecl) -> Vec<Bind> {
+    let bind = |bind: &archetype_model::topology::BindDecl| Bind {
+        source: PathBuf::from(&bind.source),
+        target: PathBuf::from(&bind.target),
+        options: (!bind.mode.is_empty()).then(|| bind.mode.clone()),
+    };
+    node.binds.iter().map(bind).collect()
+}

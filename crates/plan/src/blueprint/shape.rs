@@ -1,0 +1,207 @@
+//! What a topology comes to on one host, before anything is given away: its nodes, what each of
+//! their interfaces leads to, and its wires. Follows from file, overrides and which bridge nodes
+//! are bridges of the host; knows nothing of tags, addresses and devices of ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use archetype_model::name::{BridgeName, InterfaceName, NodeName};
+use archetype_model::number::{Mac, Mtu};
+use archetype_model::spec::{EndRef, LinkId, WireShape};
+use archetype_model::topology::{EndpointDecl, LinkDecl, LinkKind, NodeDecl, Place, RuntimeKind, Subject, Topology};
+
+/// What a topology comes to.
+#[derive(Debug)]
+pub(crate) struct Shape<'a> {
+    /// The nodes that something runs for, in file order.
+    pub nodes: Vec<&'a NodeDecl>,
+    /// The ends at each node, in file order.
+    pub ends: BTreeMap<NodeName, Vec<End>>,
+    /// The wires, in file order of their first end.
+    pub wires: Vec<Wire>,
+}
+
+/// An interface that a link of the file makes.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub interface: InterfaceName,
+    pub written: String,
+    /// What the file states.
+    pub mac: Option<Mac>,
+    /// What the file states.
+    pub mtu: Option<Mtu>,
+    pub to: To,
+}
+
+/// What an interface leads to. Devices are named by the file here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum To {
+    Wire(LinkId),
+    Network { device: InterfaceName },
+    Host { device: InterfaceName },
+    HostBridge { bridge: BridgeName, device: InterfaceName },
+}
+
+impl To {
+    /// The device's name where the file gives it.
+    pub fn device(&self) -> Option<&InterfaceName> {
+        match self {
+            Self::Wire(_) => None,
+            Self::Network { device } | Self::Host { device } | Self::HostBridge { device, .. } => Some(device),
+        }
+    }
+}
+
+/// A wire and its ends.
+#[derive(Debug, Clone)]
+pub(crate) struct Wire {
+    pub id: LinkId,
+    pub shape: WireShape,
+    pub ends: Vec<EndRef>,
+}
+
+/// Whether a link is there: neither it nor a node at an end of it is left out.
+pub(crate) fn is_in(left_out: &BTreeSet<Subject>, index: usize, link: &LinkDecl) -> bool {
+    let node_is_out = |end: &EndpointDecl| {
+        end.place == Place::Node
+            && NodeName::new(end.node.as_str()).is_ok_and(|node| left_out.contains(&Subject::Node(node)))
+    };
+    !left_out.contains(&Subject::Link(index)) && !link.endpoints.iter().any(node_is_out)
+}
+
+impl<'a> Shape<'a> {
+    /// The shape of a topology without what is left out. Links that `check` refuses are not in it.
+    pub fn of(topology: &'a Topology, left_out: &BTreeSet<Subject>, host_bridges: &BTreeSet<NodeName>) -> Self {
+        let is_left = |node: &&NodeDecl| !left_out.contains(&Subject::Node(node.name.clone()));
+        let runs = |node: &&NodeDecl| node.runtime() != RuntimeKind::Bridge;
+        let mut shape = Self {
+            nodes: topology.nodes.iter().filter(is_left).filter(runs).collect(),
+            ends: BTreeMap::new(),
+            wires: Vec::new(),
+        };
+        for (index, link) in topology.links.iter().enumerate() {
+            if is_in(left_out, index, link) {
+                shape.take(topology, link, host_bridges);
+            }
+        }
+        shape
+    }
+
+    fn take(&mut self, topology: &Topology, link: &LinkDecl, host_bridges: &BTreeSet<NodeName>) {
+        let [a, b] = link.endpoints.as_slice() else { return };
+        match link.kind {
+            LinkKind::Veth | LinkKind::Host | LinkKind::MgmtNet => {}
+            _ => return,
+        }
+        let (Some(near), Some(far)) = (Side::of(topology, a), Side::of(topology, b)) else { return };
+        match (&near.what, &far.what) {
+            (What::Node, What::Node) => self.cable(link, &near, &far),
+            (What::Node, What::Bridge) => self.bridged(link, &near, &far, host_bridges),
+            (What::Bridge, What::Node) => self.bridged(link, &far, &near, host_bridges),
+            (What::Node, What::Host) => self.end(link, &near, To::Host { device: far.interface.clone() }),
+            (What::Host, What::Node) => self.end(link, &far, To::Host { device: near.interface.clone() }),
+            (What::Node, What::Network) => self.end(link, &near, To::Network { device: far.interface.clone() }),
+            (What::Network, What::Node) => self.end(link, &far, To::Network { device: near.interface.clone() }),
+            _ => {}
+        }
+    }
+
+    fn cable(&mut self, link: &LinkDecl, a: &Side<'_>, b: &Side<'_>) {
+        let (from, to) = (a.end_ref(), b.end_ref());
+        let id = LinkId::between(&from, &to);
+        self.end(link, a, To::Wire(id.clone()));
+        self.end(link, b, To::Wire(id.clone()));
+        self.wires.push(Wire { id, shape: WireShape::Cable, ends: vec![from, to] });
+    }
+
+    fn bridged(&mut self, link: &LinkDecl, node: &Side<'_>, bridge: &Side<'_>, host_bridges: &BTreeSet<NodeName>) {
+        match BridgeName::new(bridge.node.as_str()) {
+            Ok(name) if host_bridges.contains(&bridge.node) => {
+                self.end(link, node, To::HostBridge { bridge: name, device: bridge.interface.clone() });
+            }
+            _ => {
+                let id = LinkId::lan(&bridge.node);
+                self.end(link, node, To::Wire(id.clone()));
+                match self.wires.iter_mut().find(|wire| wire.id == id) {
+                    Some(wire) => wire.ends.push(node.end_ref()),
+                    None => self.wires.push(Wire { id, shape: WireShape::Lan, ends: vec![node.end_ref()] }),
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, link: &LinkDecl, side: &Side<'_>, to: To) {
+        self.ends.entry(side.node.clone()).or_default().push(End {
+            interface: side.interface.clone(),
+            written: side.declared.interface.clone(),
+            mac: side.declared.mac,
+            mtu: link.mtu,
+            to,
+        });
+    }
+
+    /// The ends at a node, in file order.
+    pub fn ends_of(&self, node: &NodeName) -> &[End] {
+        self.ends.get(node).map_or(&[], Vec::as_slice)
+    }
+
+    /// The nodes with an `eth0` on the management network, in file order.
+    pub fn managed(&self) -> impl Iterator<Item = &'a NodeDecl> + '_ {
+        self.nodes.iter().copied().filter(|node| node.is_managed())
+    }
+
+    /// Whether anything of it is on a management network.
+    pub fn uses_network(&self) -> bool {
+        self.managed().next().is_some() || self.all_ends().any(|(_, end)| matches!(end.to, To::Network { .. }))
+    }
+
+    /// Every end with its node, nodes in file order.
+    pub fn all_ends(&self) -> impl Iterator<Item = (&'a NodeDecl, &End)> {
+        self.nodes.iter().flat_map(|node| self.ends_of(&node.name).iter().map(move |end| (*node, end)))
+    }
+}
+
+/// One end of a declared link, resolved.
+pub(crate) struct Side<'a> {
+    pub node: NodeName,
+    pub interface: InterfaceName,
+    pub what: What,
+    declared: &'a EndpointDecl,
+}
+
+/// What stands at the end of a declared link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A node with a namespace of its own.
+    Node,
+    /// A node in the host's network namespace.
+    HostNode,
+    /// A bridge node.
+    Bridge,
+    /// The host.
+    Host,
+    /// The management network.
+    Network,
+}
+
+impl<'a> Side<'a> {
+    /// What stands at an end; none when it is not known or its interface has no name.
+    pub fn of(topology: &Topology, declared: &'a EndpointDecl) -> Option<Self> {
+        let what = match declared.place {
+            Place::Host => What::Host,
+            Place::MgmtNet => What::Network,
+            Place::MacvlanParent => return None,
+            Place::Node => match topology.node(&declared.node)? {
+                node if node.runtime() == RuntimeKind::Bridge => What::Bridge,
+                node if node.network_mode() == archetype_model::topology::NetworkMode::Host => What::HostNode,
+                _ => What::Node,
+            },
+        };
+        let node = NodeName::new(declared.node.as_str()).ok()?;
+        Some(Self { node, interface: declared.linux_interface.clone()?, what, declared })
+    }
+
+    /// The end as wires name it.
+    pub fn end_ref(&self) -> EndRef {
+        EndRef { node: self.node.clone(), interface: self.interface.clone() }
+    }
+}

@@ -1,0 +1,219 @@
+//! What a new spec changes of a lab, for people: added, removed, changed and in what, untouched.
+//! Compares two documents; knows nothing of what is on the host.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use archetype_model::name::{LabName, NodeName};
+use archetype_model::spec::{
+    Attachment, DesiredLink, DesiredRun, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, NodeSpec, Presence, WireSpec,
+};
+use serde::{Deserialize, Serialize};
+
+/// A part of a lab.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "part", rename_all = "kebab-case")]
+pub enum Part {
+    /// A node.
+    Node {
+        /// Its name.
+        node: NodeName,
+    },
+    /// A wire of the lab: a link between two nodes, or a LAN.
+    Wire {
+        /// Its id.
+        wire: LinkId,
+    },
+    /// An interface that leads out of the lab: to the host, one of its bridges or a network.
+    Interface {
+        /// The interface.
+        end: EndRef,
+    },
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node { node } => write!(f, "node {node}"),
+            Self::Wire { wire } => write!(f, "link {wire}"),
+            Self::Interface { end } => write!(f, "interface {end}"),
+        }
+    }
+}
+
+/// What a new spec changes of a lab.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Parts that are new.
+    pub added: Vec<Part>,
+    /// Parts that are no more.
+    pub removed: Vec<Part>,
+    /// Parts that change, and what changes of each, in words.
+    pub changed: Vec<(Part, Vec<String>)>,
+    /// Parts that stay as they are.
+    pub untouched: Vec<Part>,
+}
+
+impl Changes {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+    }
+}
+
+/// What `new` changes of a lab against `old`; with no former spec everything is new.
+pub fn changes(old: Option<&HostSpec>, new: &HostSpec, lab: &LabName) -> Changes {
+    let wanted = |spec: &HostSpec| spec.lab(lab).filter(|lab| lab.presence == Presence::Present).cloned();
+    let (old, new) = (Parts::of(old.and_then(wanted)), Parts::of(wanted(new)));
+    let mut changes = Changes::default();
+    for part in old.parts().union(&new.parts()) {
+        match (old.has(part), new.has(part)) {
+            (false, _) => changes.added.push(part.clone()),
+            (_, false) => changes.removed.push(part.clone()),
+            _ => match old.difference(&new, part) {
+                what if what.is_empty() => changes.untouched.push(part.clone()),
+                what => changes.changed.push((part.clone(), what)),
+            },
+        }
+    }
+    changes
+}
+
+struct Parts(Option<LabSpec>);
+
+impl Parts {
+    fn of(lab: Option<LabSpec>) -> Self {
+        Self(lab)
+    }
+
+    fn parts(&self) -> BTreeSet<Part> {
+        let Some(lab) = &self.0 else { return BTreeSet::new() };
+        let own = lab.nodes.iter().map(|node| Part::Node { node: node.name.clone() });
+        let ends = lab.nodes.iter().flat_map(|node| node.interfaces.iter().map(move |interface| (node, interface)));
+        let outward = ends.filter(|(_, interface)| leads_out(interface)).map(|(node, interface)| Part::Interface {
+            end: EndRef { node: node.name.clone(), interface: interface.name.clone() },
+        });
+        let wires = lab.wires.iter().map(|wire| Part::Wire { wire: wire.id.clone() });
+        own.chain(outward).chain(wires).collect()
+    }
+
+    fn has(&self, part: &Part) -> bool {
+        match part {
+            Part::Node { node } => self.node(node).is_some(),
+            Part::Wire { wire } => self.wire(wire).is_some(),
+            Part::Interface { end } => self.interface(end).is_some_and(leads_out),
+        }
+    }
+
+    fn node(&self, name: &NodeName) -> Option<&NodeSpec> {
+        self.0.as_ref()?.node(name)
+    }
+
+    fn wire(&self, id: &LinkId) -> Option<&WireSpec> {
+        self.0.as_ref()?.wires.iter().find(|wire| &wire.id == id)
+    }
+
+    fn interface(&self, end: &EndRef) -> Option<&InterfaceSpec> {
+        self.0.as_ref()?.interface(end).map(|(_, interface)| interface)
+    }
+
+    fn difference(&self, new: &Self, part: &Part) -> Vec<String> {
+        let found = match part {
+            Part::Node { node } => self.node(node).zip(new.node(node)).map(|(old, new)| of_node(old, new)),
+            Part::Wire { wire } => self.wire(wire).zip(new.wire(wire)).map(|(old, wire)| self.of_wire(old, new, wire)),
+            Part::Interface { end } => {
+                self.interface(end).zip(new.interface(end)).map(|(old, new)| of_interface(end, old, new))
+            }
+        };
+        found.unwrap_or_default()
+    }
+
+    fn of_wire(&self, old: &WireSpec, new: &Self, wire: &WireSpec) -> Vec<String> {
+        let mut what = Vec::new();
+        if old.desired != wire.desired {
+            what.push(match wire.desired {
+                DesiredLink::Up => "wanted up".into(),
+                DesiredLink::Down => "wanted down".into(),
+            });
+        }
+        if old.tag != wire.tag {
+            what.push(format!("tag {} becomes {}", old.tag, wire.tag));
+        }
+        what.extend(wire.ends.iter().filter(|end| !old.ends.contains(end)).map(|end| format!("{end} joins")));
+        what.extend(old.ends.iter().filter(|end| !wire.ends.contains(end)).map(|end| format!("{end} leaves")));
+        for end in &wire.ends {
+            if let (Some(old), Some(new)) = (self.interface(end), new.interface(end)) {
+                what.extend(of_interface(end, old, new));
+            }
+        }
+        what
+    }
+}
+
+/// Whether an interface is a part by itself: neither a wire's end nor the node's `eth0`.
+fn leads_out(interface: &InterfaceSpec) -> bool {
+    !matches!(&interface.attachment, Attachment::Wire { .. } | Attachment::Network { primary: true, .. })
+}
+
+/// What changes of a node itself. Names of other nodes come and go without touching it.
+fn of_node(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
+    let mut what = Vec::new();
+    if old.container != new.container {
+        what.push(format!("made anew as {}", new.container));
+    } else if old.body_digest() != new.body_digest() {
+        what.push("made anew".into());
+    }
+    if old.desired != new.desired {
+        what.push(match new.desired {
+            DesiredRun::Running => "wanted running".into(),
+            DesiredRun::Stopped => "wanted stopped".into(),
+        });
+    }
+    if old.restarts != new.restarts {
+        what.push("restarted".into());
+    }
+    if old.execs != new.execs {
+        what.push("other exec commands from its next start on".into());
+    }
+    what.extend(of_management(old, new));
+    what
+}
+
+fn of_management(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
+    let shown = |node: &NodeSpec| match node.management().map(|(interface, _)| &interface.attachment) {
+        Some(Attachment::Network { network, ipv4, ipv6, .. }) => {
+            let addresses = [ipv4.map(|a| a.to_string()), ipv6.map(|a| a.to_string())];
+            format!("{} on {network}", addresses.into_iter().flatten().collect::<Vec<_>>().join(" "))
+        }
+        _ => "no management address".into(),
+    };
+    let (before, after) = (shown(old), shown(new));
+    if before != after {
+        return vec![format!("{before} becomes {after}")];
+    }
+    match (old.management(), new.management()) {
+        (Some((old, _)), Some((fresh, _))) => {
+            let end = EndRef { node: new.name.clone(), interface: fresh.name.clone() };
+            of_interface(&end, old, fresh)
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn of_interface(end: &EndRef, old: &InterfaceSpec, new: &InterfaceSpec) -> Vec<String> {
+    let mut what = Vec::new();
+    if old.mac != new.mac {
+        what.push(format!("{end}: address {} becomes {}", old.mac, new.mac));
+    }
+    if old.mtu != new.mtu {
+        what.push(format!("{end}: MTU {} becomes {}", old.mtu, new.mtu));
+    }
+    if old.host_device != new.host_device {
+        what.push(format!("{end}: device {} becomes {}", old.host_device, new.host_device));
+    }
+    let same_place = std::mem::discriminant(&old.attachment) == std::mem::discriminant(&new.attachment);
+    if leads_out(new) && old.attachment != new.attachment || !same_place {
+        what.push(format!("{end}: leads elsewhere"));
+    }
+    what
+}

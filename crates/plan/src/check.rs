@@ -1,0 +1,138 @@
+//! Whether a topology can be planned: everything that is wrong with it, at once, each with where
+//! it is and what to do. Knows nothing of other labs; what collides with them is found by planning.
+
+mod interfaces;
+mod keys;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use archetype_model::name::NodeName;
+use archetype_model::topology::{NodeDecl, Position, Problem, RuntimeKind, Subject, Topology, unsupported};
+
+use crate::blueprint::HostFacts;
+
+/// Everything that keeps a topology from being planned, without what is left out. With no
+/// knowledge of the host, give empty facts.
+pub fn check(topology: &Topology, left_out: &BTreeSet<Subject>, facts: &HostFacts) -> Vec<Problem> {
+    let mut problems = unsupported(topology);
+    problems.extend(keys::check(topology));
+    problems.extend(interfaces::check(topology, left_out));
+    let check = Check { topology, left_out, facts };
+    problems.extend(check.nodes());
+    problems.extend(check.devices());
+    problems.extend(check.addresses());
+    problems.retain(|problem| !check.is_left_out(problem));
+    problems.sort_by_key(Problem::position);
+    problems.dedup();
+    problems
+}
+
+/// Bridge nodes of the topology, and whether each is a bridge of the host (true) or a LAN of ours.
+pub fn bridges(topology: &Topology, facts: &HostFacts) -> BTreeMap<NodeName, bool> {
+    let bridges = topology.nodes.iter().filter(|node| node.runtime() == RuntimeKind::Bridge);
+    bridges.map(|node| (node.name.clone(), facts.bridges.contains(node.name.as_str()))).collect()
+}
+
+/// A problem of a topology, at a place in its file.
+pub(crate) fn problem(topology: &Topology, code: &'static str, position: Position, message: String) -> Problem {
+    Problem::new(code, &topology.source.shown, position, message)
+}
+
+struct Check<'a> {
+    topology: &'a Topology,
+    left_out: &'a BTreeSet<Subject>,
+    facts: &'a HostFacts,
+}
+
+impl Check<'_> {
+    /// A problem counts only while what it is about is wanted.
+    fn is_left_out(&self, problem: &Problem) -> bool {
+        match &problem.subject {
+            Some(Subject::Link(index)) => self
+                .topology
+                .links
+                .get(*index)
+                .is_some_and(|link| !crate::blueprint::shape::is_in(self.left_out, *index, link)),
+            Some(subject) => self.left_out.contains(subject),
+            None => false,
+        }
+    }
+
+    fn wanted_nodes(&self) -> impl Iterator<Item = &NodeDecl> {
+        let is_wanted = |node: &&NodeDecl| !self.left_out.contains(&Subject::Node(node.name.clone()));
+        self.topology.nodes.iter().filter(is_wanted)
+    }
+
+    fn nodes(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for node in self.wanted_nodes().filter(|node| node.runtime() != RuntimeKind::Bridge) {
+            let mut add = |code, position, message: String, hint: &str| {
+                let subject = Subject::Node(node.name.clone());
+                problems.push(problem(self.topology, code, position, message).hint(hint).about(subject));
+            };
+            let has_image = node.definition.image.as_deref().is_some_and(|image| !image.is_empty());
+            if node.runtime() == RuntimeKind::Container && !has_image {
+                let message = format!("node {} has no image", node.name);
+                let hint = "state image, or run it as a namespace with the label archetype.runtime: namespace";
+                add("missing-image", node.position, message, hint);
+            }
+            match self.topology.container_name(&node.name) {
+                Err(error) => {
+                    add("bad-container-name", node.position, error.to_string(), "change the prefix or the name")
+                }
+                Ok(name) if self.facts.containers.contains(name.as_str()) => {
+                    let message = format!("the name {name} is held by a container that is not ours");
+                    add("container-taken", node.position, message, "remove that container or rename the lab");
+                }
+                Ok(_) => {}
+            }
+        }
+        problems
+    }
+
+    /// Devices that the file names: unique in it, and free on the host.
+    fn devices(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut seen = BTreeSet::new();
+        let bridges = bridges(self.topology, self.facts);
+        for (index, link) in self.topology.links.iter().enumerate() {
+            if !crate::blueprint::shape::is_in(self.left_out, index, link) {
+                continue;
+            }
+            for (position, device) in interfaces::named_devices(self.topology, link, &bridges) {
+                let mut add = |code, message: String, hint: &str| {
+                    let subject = Subject::Link(index);
+                    problems.push(problem(self.topology, code, position, message).hint(hint).about(subject));
+                };
+                if !seen.insert(device.clone()) {
+                    let message = format!("two links ask for the host's device {device}");
+                    add("device-named-twice", message, "give each its own name");
+                } else if self.facts.devices.contains(device.as_str()) {
+                    let message = format!("the host has a device {device} that is not ours");
+                    add("device-taken", message, "give the host's end another name");
+                }
+            }
+        }
+        problems
+    }
+
+    /// Stated management addresses: each at one node.
+    fn addresses(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut seen: BTreeMap<IpAddr, &NodeName> = BTreeMap::new();
+        for node in self.wanted_nodes().filter(|node| node.is_managed()) {
+            let ipv4 = node.definition.mgmt_ipv4.map(|address| ("mgmt-ipv4", IpAddr::V4(address)));
+            let ipv6 = node.definition.mgmt_ipv6.map(|address| ("mgmt-ipv6", IpAddr::V6(address)));
+            for (key, address) in ipv4.into_iter().chain(ipv6) {
+                let Some(other) = seen.insert(address, &node.name) else { continue };
+                let message = format!("nodes {other} and {} both state {address}", node.name);
+                let position = self.topology.position_of_key(node, key);
+                let subject = Subject::Node(node.name.clone());
+                let found = problem(self.topology, "management-address-twice", position, message);
+                problems.push(found.hint("give each node its own address").about(subject));
+            }
+        }
+        problems
+    }
+}

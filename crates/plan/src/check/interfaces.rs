@@ -1,0 +1,126 @@
+//! T1: every end names a node and an interface that no other link uses; and what may be joined to
+//! what. Knows nothing of tags and devices.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use archetype_model::name::{InterfaceName, NodeName};
+use archetype_model::number::Mac;
+use archetype_model::topology::{EndpointDecl, LinkDecl, LinkKind, Place, Position, Problem, Subject, Topology};
+
+use crate::blueprint::shape::{Side, What, is_in};
+
+/// The name of the management interface.
+const MANAGEMENT: &str = "eth0";
+
+/// Everything wrong with the ends of links.
+pub(super) fn check(topology: &Topology, left_out: &BTreeSet<Subject>) -> Vec<Problem> {
+    let mut check = Ends { topology, used: BTreeMap::new(), macs: BTreeMap::new(), problems: Vec::new() };
+    for (index, link) in topology.links.iter().enumerate() {
+        let runs = matches!(link.kind, LinkKind::Veth | LinkKind::Host | LinkKind::MgmtNet);
+        if runs && is_in(left_out, index, link) {
+            check.link(index, link);
+        }
+    }
+    check.problems
+}
+
+/// The devices of the host that a link names, each with where.
+pub(super) fn named_devices(
+    topology: &Topology,
+    link: &LinkDecl,
+    bridges: &BTreeMap<NodeName, bool>,
+) -> Vec<(Position, InterfaceName)> {
+    let runs = matches!(link.kind, LinkKind::Veth | LinkKind::Host | LinkKind::MgmtNet);
+    let ends = link.endpoints.iter().filter(|_| runs);
+    let named = ends.filter_map(|end| Some((end.position, Side::of(topology, end)?)));
+    let is_named = |side: &Side<'_>| match side.what {
+        What::Host | What::Network => true,
+        What::Bridge => bridges.get(&side.node) == Some(&true),
+        What::Node | What::HostNode => false,
+    };
+    named.filter(|(_, side)| is_named(side)).map(|(position, side)| (position, side.interface)).collect()
+}
+
+struct Ends<'a> {
+    topology: &'a Topology,
+    used: BTreeMap<(&'a str, &'a str), usize>,
+    macs: BTreeMap<(String, Mac), &'a EndpointDecl>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Ends<'a> {
+    fn add(&mut self, index: usize, position: Position, code: &'static str, message: String, hint: &str) {
+        let found = super::problem(self.topology, code, position, message);
+        self.problems.push(found.hint(hint).about(Subject::Link(index)));
+    }
+
+    fn link(&mut self, index: usize, link: &'a LinkDecl) {
+        let [a, b] = link.endpoints.as_slice() else {
+            let message = format!("the link has {} ends, not two", link.endpoints.len());
+            return self.add(index, link.position, "link-ends", message, "name two ends");
+        };
+        self.end(index, a);
+        self.end(index, b);
+        let (Some(near), Some(far)) = (Side::of(self.topology, a), Side::of(self.topology, b)) else { return };
+        self.pair(index, link, near.what, far.what);
+        self.mac(index, a, &far, link);
+        self.mac(index, b, &near, link);
+    }
+
+    fn end(&mut self, index: usize, end: &'a EndpointDecl) {
+        let shown = format!("{}:{}", end.node, end.interface);
+        let node = self.topology.node(&end.node);
+        if end.place == Place::Node && node.is_none() {
+            let message = format!("{shown}: there is no node {}", end.node);
+            return self.add(index, end.position, "unknown-node", message, "name a node of topology.nodes");
+        }
+        let Some(interface) = &end.linux_interface else {
+            let message = format!("{shown}: no interface of Linux has this name");
+            return self.add(index, end.position, "invalid-interface", message, "use a name that the kind knows");
+        };
+        if interface.as_str() == MANAGEMENT && node.is_some_and(|node| node.is_managed()) {
+            let message = format!("{shown}: {MANAGEMENT} is the node's management interface");
+            let hint = "use another interface, or network-mode: none";
+            self.add(index, end.position, "interface-reserved", message, hint);
+        }
+        if end.place != Place::Node {
+            return;
+        }
+        if self.used.insert((end.node.as_str(), interface.as_str()), index).is_some() {
+            let message = format!("{shown} is used by two ends of links");
+            self.add(index, end.position, "interface-used-twice", message, "give each link its own interface");
+        }
+    }
+
+    /// What may be joined to what.
+    fn pair(&mut self, index: usize, link: &LinkDecl, near: What, far: What) {
+        let (code, message, hint) = match (near, far) {
+            (What::HostNode, _) | (_, What::HostNode) => {
+                let message = "this version cannot make a link to a node with network-mode host";
+                ("not-runnable-host-node-link", message, "use a link of type host, or leave it out with --partial")
+            }
+            (What::Node, _) | (_, What::Node) => return,
+            _ => {
+                let message = "this version cannot make a link without a node at either end";
+                ("not-runnable-bridge-link", message, "leave it out with --partial")
+            }
+        };
+        self.add(index, link.position, code, message.into(), hint);
+    }
+
+    /// Stated addresses on one wire or LAN differ (A1).
+    fn mac(&mut self, index: usize, end: &'a EndpointDecl, far: &Side<'_>, link: &LinkDecl) {
+        let Some(mac) = end.mac.filter(|_| end.place == Place::Node) else { return };
+        let segment = match far.what {
+            What::Bridge => format!("LAN {}", far.node),
+            What::Network => "management network".into(),
+            What::Node | What::HostNode => format!("link {index}"),
+            What::Host => return,
+        };
+        if let Some(other) = self.macs.insert((segment.clone(), mac), end) {
+            let message =
+                format!("{}:{} and {}:{} both state {mac}", other.node, other.interface, end.node, end.interface);
+            self.add(index, link.position, "mac-used-twice", message, "give each interface of a wire its own address");
+        }
+    }
+}
