@@ -201,17 +201,6 @@ impl Engine {
         assert!(packed.success() && import.status.success(), "{}", String::from_utf8_lossy(&import.stderr));
     }
 
-    /// Loads the images that containerlab's frr01 names, or their stand-ins, from the cache that `scripts/images.sh`
-    /// keeps (made now where it is missing: seconds, but it needs Debian's package archive).
-    ///
-    /// # Panics
-    /// When the script fails, with its output.
-    #[track_caller]
-    pub fn load_frr01_images(&self) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/images.sh");
-        run_command(Command::new(script).arg("--load").env("DOCKER_HOST", self.host()));
-    }
-
     fn client(&self) -> Command {
         let mut command = Command::new("docker");
         command.args(["-H", &self.host()]).env_remove("DOCKER_HOST").env_remove("DOCKER_CONTEXT");

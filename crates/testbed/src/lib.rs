@@ -41,10 +41,12 @@
 pub mod command;
 pub mod daemon;
 pub mod engine;
+pub mod images;
 pub mod ovs;
 pub mod sandbox;
 
 pub use command::{attempt, eventually, run};
 pub use engine::{Engine, EngineOptions};
+pub use images::need_lab_images;
 pub use ovs::{Datapaths, Ovs};
 pub use sandbox::{Sandbox, in_sandbox, sandbox, scratch, scratch_dir};

@@ -1,0 +1,51 @@
+# Everything that is done to this repository has a target here; `make` alone lists them.
+
+CARGO ?= cargo
+OUT := $(shell echo $${CARGO_TARGET_DIR:-target})/release
+
+.DEFAULT_GOAL := help
+.PHONY: help setup packages services images build check test demo bench stop-services clean-images
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+packages:
+	@scripts/setup.sh packages
+
+services: packages
+	@scripts/setup.sh services
+
+setup: services build ## install what is missing, start Open vSwitch and Docker, register our runtime (root)
+	@scripts/setup.sh host $(OUT)/archetype
+
+images: services ## pull the images of the example labs, or build stand-ins for those that cannot be pulled (root)
+	@scripts/images.sh
+
+build: ## the two release binaries
+	@scripts/setup.sh rust
+	$(CARGO) build --release -p archetype-cli -p archetype-oci
+
+check: ## format, lints, docs
+	@scripts/setup.sh rust
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+# Tests bring their own Open vSwitch and engines, in sandboxes; nothing on this machine is started or changed but
+# packages and the images' archive. A few sandboxes side by side are enough: an engine in each takes its memory.
+test: packages ## every test, those that need root included (root)
+	@scripts/setup.sh rust
+	scripts/images.sh --cache
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} $(CARGO) test --workspace
+
+demo: setup images ## deploy an example lab, prove it, break it, watch it mend (root)
+	@scripts/demo.sh $(OUT)/archetype
+
+bench: packages ## measure against the floor program (root)
+	$(CARGO) run --release -q -p archetype-xtask -- bench $(BENCH)
+
+stop-services: ## end the services that `make setup` started, and only those (root)
+	@scripts/setup.sh stop
+
+clean-images: ## remove the stand-in images and their cache
+	@scripts/images.sh --clean
