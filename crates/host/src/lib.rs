@@ -4,9 +4,13 @@
 //! Nothing here decides: what is wanted comes as a spec, what to do comes as steps. Nothing here
 //! knows `archetype-plan`.
 
+pub mod containers;
 pub mod contract;
+pub mod datapath;
 pub mod event;
 pub mod fake;
+pub mod links;
+pub mod networks;
 pub mod place;
 
 pub use contract::{Host, ProbeEnd, ProbeOrder};

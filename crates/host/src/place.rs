@@ -40,6 +40,32 @@ impl Place {
         self.run.join("nodes").join(container.as_str())
     }
 
+    /// The file that says whose a node's namespace is.
+    pub fn mark_file(&self, container: &ContainerName) -> PathBuf {
+        self.node(container).join("mark")
+    }
+
+    /// The facts of what is to be in a node's namespace. The runtime finds those of a container
+    /// under the container's id (`archetype_model::facts::FACTS_FOLDER`).
+    pub fn facts_file(&self, container: &ContainerName) -> PathBuf {
+        self.node(container).join("facts.json")
+    }
+
+    /// What the facts were made from.
+    pub fn facts_digest(&self, container: &ContainerName) -> PathBuf {
+        self.node(container).join("facts.digest")
+    }
+
+    /// The full id of the node's container, where it has one.
+    pub fn container_id_file(&self, container: &ContainerName) -> PathBuf {
+        self.node(container).join("container-id")
+    }
+
+    /// The run state of a namespace node.
+    pub fn run_folder(&self, container: &ContainerName) -> PathBuf {
+        self.node(container).join("run")
+    }
+
     /// The node's own hosts file, bound at `/etc/hosts` inside.
     pub fn hosts_file(&self, container: &ContainerName) -> PathBuf {
         self.node(container).join("hosts")

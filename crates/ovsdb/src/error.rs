@@ -77,7 +77,8 @@ impl Error {
     }
 
     /// A [`Error::Lost`] with this reason.
-    pub(crate) fn lost(reason: impl Into<String>) -> Self {
+    /// A session that counts as lost, and why: for callers that set time limits of their own.
+    pub fn lost(reason: impl Into<String>) -> Self {
         Self::Lost { reason: reason.into() }
     }
 

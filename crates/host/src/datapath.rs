@@ -1,0 +1,251 @@
+//! Open vSwitch: the bridge that carries wires, its ports, and the switch that moves the frames.
+//!
+//! A monitor session keeps a replica while it lives; when it breaks, the datapath is unreadable
+//! until the next one stands. Writing is one transaction for all pending changes.
+
+mod operations;
+mod rows;
+mod switch;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use archetype_model::observed::{DatapathKind, DatapathObserved, Part, Reading};
+use archetype_model::spec::HostSpec;
+use archetype_model::step::{Outcome, Step};
+use archetype_model::{BridgeName, InterfaceName};
+use archetype_ovsdb::{Client, Columns, Endpoint, Monitor, Uuid, vswitch};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::event::{Event, Waker};
+
+pub use switch::Switch;
+
+/// A transaction or read that takes longer than this makes the datapath unreadable.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What the room must know.
+#[derive(Debug, Clone)]
+pub struct DatapathSettings {
+    /// Where the database is.
+    pub endpoint: Endpoint,
+    /// The bridge.
+    pub bridge: BridgeName,
+    /// Who moves the frames of a bridge that is made here; none lets the host decide (the kernel if
+    /// it can, else userspace).
+    pub kind: Option<DatapathKind>,
+    /// The folder with `ovs-vswitchd.pid`; none where the switch is not on this machine.
+    pub rundir: Option<PathBuf>,
+}
+
+/// Why Open vSwitch could not be told.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DatapathError {
+    /// There is no session with the database.
+    #[error("Open vSwitch cannot be reached: {0}")]
+    Away(String),
+    /// The database refused, or the session broke.
+    #[error("Open vSwitch: {0}")]
+    Database(#[from] archetype_ovsdb::Error),
+    /// No answer in time.
+    #[error("Open vSwitch gave no answer within {} s", DEADLINE.as_secs())]
+    Deadline,
+    /// A step is about something the spec does not have.
+    #[error("no interface of the spec has the host device {0}")]
+    NotInSpec(InterfaceName),
+    /// The bridge is there but not in the replica yet.
+    #[error("bridge {0} is missing")]
+    NoBridge(BridgeName),
+}
+
+/// The room.
+#[derive(Debug, Clone)]
+pub struct Datapath {
+    settings: Arc<DatapathSettings>,
+    session: watch::Receiver<Session>,
+    audits: mpsc::UnboundedSender<oneshot::Sender<u64>>,
+    /// The `next_cfg` of our last write.
+    written: Arc<Mutex<i64>>,
+    switch: Arc<Switch>,
+}
+
+/// The session with the database, as its task publishes it.
+#[derive(Debug, Clone)]
+enum Session {
+    Away(String),
+    Live(Arc<Live>),
+}
+
+/// A living session: the client and what the replica shows.
+#[derive(Debug, Clone)]
+struct Live {
+    client: Client,
+    rows: rows::Rows,
+}
+
+impl Datapath {
+    /// Opens the room: from now on a task keeps a session, and rings at every change.
+    pub fn open(settings: DatapathSettings, waker: Waker) -> Self {
+        let (publish, session) = watch::channel(Session::Away("not connected yet".into()));
+        let (audits, asked) = mpsc::unbounded_channel();
+        let switch = Arc::new(Switch::new(settings.rundir.clone()));
+        let settings = Arc::new(settings);
+        tokio::spawn(keep_session(settings.clone(), publish, asked, waker.clone()));
+        tokio::spawn(switch.clone().watch(waker));
+        Self { settings, session, audits, written: Arc::default(), switch }
+    }
+
+    /// What is, from the replica.
+    pub fn show(&self) -> Reading<DatapathObserved> {
+        let live = match &*self.session.borrow() {
+            Session::Away(why) => return Reading::Unreadable(why.clone()),
+            Session::Live(live) => live.clone(),
+        };
+        let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        Reading::Known(DatapathObserved {
+            switch: self.switch.running(),
+            settled: live.rows.cur_cfg >= written.max(0) && live.rows.cur_cfg >= live.rows.first_next_cfg,
+            bridge: live.rows.bridges.get(&self.settings.bridge).map(|bridge| bridge.observed.clone()),
+            ports: live.rows.ports.clone(),
+        })
+    }
+
+    /// Who moves the frames: of the bridge if it is there, else of one made now.
+    pub fn kind(&self) -> DatapathKind {
+        let seen = self.show().known().and_then(|seen| seen.bridge.as_ref().map(|bridge| bridge.datapath));
+        seen.or(self.settings.kind).unwrap_or_else(switch::best_kind)
+    }
+
+    /// Takes all steps in one transaction. Answers when the replica shows them; that Open vSwitch
+    /// has carried them out shows later, as `settled`. `ifindex` finds a device's number.
+    pub async fn apply(
+        &self,
+        spec: &HostSpec,
+        steps: &[Step],
+        ifindex: impl Fn(&InterfaceName) -> Option<u32>,
+    ) -> Vec<Outcome> {
+        let result = tokio::time::timeout(DEADLINE, self.transact(spec, steps, ifindex)).await;
+        let error = result.unwrap_or(Err(DatapathError::Deadline)).err().map(|error| error.to_string());
+        steps.iter().map(|step| Outcome { step: step.clone(), error: error.clone() }).collect()
+    }
+
+    async fn transact(
+        &self,
+        spec: &HostSpec,
+        steps: &[Step],
+        ifindex: impl Fn(&InterfaceName) -> Option<u32>,
+    ) -> Result<(), DatapathError> {
+        let live = match &*self.session.borrow() {
+            Session::Away(why) => return Err(DatapathError::Away(why.clone())),
+            Session::Live(live) => live.clone(),
+        };
+        let kind = self.kind();
+        let operations = operations::build(&self.settings.bridge, kind, &live.rows, spec, steps, ifindex)?;
+        let committed = vswitch::commit_and_settle(&live.client, operations).await?;
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = committed.next_cfg;
+        let mut session = self.session.clone();
+        let seen = |session: &Session| match session {
+            Session::Away(_) => true,
+            Session::Live(live) => live.rows.next_cfg >= committed.next_cfg,
+        };
+        session.wait_for(seen).await.map_err(|_| DatapathError::Away("the session has ended".into()))?;
+        Ok(())
+    }
+
+    /// Reads everything from the database and compares; answers how many rows differed.
+    pub async fn audit(&self) -> u64 {
+        let (answer, answered) = oneshot::channel();
+        drop(self.audits.send(answer));
+        tokio::time::timeout(DEADLINE, answered).await.ok().and_then(Result::ok).unwrap_or(0)
+    }
+}
+
+/// Connects, follows, and connects again, for as long as somebody listens.
+async fn keep_session(
+    settings: Arc<DatapathSettings>,
+    publish: watch::Sender<Session>,
+    mut audits: mpsc::UnboundedReceiver<oneshot::Sender<u64>>,
+    waker: Waker,
+) {
+    let mut wait = Duration::from_millis(50);
+    while !publish.is_closed() {
+        let why = match connect(&settings.endpoint).await {
+            Ok(monitor) => {
+                wait = Duration::from_millis(50);
+                follow(monitor, &publish, &mut audits, &waker).await
+            }
+            Err(error) => error,
+        };
+        publish.send_replace(Session::Away(why.to_string()));
+        waker.ring(Event::Changed(Part::Datapath));
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(2));
+    }
+}
+
+async fn connect(endpoint: &Endpoint) -> Result<Monitor, archetype_ovsdb::Error> {
+    let connected = async {
+        let client = Client::connect(endpoint).await?;
+        client.monitor(vswitch::DATABASE, columns()).await
+    };
+    let late = || archetype_ovsdb::Error::lost("no answer from ovsdb-server in time");
+    tokio::time::timeout(DEADLINE, connected).await.unwrap_or_else(|_| Err(late()))
+}
+
+fn columns() -> BTreeMap<String, Columns> {
+    let table = |name: &str, columns: &[&str]| (name.to_string(), Columns::only(columns.iter().copied()));
+    BTreeMap::from([
+        table("Open_vSwitch", &["next_cfg", "cur_cfg", "other_config", "bridges"]),
+        table("Bridge", rows::BRIDGE_COLUMNS),
+        table("Port", rows::PORT_COLUMNS),
+        table("Interface", rows::INTERFACE_COLUMNS),
+    ])
+}
+
+/// Publishes every change until the session breaks; answers why it did. A server that hangs is
+/// noticed by an echo.
+async fn follow(
+    mut monitor: Monitor,
+    publish: &watch::Sender<Session>,
+    audits: &mut mpsc::UnboundedReceiver<oneshot::Sender<u64>>,
+    waker: &Waker,
+) -> archetype_ovsdb::Error {
+    let client = monitor.client().clone();
+    let mut rows = rows::Rows::read(monitor.replica(), None);
+    let first = rows.first_next_cfg;
+    let mut echo = tokio::time::interval(Duration::from_secs(2));
+    loop {
+        publish.send_replace(Session::Live(Arc::new(Live { client: client.clone(), rows })));
+        waker.ring(Event::Changed(Part::Datapath));
+        // Cancel safe: `next` keeps what it has taken, the others only wait.
+        tokio::select! {
+            changes = monitor.next() => if let Err(error) = changes { return error },
+            Some(answer) = audits.recv() => match tokio::time::timeout(DEADLINE, monitor.audit()).await {
+                Ok(Ok(audit)) => drop(answer.send(audit.differences.len() as u64)),
+                Ok(Err(error)) => return error,
+                Err(_) => return archetype_ovsdb::Error::lost("ovsdb-server does not answer"),
+            },
+            error = alive(&client, &mut echo) => return error,
+        }
+        rows = rows::Rows::read(monitor.replica(), Some(first));
+    }
+}
+
+/// Completes when the server no longer answers.
+async fn alive(client: &Client, echo: &mut tokio::time::Interval) -> archetype_ovsdb::Error {
+    loop {
+        echo.tick().await;
+        match tokio::time::timeout(Duration::from_secs(2), client.echo()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error,
+            Err(_) => return archetype_ovsdb::Error::lost("ovsdb-server does not answer"),
+        }
+    }
+}
+
+/// The database's row ids, as text for the model.
+fn row_text(uuid: Uuid) -> String {
+    uuid.to_string()
+}

@@ -1,0 +1,150 @@
+//! From the replica's rows to what a pass looks at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use archetype_model::observed::{BridgeObserved, DatapathKind, Mark, PortObserved};
+use archetype_model::{BridgeName, InterfaceName};
+use archetype_ovsdb::{Replica, Row, Uuid};
+
+pub(super) const BRIDGE_COLUMNS: &[&str] = &[
+    "name",
+    "ports",
+    "fail_mode",
+    "datapath_type",
+    "other_config",
+    "flood_vlans",
+    "stp_enable",
+    "rstp_enable",
+    "controller",
+];
+pub(super) const PORT_COLUMNS: &[&str] = &[
+    "name",
+    "interfaces",
+    "tag",
+    "vlan_mode",
+    "protected",
+    "trunks",
+    "cvlans",
+    "external_ids",
+    "other_config",
+    "lacp",
+    "bond_mode",
+];
+pub(super) const INTERFACE_COLUMNS: &[&str] = &["name", "type", "ofport", "error", "ifindex", "admin_state"];
+
+/// What our mark on a port is made of.
+pub(super) const MARK_INSTALLATION: &str = "archetype-installation";
+pub(super) const MARK_LAB: &str = "archetype-lab";
+pub(super) const MARK_NODE: &str = "archetype-node";
+pub(super) const MARK_INTERFACE: &str = "archetype-interface";
+pub(super) const MARK_IFINDEX: &str = "archetype-ifindex";
+
+/// The database as a pass looks at it.
+#[derive(Debug, Clone)]
+pub(super) struct Rows {
+    pub(super) next_cfg: i64,
+    pub(super) cur_cfg: i64,
+    /// `next_cfg` when the session began: what was pending then must be carried out too.
+    pub(super) first_next_cfg: i64,
+    pub(super) bridges: BTreeMap<BridgeName, BridgeRow>,
+    pub(super) ports: BTreeMap<InterfaceName, PortObserved>,
+}
+
+/// A bridge with its row.
+#[derive(Debug, Clone)]
+pub(super) struct BridgeRow {
+    pub(super) row: Uuid,
+    pub(super) observed: BridgeObserved,
+}
+
+impl Rows {
+    pub(super) fn read(replica: &Replica, first_next_cfg: Option<i64>) -> Self {
+        let root = replica.table("Open_vSwitch").values().next();
+        let number = |column: &str| root.and_then(|row| row.integer(column)).unwrap_or(0);
+        let vlan_limit = root.and_then(|row| row.entry("other_config", "vlan-limit")).map(str::to_string);
+        let mut rows = Self {
+            next_cfg: number("next_cfg"),
+            cur_cfg: number("cur_cfg"),
+            first_next_cfg: first_next_cfg.unwrap_or_else(|| number("next_cfg")),
+            bridges: BTreeMap::new(),
+            ports: BTreeMap::new(),
+        };
+        for (uuid, bridge) in replica.table("Bridge") {
+            let Some(Ok(name)) = bridge.text("name").map(BridgeName::new) else { continue };
+            for port in bridge.uuids("ports") {
+                if let Some((port_name, observed)) = port_of(replica, &name, port) {
+                    rows.ports.insert(port_name, observed);
+                }
+            }
+            let observed = bridge_of(bridge, vlan_limit.as_deref());
+            rows.bridges.insert(name, BridgeRow { row: *uuid, observed });
+        }
+        rows
+    }
+}
+
+fn bridge_of(row: &Row, vlan_limit: Option<&str>) -> BridgeObserved {
+    let kind = match row.text("datapath_type") {
+        Some("netdev") => DatapathKind::Userspace,
+        Some("dummy") => DatapathKind::Dummy,
+        _ => DatapathKind::Kernel,
+    };
+    let set = |column: &'static str| row.truth(column).filter(|on| *on).map(|_| format!("{column}=true"));
+    let limit = vlan_limit.map(|limit| format!("vlan-limit={limit}"));
+    let controller = row.uuids("controller").next().map(|_| "a controller".to_string());
+    let flood = row.get("flood_vlans").into_iter().flat_map(|value| value.atoms());
+    BridgeObserved {
+        datapath: kind,
+        fail_mode: row.text("fail_mode").unwrap_or_default().to_string(),
+        forward_bpdu: row.entry("other_config", "forward-bpdu") == Some("true"),
+        flood_vlans: flood.filter_map(|atom| u16::try_from(atom.as_integer()?).ok()).collect(),
+        harmful: [limit, set("stp_enable"), set("rstp_enable"), controller].into_iter().flatten().collect(),
+    }
+}
+
+fn port_of(replica: &Replica, bridge: &BridgeName, uuid: Uuid) -> Option<(InterfaceName, PortObserved)> {
+    let row = replica.row("Port", uuid)?;
+    let name = InterfaceName::new(row.text("name")?).ok()?;
+    let interface = row.uuids("interfaces").next().and_then(|uuid| replica.row("Interface", uuid));
+    let from = |column: &str| interface.and_then(|row| row.integer(column));
+    let port = PortObserved {
+        bridge: bridge.clone(),
+        row: super::row_text(uuid),
+        tag: row.integer("tag").and_then(|tag| u16::try_from(tag).ok()),
+        vlan_mode: row.text("vlan_mode").unwrap_or_default().to_string(),
+        protected: row.truth("protected").unwrap_or(false),
+        harmful: harmful(row),
+        mark: mark(row),
+        plugged_ifindex: row.entry("external_ids", MARK_IFINDEX).and_then(|text| text.parse().ok()),
+        ofport: from("ofport"),
+        error: interface.and_then(|row| row.text("error")).unwrap_or_default().to_string(),
+        ifindex: from("ifindex").and_then(|index| u32::try_from(index).ok()),
+    };
+    Some((name, port))
+}
+
+/// Columns that change what a port of ours carries, when somebody set them.
+fn harmful(row: &Row) -> Vec<String> {
+    let sets = ["trunks", "cvlans", "lacp", "bond_mode"];
+    let set = sets.iter().filter(|column| row.get(column).is_some_and(|value| value.atoms().next().is_some()));
+    let options = row.get("other_config").into_iter().flat_map(|value| value.pairs());
+    let option = |(key, value): (&archetype_ovsdb::Atom, &archetype_ovsdb::Atom)| {
+        Some(format!("other_config:{}={}", key.as_str()?, value.as_str()?))
+    };
+    set.map(|column| (*column).to_string()).chain(options.filter_map(option)).collect()
+}
+
+fn mark(row: &Row) -> Option<Mark> {
+    let entry = |key: &str| row.entry("external_ids", key);
+    Some(Mark {
+        installation: entry(MARK_INSTALLATION)?.parse().ok()?,
+        lab: entry(MARK_LAB)?.parse().ok()?,
+        node: entry(MARK_NODE)?.parse().ok()?,
+        interface: Some(entry(MARK_INTERFACE)?.parse().ok()?),
+    })
+}
+
+/// Tags of cables as a set of integers, for the database.
+pub(super) fn tags(tags: &BTreeSet<u16>) -> archetype_ovsdb::Value {
+    archetype_ovsdb::Value::set(tags.iter().map(|tag| i64::from(*tag)))
+}

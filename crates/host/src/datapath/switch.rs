@@ -1,0 +1,104 @@
+//! The switch process itself: which start of `ovs-vswitchd` runs, and who can move frames here.
+
+use std::fs;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archetype_model::observed::{DaemonStart, DatapathKind, Part};
+use archetype_netns::rtnl::{Request, Socket};
+use tokio::io::unix::AsyncFd;
+
+use crate::event::{Event, Waker};
+
+/// How often a switch that does not run is looked for.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The switch of one run folder.
+#[derive(Debug)]
+pub struct Switch {
+    rundir: Option<PathBuf>,
+}
+
+impl Switch {
+    /// The switch that writes its pid file into `rundir`; none for one on another machine, which
+    /// is taken to run as long as its database answers.
+    pub fn new(rundir: Option<PathBuf>) -> Self {
+        Self { rundir }
+    }
+
+    /// The start that runs now.
+    pub fn running(&self) -> Option<DaemonStart> {
+        let Some(rundir) = &self.rundir else { return Some(DaemonStart { pid: 0, ticks: 0 }) };
+        let pid: u32 = fs::read_to_string(rundir.join("ovs-vswitchd.pid")).ok()?.trim().parse().ok()?;
+        let ticks = start_ticks(pid)?;
+        Some(DaemonStart { pid, ticks })
+    }
+
+    /// Rings whenever the switch ends or starts. Runs for ever.
+    pub(super) async fn watch(self: Arc<Self>, waker: Waker) {
+        loop {
+            match self.running().filter(|start| start.pid != 0) {
+                Some(start) => {
+                    ended(start.pid).await;
+                    waker.ring(Event::Changed(Part::Datapath));
+                    while self.running() == Some(start) {
+                        tokio::time::sleep(LOOK / 10).await;
+                    }
+                }
+                None => tokio::time::sleep(LOOK).await,
+            }
+            if self.running().is_some() {
+                waker.ring(Event::Changed(Part::Datapath));
+            }
+        }
+    }
+}
+
+/// When a process started, in clock ticks since boot; none when it is gone or a zombie.
+pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name stands in brackets and may hold anything; fields are counted behind it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    (state != "Z" && state != "X").then(|| fields.nth(18)?.parse().ok())?
+}
+
+/// Completes when a process has ended.
+async fn ended(pid: u32) {
+    // SAFETY: pidfd_open takes no pointer and gives a new descriptor or -1.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, libc::PIDFD_NONBLOCK) };
+    let Ok(fd @ 0..) = i32::try_from(fd) else { return };
+    // SAFETY: the descriptor was just given to us and nobody else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    if let Ok(fd) = AsyncFd::with_interest(fd, tokio::io::Interest::READABLE) {
+        drop(fd.readable().await);
+    }
+}
+
+/// Whether the kernel moves frames here: its Open vSwitch module answers under its netlink name.
+pub(super) fn best_kind() -> DatapathKind {
+    if kernel_has_family("ovs_datapath") { DatapathKind::Kernel } else { DatapathKind::Userspace }
+}
+
+fn kernel_has_family(name: &str) -> bool {
+    const GENL_ID_CTRL: u16 = 0x10;
+    const CTRL_CMD_GETFAMILY: u8 = 3;
+    const CTRL_ATTR_FAMILY_NAME: u16 = 2;
+    let Ok(mut socket) = Socket::open_protocol(libc::NETLINK_GENERIC) else { return false };
+    let mut request = Request::new(GENL_ID_CTRL, 0, &[CTRL_CMD_GETFAMILY, 1, 0, 0]);
+    request.put_text(CTRL_ATTR_FAMILY_NAME, name);
+    socket.ask("look for the kernel's Open vSwitch", &request).is_ok_and(|answer| !answer.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_runs_has_a_start_and_another_has_none() {
+        assert!(start_ticks(std::process::id()).is_some());
+        assert_eq!(start_ticks(u32::MAX), None);
+    }
+}

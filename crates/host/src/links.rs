@@ -1,0 +1,208 @@
+//! Devices and namespaces: the host's ends of interfaces, the namespaces that hold the nodes'
+//! ends, and what is inside them.
+//!
+//! One netlink watch hears the host's namespace and every node's; what it says narrows what is
+//! read again. All of it is synchronous and quick; callers run it on a thread that may wait.
+
+mod apply;
+mod facts;
+mod inside;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use archetype_model::observed::{DeviceObserved, InsideObserved, Mark, NamespaceObserved, Reading};
+use archetype_model::{ContainerName, InterfaceName};
+use archetype_netns::rtnl::{Link, LinkEvent, Socket, Watch};
+use archetype_netns::{Error, Namespace};
+
+pub use facts::of as facts_of;
+
+use crate::place::Place;
+use inside::Space;
+
+/// The room.
+#[derive(Debug)]
+pub struct Links {
+    place: Place,
+    watch: Watch,
+    host: Socket,
+    /// The host's devices, kept true by the watch; none when they must be read.
+    devices: Option<BTreeMap<u32, Link>>,
+    spaces: BTreeMap<ContainerName, Space>,
+}
+
+impl Links {
+    /// Opens the room in the caller's network namespace.
+    ///
+    /// # Errors
+    /// When the kernel gives no netlink sockets.
+    pub fn open(place: Place) -> Result<Self, Error> {
+        let watch = Watch::open(true)?;
+        Ok(Self { place, watch, host: Socket::open()?, devices: None, spaces: BTreeMap::new() })
+    }
+
+    /// A descriptor that becomes readable when something changes, to be waited for by the caller.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn changes(&self) -> std::io::Result<std::os::fd::OwnedFd> {
+        self.watch.as_fd().try_clone_to_owned()
+    }
+
+    /// Has everything read from its source next time; answers how many devices differed.
+    pub fn full_read(&mut self) -> u64 {
+        self.hear();
+        let before = self.devices.take();
+        let differences = match (before, self.host.links()) {
+            (Some(before), Ok(now)) => now
+                .iter()
+                .filter(|link| before.get(&link.index).is_none_or(|b| b.flags != link.flags || b.name != link.name))
+                .count(),
+            _ => 0,
+        };
+        self.spaces.values_mut().for_each(Space::forget);
+        differences as u64
+    }
+
+    /// The host's devices and the nodes' namespaces.
+    #[allow(clippy::type_complexity, reason = "the two parts that one look gives")]
+    pub fn show(
+        &mut self,
+    ) -> (Reading<BTreeMap<InterfaceName, DeviceObserved>>, Reading<BTreeMap<ContainerName, NamespaceObserved>>) {
+        self.hear();
+        let devices = self.devices().map(|devices| devices.values().filter_map(device).collect());
+        let spaces = self.spaces();
+        (devices.into(), spaces.into())
+    }
+
+    /// Takes in what the watch heard.
+    fn hear(&mut self) {
+        let Ok(events) = self.watch.read() else {
+            self.devices = None;
+            self.spaces.values_mut().for_each(Space::forget);
+            return;
+        };
+        for event in events {
+            match event {
+                LinkEvent::Changed { nsid: None, link } => {
+                    if let Some(devices) = &mut self.devices {
+                        devices.insert(link.index, *link);
+                    }
+                }
+                LinkEvent::Gone { nsid: None, link } => {
+                    if let Some(devices) = &mut self.devices {
+                        devices.remove(&link.index);
+                    }
+                }
+                LinkEvent::Changed { nsid: Some(nsid), .. } | LinkEvent::Gone { nsid: Some(nsid), .. } => {
+                    self.spaces.values_mut().filter(|space| space.nsid() == Some(nsid)).for_each(Space::forget);
+                }
+                LinkEvent::Lost => {
+                    self.devices = None;
+                    self.spaces.values_mut().for_each(Space::forget);
+                }
+            }
+        }
+    }
+
+    fn devices(&mut self) -> Result<&BTreeMap<u32, Link>, Error> {
+        if self.devices.is_none() {
+            let links = self.host.links()?;
+            self.devices = Some(links.into_iter().map(|link| (link.index, link)).collect());
+        }
+        // Just filled.
+        Ok(self.devices.get_or_insert_default())
+    }
+
+    fn spaces(&mut self) -> Result<BTreeMap<ContainerName, NamespaceObserved>, Error> {
+        let pinned = pinned(&self.place)?;
+        self.spaces.retain(|name, _| pinned.contains(name));
+        let mut seen = BTreeMap::new();
+        for container in pinned {
+            let pin = self.place.pin(&container);
+            // A folder left by a reboot holds plain files; they are no namespaces.
+            let Ok(identity) = inode_of_namespace(&pin) else { continue };
+            let Some(mark) = read_mark(&self.place, &container) else { continue };
+            if self.spaces.get(&container).is_none_or(|space| space.identity() != identity) {
+                match Namespace::open_node(&pin) {
+                    Ok(namespace) => drop(self.spaces.insert(container.clone(), Space::new(namespace))),
+                    Err(_) => continue,
+                }
+            }
+            let named = inode_of_namespace(&Place::name(&container)).is_ok_and(|inode| inode == identity);
+            let facts = fs::read_to_string(self.place.facts_digest(&container)).ok();
+            let Some(space) = self.spaces.get_mut(&container) else { continue };
+            let inside = Reading::from(space.inside(&mut self.host));
+            seen.insert(container, NamespaceObserved { identity, mark, named, facts, inside });
+        }
+        Ok(seen)
+    }
+
+    /// What is inside a node's namespace, by the peer's ifindex on the host; also its own handle.
+    pub(crate) fn inside(&mut self, container: &ContainerName) -> Option<(Namespace, BTreeMap<u32, InsideObserved>)> {
+        let namespace = Namespace::open_node(self.place.pin(container)).ok()?;
+        let inside = self.spaces.get_mut(container)?.inside(&mut self.host).ok()?;
+        Some((namespace, inside))
+    }
+
+    /// The number of a device of the host now.
+    pub(crate) fn ifindex(&mut self, name: &InterfaceName) -> Option<u32> {
+        self.hear();
+        self.devices().ok()?.values().find(|link| link.name == name.as_str()).map(|link| link.index)
+    }
+
+    /// The numbers of all devices of the host now, by name.
+    pub(crate) fn ifindexes(&mut self) -> BTreeMap<String, u32> {
+        self.hear();
+        let devices = self.devices().map(|devices| devices.values().map(|link| (link.name.clone(), link.index)));
+        devices.map(Iterator::collect).unwrap_or_default()
+    }
+}
+
+fn device(link: &Link) -> Option<(InterfaceName, DeviceObserved)> {
+    let observed = DeviceObserved {
+        ifindex: link.index,
+        kind: link.kind.clone(),
+        up: link.is_up(),
+        carrier: link.has_carrier(),
+        mtu: link.mtu,
+        controller: link.master,
+        peer: link.peer_index.filter(|_| link.kind == "veth"),
+        mark: link.alias.parse().ok(),
+    };
+    Some((InterfaceName::new(link.name.clone()).ok()?, observed))
+}
+
+/// The nodes with a pin, or what a reboot left of one.
+fn pinned(place: &Place) -> Result<BTreeSet<ContainerName>, Error> {
+    let folder = place.root().join("netns");
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(Error::system(format!("read {}", folder.display()), error)),
+    };
+    Ok(entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| ContainerName::new(entry.file_name().to_str()?).ok())
+        .collect())
+}
+
+/// The number of the namespace pinned at a path: the inode on the kernel's namespace file system.
+fn inode_of_namespace(path: &Path) -> std::io::Result<u64> {
+    use std::os::linux::fs::MetadataExt as _;
+    let meta = fs::metadata(path)?;
+    // nsfs shows namespaces as regular files of mode 0444 on a device of its own, without size; a
+    // plain file left by a reboot lies on the folder's own device.
+    let folder = path.parent().map(fs::metadata).transpose()?;
+    if folder.is_some_and(|folder| folder.st_dev() == meta.st_dev()) {
+        return Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+    }
+    Ok(meta.st_ino())
+}
+
+fn read_mark(place: &Place, container: &ContainerName) -> Option<Mark> {
+    fs::read_to_string(place.mark_file(container)).ok()?.trim().parse().ok()
+}

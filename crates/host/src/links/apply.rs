@@ -1,0 +1,245 @@
+//! Steps on devices and namespaces, in batches.
+
+use std::fs;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use archetype_model::facts::NamespaceFacts;
+use archetype_model::observed::{DatapathKind, Mark};
+use archetype_model::spec::{HostSpec, InterfaceSpec, LabSpec, NodeSpec};
+use archetype_model::step::Step;
+use archetype_model::{ContainerName, InterfaceName};
+use archetype_netns::rtnl::{LinkChange, LinkKey, Socket};
+use archetype_netns::{Error, Namespace, VethOrder, folder, pin, veth};
+
+use super::Links;
+use super::facts::{self, controller, host_mtu, wanted_up};
+use super::inside::Space;
+
+/// Single removals at once: each waits for the same kernel barriers, so many cost what one does.
+const REMOVALS: usize = 32;
+
+type Done = Result<(), Error>;
+
+impl Links {
+    /// Takes the steps of one phase, alike ones together. One answer per step, in order.
+    pub fn apply(&mut self, spec: &HostSpec, steps: &[Step], datapath: DatapathKind) -> Vec<Result<(), String>> {
+        let mut answers: Vec<Option<Done>> = steps.iter().map(|_| None).collect();
+        let mut batch = |of: fn(&Step) -> bool, take: &mut dyn FnMut(&[&Step]) -> Vec<Done>| {
+            let chosen: Vec<usize> = (0..steps.len()).filter(|at| of(&steps[*at])).collect();
+            if chosen.is_empty() {
+                return;
+            }
+            let these: Vec<&Step> = chosen.iter().map(|at| &steps[*at]).collect();
+            for (at, answer) in chosen.into_iter().zip(take(&these)) {
+                answers[at] = Some(answer);
+            }
+        };
+        batch(|step| matches!(step, Step::MakeNamespace { .. }), &mut |these| self.make_namespaces(spec, these));
+        batch(|step| matches!(step, Step::MakePair { .. }), &mut |these| self.make_pairs(spec, these));
+        batch(|step| matches!(step, Step::RemoveDevice { .. }), &mut |these| remove_devices(these));
+        batch(|step| matches!(step, Step::RemoveNamespace { .. }), &mut |these| self.remove_namespaces(these));
+        batch(|step| single(step), &mut |these| these.iter().map(|step| self.one(spec, step, datapath)).collect());
+        let missing = || Err("no room takes this step".to_string());
+        answers.into_iter().map(|answer| answer.map_or_else(missing, |done| done.map_err(|e| e.to_string()))).collect()
+    }
+
+    fn one(&mut self, spec: &HostSpec, step: &Step, datapath: DatapathKind) -> Done {
+        match step {
+            Step::NameNamespace { container } => {
+                pin::publish(&Namespace::open_node(self.place.pin(container))?, container.as_str())
+            }
+            Step::WriteFacts { container } => self.write_facts(spec, container, datapath),
+            Step::SetDevice { ifindex, up, controller, .. } => {
+                let mut change = LinkChange::new(LinkKey::Index(*ifindex), Some(*up));
+                if let Some(bridge) = controller {
+                    let missing = || Error::Missing { what: format!("bridge {bridge} is missing") };
+                    let name = InterfaceName::new(bridge.as_str()).map_err(|_| missing())?;
+                    change = change.master(self.ifindex(&name).ok_or_else(missing)?);
+                }
+                self.host.change(&change)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn make_namespaces(&mut self, spec: &HostSpec, steps: &[&Step]) -> Vec<Done> {
+        let containers: Vec<&ContainerName> = steps.iter().filter_map(|step| container_of(step)).collect();
+        let paths: Vec<PathBuf> = containers.iter().map(|container| self.place.pin(container)).collect();
+        let made = pin::many(&paths);
+        let finish = |(container, namespace): (&&ContainerName, Result<Namespace, Error>)| {
+            let namespace = namespace?;
+            let (lab, node) = node_of(spec, container)?;
+            let mark = Mark {
+                installation: spec.installation.clone(),
+                lab: lab.name.clone(),
+                node: node.name.clone(),
+                interface: None,
+            };
+            write(&self.place.mark_file(container), &mark.to_string())?;
+            drop(fs::remove_file(self.place.facts_digest(container)));
+            pin::publish(&namespace, container.as_str())?;
+            self.spaces.insert((*container).clone(), Space::new(namespace));
+            Ok(())
+        };
+        containers.iter().zip(made).map(finish).collect()
+    }
+
+    /// Makes pairs in place, all in one batch.
+    fn make_pairs(&mut self, spec: &HostSpec, steps: &[&Step]) -> Vec<Done> {
+        let indexes = self.ifindexes();
+        let mut answers: Vec<Done> = Vec::with_capacity(steps.len());
+        let mut orders = Vec::new();
+        let mut ordered = Vec::new();
+        let mut down = Vec::new();
+        for (at, step) in steps.iter().enumerate() {
+            answers.push(
+                match find(spec, step).and_then(|(lab, node, one)| {
+                    let space = self.spaces.get(&node.container);
+                    let missing = || Error::Missing { what: format!("the namespace of {} is missing", node.container) };
+                    Ok((lab, node, one, space.ok_or_else(missing)?))
+                }) {
+                    Err(error) => Err(error),
+                    Ok((lab, node, one, space)) => {
+                        let bridge = controller(spec, one).and_then(|bridge| indexes.get(bridge.as_str()).copied());
+                        orders.push(order(spec, lab, node, one, space.namespace(), bridge));
+                        ordered.push(at);
+                        if !wanted_up(lab, one) {
+                            down.push(one.host_device.clone());
+                        }
+                        Ok(())
+                    }
+                },
+            );
+        }
+        match veth::create(&mut self.host, &orders) {
+            Ok(made) => ordered.into_iter().zip(made).for_each(|(at, pair)| answers[at] = pair.map(drop)),
+            Err(error) => {
+                let words = error.to_string();
+                ordered.into_iter().for_each(|at| answers[at] = Err(Error::Missing { what: words.clone() }));
+            }
+        }
+        for device in down {
+            // Shows as a device that is up and should not be, and is mended by the next round.
+            drop(self.host.change(&LinkChange::new(LinkKey::Name(device), Some(false))));
+        }
+        self.spaces.values_mut().for_each(Space::forget_if_new);
+        answers
+    }
+
+    /// Removes namespaces: the pins and our handles; the kernel takes the pairs along.
+    fn remove_namespaces(&mut self, steps: &[&Step]) -> Vec<Done> {
+        let remove = |container: &ContainerName| {
+            self.spaces.remove(container);
+            let path = self.place.pin(container);
+            if let Ok(namespace) = Namespace::open(&path) {
+                pin::unpublish(&namespace, container.as_str())?;
+            }
+            pin::unpin(&path)?;
+            match fs::remove_dir_all(self.place.node(container)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Error::system(format!("remove the folder of {container}"), error))
+                }
+                _ => Ok(()),
+            }
+        };
+        let containers: Vec<&ContainerName> = steps.iter().filter_map(|step| container_of(step)).collect();
+        containers.into_iter().map(remove).collect()
+    }
+
+    fn write_facts(&mut self, spec: &HostSpec, container: &ContainerName, datapath: DatapathKind) -> Done {
+        let (lab, node) = node_of(spec, container)?;
+        let facts = facts::of(spec, lab, node, &self.place, datapath);
+        folder::write(&self.place.facts_file(container), &facts)?;
+        self.write_container_facts(container, &facts)?;
+        write(&self.place.facts_digest(container), &node.facts_digest())
+    }
+
+    /// A container that exists has its facts under its id, where the runtime looks for them.
+    fn write_container_facts(&self, container: &ContainerName, facts: &NamespaceFacts) -> Done {
+        match fs::read_to_string(self.place.container_id_file(container)) {
+            Ok(id) => folder::write(&NamespaceFacts::container_path(id.trim()), facts),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn single(step: &Step) -> bool {
+    matches!(step, Step::NameNamespace { .. } | Step::WriteFacts { .. } | Step::SetDevice { .. })
+}
+
+fn order<'a>(
+    spec: &HostSpec,
+    lab: &LabSpec,
+    node: &NodeSpec,
+    one: &InterfaceSpec,
+    namespace: &'a Namespace,
+    bridge: Option<u32>,
+) -> VethOrder<'a> {
+    let mark = Mark {
+        installation: spec.installation.clone(),
+        lab: lab.name.clone(),
+        node: node.name.clone(),
+        interface: Some(one.name.clone()),
+    };
+    VethOrder {
+        host_name: one.host_device.clone(),
+        host_mtu: host_mtu(spec, one),
+        host_alias: mark.to_string(),
+        host_group: 0,
+        master: bridge,
+        node: namespace.as_fd(),
+        node_name: one.name.clone(),
+        node_mac: one.mac,
+        node_mtu: one.mtu,
+    }
+}
+
+/// Removes devices, many at once, each only if the name still has the number.
+fn remove_devices(steps: &[&Step]) -> Vec<Done> {
+    let remove = |step: &Step| {
+        let Step::RemoveDevice { ifindex, .. } = step else { return Ok(()) };
+        match Socket::open()?.delete(&LinkKey::Index(*ifindex)) {
+            Err(error) if error.is_absent() => Ok(()),
+            done => done,
+        }
+    };
+    let mut answers = Vec::with_capacity(steps.len());
+    for chunk in steps.chunks(REMOVALS) {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = chunk.iter().map(|step| scope.spawn(move || remove(step))).collect();
+            answers.extend(threads.into_iter().map(|thread| {
+                thread.join().unwrap_or_else(|_| Err(Error::Missing { what: "a removal ended early".into() }))
+            }));
+        });
+    }
+    answers
+}
+
+fn container_of(step: &Step) -> Option<&ContainerName> {
+    match step {
+        Step::MakeNamespace { container } | Step::RemoveNamespace { container } => Some(container),
+        _ => None,
+    }
+}
+
+fn node_of<'a>(spec: &'a HostSpec, container: &ContainerName) -> Result<(&'a LabSpec, &'a NodeSpec), Error> {
+    spec.node(container).ok_or_else(|| Error::Missing { what: format!("{container} is not in the spec") })
+}
+
+fn find<'a>(spec: &'a HostSpec, step: &Step) -> Result<(&'a LabSpec, &'a NodeSpec, &'a InterfaceSpec), Error> {
+    let missing = || Error::Missing { what: format!("the spec has nothing for: {step}") };
+    let Step::MakePair { container, interface, .. } = step else { return Err(missing()) };
+    let (lab, node) = node_of(spec, container)?;
+    Ok((lab, node, node.interface(interface).ok_or_else(missing)?))
+}
+
+/// Replaces a small file whole.
+fn write(path: &Path, text: &str) -> Done {
+    let failed = |error| Error::system(format!("write {}", path.display()), error);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let beside = path.with_extension("new");
+    fs::write(&beside, text).and_then(|()| fs::rename(&beside, path)).map_err(failed)
+}

@@ -1,0 +1,107 @@
+//! From a node's spec to the facts that the runtime reads at each start.
+
+use std::net::IpAddr;
+
+use archetype_model::facts::{FACTS_FORMAT, InterfaceFacts, NamespaceFacts, PeerFacts, RouteFacts};
+use archetype_model::observed::{DatapathKind, Mark};
+use archetype_model::spec::{Attachment, DesiredLink, HostSpec, InterfaceSpec, LabSpec, NetworkSpec, NodeSpec};
+use archetype_model::{InterfaceName, Mtu, NetworkName};
+use ipnet::IpNet;
+
+use crate::place::Place;
+
+/// What is to be in a node's namespace at each start.
+pub fn of(spec: &HostSpec, lab: &LabSpec, node: &NodeSpec, place: &Place, datapath: DatapathKind) -> NamespaceFacts {
+    NamespaceFacts {
+        format: FACTS_FORMAT,
+        installation: spec.installation.clone(),
+        node: node.container.clone(),
+        lab: lab.name.clone(),
+        namespace: place.pin(&node.container),
+        host_namespace: None,
+        interfaces: node.interfaces.iter().map(|one| interface(spec, lab, node, one, datapath)).collect(),
+        routes: node.interfaces.iter().flat_map(|one| routes(spec, one)).collect(),
+        sysctls: node.sysctls().clone(),
+    }
+}
+
+fn interface(
+    spec: &HostSpec,
+    lab: &LabSpec,
+    node: &NodeSpec,
+    one: &InterfaceSpec,
+    datapath: DatapathKind,
+) -> InterfaceFacts {
+    let mark = Mark {
+        installation: spec.installation.clone(),
+        lab: lab.name.clone(),
+        node: node.name.clone(),
+        interface: Some(one.name.clone()),
+    };
+    let on_wire = matches!(one.attachment, Attachment::Wire { .. });
+    InterfaceFacts {
+        name: one.name.clone(),
+        altnames: Vec::new(),
+        mac: one.mac,
+        mtu: one.mtu,
+        peer: PeerFacts {
+            name: one.host_device.clone(),
+            index: None,
+            mtu: host_mtu(spec, one),
+            alias: mark.to_string(),
+            group: 0,
+            master: controller(spec, one),
+        },
+        addresses: addresses(spec, one),
+        // A userspace datapath hands on frames whose checksums the kernel has put off: TCP dies.
+        tx_checksum_offload: !(on_wire && datapath == DatapathKind::Userspace),
+        up: true,
+    }
+}
+
+/// The host's end is as large as the kernel allows; on a management bridge it is the network's,
+/// for a bridge is as small as its smallest port.
+pub(super) fn host_mtu(spec: &HostSpec, one: &InterfaceSpec) -> Mtu {
+    match &one.attachment {
+        Attachment::Network { network, .. } => network_of(spec, network).map_or(Mtu::LARGEST, |network| network.mtu),
+        _ => Mtu::LARGEST,
+    }
+}
+
+/// The Linux bridge that the host's end is a port of.
+pub(super) fn controller(spec: &HostSpec, one: &InterfaceSpec) -> Option<InterfaceName> {
+    let bridge = match &one.attachment {
+        Attachment::Network { network, .. } => &network_of(spec, network)?.bridge,
+        Attachment::ForeignBridge { bridge } => bridge,
+        Attachment::Wire { .. } | Attachment::Host => return None,
+    };
+    InterfaceName::new(bridge.as_str()).ok()
+}
+
+/// Whether a host's end is to be up when it is made.
+pub(super) fn wanted_up(lab: &LabSpec, one: &InterfaceSpec) -> bool {
+    let Attachment::Wire { wire } = &one.attachment else { return true };
+    lab.wires.iter().all(|candidate| &candidate.id != wire || candidate.desired == DesiredLink::Up)
+}
+
+fn addresses(spec: &HostSpec, one: &InterfaceSpec) -> Vec<IpNet> {
+    let Attachment::Network { network, ipv4, ipv6, .. } = &one.attachment else { return Vec::new() };
+    let Some(network) = network_of(spec, network) else { return Vec::new() };
+    let prefix4 = network.ipv4.as_ref().map(|subnet| subnet.net.prefix_len());
+    let prefix6 = network.ipv6.as_ref().map(|subnet| subnet.net.prefix_len());
+    let with = |address: Option<IpAddr>, prefix: Option<u8>| IpNet::new(address?, prefix?).ok();
+    [with(ipv4.map(IpAddr::from), prefix4), with(ipv6.map(IpAddr::from), prefix6)].into_iter().flatten().collect()
+}
+
+fn routes(spec: &HostSpec, one: &InterfaceSpec) -> Vec<RouteFacts> {
+    let Attachment::Network { network, ipv4, ipv6, primary: true } = &one.attachment else { return Vec::new() };
+    let Some(network) = network_of(spec, network) else { return Vec::new() };
+    let gateway4 = ipv4.and(network.ipv4.as_ref()).map(|subnet| IpAddr::from(subnet.gateway));
+    let gateway6 = ipv6.and(network.ipv6.as_ref()).map(|subnet| IpAddr::from(subnet.gateway));
+    let route = |via: IpAddr| RouteFacts { dst: None, via, dev: one.name.clone() };
+    [gateway4, gateway6].into_iter().flatten().map(route).collect()
+}
+
+fn network_of<'a>(spec: &'a HostSpec, name: &NetworkName) -> Option<&'a NetworkSpec> {
+    spec.networks.iter().find(|network| &network.name == name)
+}

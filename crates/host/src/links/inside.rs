@@ -1,0 +1,85 @@
+//! One node's namespace as the room keeps it: its handle, its netlink socket, and what was read.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd as _;
+
+use archetype_model::observed::InsideObserved;
+use archetype_netns::rtnl::{Link, Socket};
+use archetype_netns::{Error, Namespace};
+
+/// A node's namespace.
+#[derive(Debug)]
+pub(super) struct Space {
+    namespace: Namespace,
+    socket: Option<Socket>,
+    nsid: Option<i32>,
+    inside: Option<BTreeMap<u32, InsideObserved>>,
+}
+
+impl Space {
+    pub(super) fn new(namespace: Namespace) -> Self {
+        Self { namespace, socket: None, nsid: None, inside: None }
+    }
+
+    /// The namespace's number on nsfs.
+    pub(super) fn identity(&self) -> u64 {
+        self.namespace.identity().inode
+    }
+
+    /// The namespace.
+    pub(super) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// How the host's namespace numbers this one; none until it shares a pair with it.
+    pub(super) fn nsid(&self) -> Option<i32> {
+        self.nsid
+    }
+
+    /// Has it read again next time.
+    pub(super) fn forget(&mut self) {
+        self.inside = None;
+    }
+
+    /// As [`Space::forget`], where no event could have said that pairs were made.
+    pub(super) fn forget_if_new(&mut self) {
+        if self.nsid.is_none() {
+            self.inside = None;
+        }
+    }
+
+    /// The devices with a peer on the host, by the peer's ifindex.
+    pub(super) fn inside(&mut self, host: &mut Socket) -> Result<BTreeMap<u32, InsideObserved>, Error> {
+        if let Some(inside) = &self.inside {
+            return Ok(inside.clone());
+        }
+        if self.nsid.is_none() {
+            self.nsid = host.nsid_of(self.namespace.as_fd())?;
+        }
+        if self.socket.is_none() {
+            self.socket = Some(self.namespace.rtnl()?);
+        }
+        let Some(socket) = &mut self.socket else { return Ok(BTreeMap::new()) };
+        let inside: BTreeMap<u32, InsideObserved> = socket.links()?.iter().filter_map(observed).collect();
+        // Without a number no event would say that this has changed.
+        if self.nsid.is_some() {
+            self.inside = Some(inside.clone());
+        }
+        Ok(inside)
+    }
+}
+
+fn observed(link: &Link) -> Option<(u32, InsideObserved)> {
+    // A peer in this very namespace is the node's own affair.
+    let peer = link.peer_index.filter(|_| link.kind == "veth" && link.peer_nsid.is_some())?;
+    let observed = InsideObserved {
+        name: link.name.clone(),
+        ifindex: link.index,
+        up: link.is_up(),
+        carrier: link.has_carrier(),
+        mtu: link.mtu,
+        mac: link.mac(),
+        addresses: Vec::new(),
+    };
+    Some((peer, observed))
+}
