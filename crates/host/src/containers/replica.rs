@@ -1,0 +1,199 @@
+//! The room's copy of what the engine holds of ours. True for as long as the engine's events are
+//! heard; unreadable from the moment they are not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use archetype_model::ContainerName;
+use archetype_model::observed::{Busy, Exit, Mark, NodeObserved, Reading, RunObserved};
+use bollard::Docker;
+use tokio::sync::Notify;
+
+use super::EngineFacts;
+use super::sight::Sight;
+
+/// A connection that works: the client, and what is known of the engine behind it.
+#[derive(Clone)]
+pub(super) struct Link {
+    pub client: Docker,
+    pub facts: EngineFacts,
+}
+
+/// A task at work on a node.
+#[derive(Debug, Clone)]
+pub(super) struct Working {
+    pub busy: Busy,
+    /// Whose node it is, where the container may not be there to say.
+    pub mark: Option<Mark>,
+    /// Rung when the node is to go: what waits for the world outside, a pull, gives up.
+    pub give_up: Arc<Notify>,
+}
+
+/// What the room knows.
+pub(super) struct Replica {
+    link: Reading<Link>,
+    containers: BTreeMap<String, Sight>,
+    /// How often each container was written: tells whether an event came between two reads.
+    writes: BTreeMap<String, u64>,
+    /// Starts whose end, though it looks like one that the engine missed, was announced by it.
+    ends_seen: BTreeSet<String>,
+    working: BTreeMap<ContainerName, Working>,
+    differences: u64,
+}
+
+impl Replica {
+    /// Nothing known yet.
+    pub(super) fn new() -> Self {
+        Self {
+            link: Reading::Unreadable("the Docker Engine was not reached yet".into()),
+            containers: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            ends_seen: BTreeSet::new(),
+            working: BTreeMap::new(),
+            differences: 0,
+        }
+    }
+
+    /// Every node with a container or a task.
+    pub(super) fn show(&self) -> Reading<BTreeMap<ContainerName, NodeObserved>> {
+        if let Reading::Unreadable(why) = &self.link {
+            return Reading::Unreadable(why.clone());
+        }
+        let mut nodes: BTreeMap<_, _> =
+            self.containers.values().map(|sight| (sight.name.clone(), self.node(sight))).collect();
+        for (name, working) in &self.working {
+            if let Some(node) = nodes.get_mut(name) {
+                node.busy = Some(working.busy.clone());
+            } else if let Some(mark) = &working.mark {
+                nodes.insert(name.clone(), absent(mark, &working.busy));
+            }
+        }
+        Reading::Known(nodes)
+    }
+
+    fn node(&self, sight: &Sight) -> NodeObserved {
+        let mut node = sight.node.clone();
+        if let RunObserved::Ended { start, exit } = &mut node.run
+            && sight.doubtful_end
+            && self.ends_seen.contains(start)
+        {
+            *exit = Exit::Status { code: 255 };
+        }
+        node
+    }
+
+    /// The container of this name, if it is ours.
+    pub(super) fn find(&self, name: &ContainerName) -> Option<&NodeObserved> {
+        self.containers.values().find(|sight| &sight.name == name).map(|sight| &sight.node)
+    }
+
+    // --- the engine ---
+
+    /// The working connection, or why there is none.
+    pub(super) fn link(&self) -> &Reading<Link> {
+        &self.link
+    }
+
+    /// A connection works, and this is everything there is.
+    pub(super) fn connected(&mut self, link: Link, containers: Vec<Sight>) {
+        self.link = Reading::Known(link);
+        self.containers = containers.into_iter().map(|sight| (sight.node.id.clone(), sight)).collect();
+    }
+
+    /// Nothing can be known any more. Says whether that is news.
+    pub(super) fn lost(&mut self, why: String) -> bool {
+        let news = self.link.why() != Some(&why);
+        self.link = Reading::Unreadable(why);
+        news
+    }
+
+    /// What is known of the engine changed.
+    pub(super) fn set_facts(&mut self, facts: EngineFacts) {
+        if let Reading::Known(link) = &mut self.link {
+            link.facts = facts;
+        }
+    }
+
+    // --- containers ---
+
+    /// One container was read (none: it is gone). Says whether it differs from before.
+    pub(super) fn write(&mut self, id: &str, sight: Option<Sight>) -> bool {
+        *self.writes.entry(id.to_owned()).or_default() += 1;
+        let before = match sight {
+            Some(sight) => self.containers.insert(id.to_owned(), sight.clone()).as_ref() != Some(&sight),
+            None => self.containers.remove(id).is_some(),
+        };
+        if !self.containers.contains_key(id) {
+            self.writes.remove(id);
+        }
+        before
+    }
+
+    /// The engine announced the end of a container's run with the status it also gives where it
+    /// saw none.
+    pub(super) fn end_announced(&mut self, id: &str) {
+        if let Some(Sight { node: NodeObserved { run: RunObserved::Running { start, .. }, .. }, .. }) =
+            self.containers.get(id)
+        {
+            self.ends_seen.insert(start.clone());
+        }
+    }
+
+    /// The containers as they are, each with how often it was written.
+    pub(super) fn snapshot(&self) -> BTreeMap<String, (u64, Sight)> {
+        let count = |id: &String| self.writes.get(id).copied().unwrap_or_default();
+        self.containers.iter().map(|(id, sight)| (id.clone(), (count(id), sight.clone()))).collect()
+    }
+
+    /// How many differences full reads have found so far.
+    pub(super) fn differences(&self) -> u64 {
+        self.differences
+    }
+
+    /// A full read found `count` more.
+    pub(super) fn add_differences(&mut self, count: u64) {
+        self.differences += count;
+    }
+
+    // --- tasks ---
+
+    /// A task takes the node. False when another has it.
+    pub(super) fn take(&mut self, name: &ContainerName, working: Working) -> bool {
+        if self.working.contains_key(name) {
+            return false;
+        }
+        self.working.insert(name.clone(), working);
+        true
+    }
+
+    /// The node is to go: whatever its task waits for outside is given up.
+    pub(super) fn give_up(&self, name: &ContainerName) {
+        if let Some(working) = self.working.get(name) {
+            working.give_up.notify_one();
+        }
+    }
+
+    /// The task's work goes on as `doing`.
+    pub(super) fn doing(&mut self, name: &ContainerName, doing: String) {
+        if let Some(working) = self.working.get_mut(name) {
+            working.busy.doing = doing;
+        }
+    }
+
+    /// The task is over.
+    pub(super) fn release(&mut self, name: &ContainerName) {
+        self.working.remove(name);
+    }
+}
+
+fn absent(mark: &Mark, busy: &Busy) -> NodeObserved {
+    NodeObserved {
+        id: String::new(),
+        mark: mark.clone(),
+        made_from: String::new(),
+        run: RunObserved::Absent,
+        busy: Some(busy.clone()),
+        privileges: None,
+        stand_in: false,
+    }
+}

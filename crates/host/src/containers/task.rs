@@ -1,0 +1,407 @@
+//! Tasks on nodes: create, start, stop, restart, remove, run a command. One per node at a time;
+//! a pass begins them and sees their end as an event.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use archetype_model::observed::{Busy, Mark, Part};
+use archetype_model::report::ExecState;
+use archetype_model::spec::{ContainerBody, NodeBody, NodeSpec, PullPolicy};
+use archetype_model::step::NodeAction;
+use archetype_model::{ContainerName, LabName};
+use bollard::query_parameters::{
+    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions,
+    StartContainerOptions, StopContainerOptions,
+};
+use tokio::sync::Notify;
+
+use super::error::EngineError;
+use super::making::Making;
+use super::privilege::Granted;
+use super::replica::{Link, Working};
+use super::watch::{has_runtime, within};
+use super::{Order, Room, exec, files, image, label};
+use crate::event::TaskError;
+use crate::{Event, TaskEnded};
+
+/// Seconds a node has to end after its stop signal.
+const GRACE: i32 = 10;
+const CREATE_WITHIN: Duration = Duration::from_secs(60);
+const START_WITHIN: Duration = Duration::from_secs(120);
+const END_WITHIN: Duration = Duration::from_secs(60);
+
+/// See [`super::Containers::begin`].
+pub(super) fn begin(room: &Arc<Room>, order: Order) -> bool {
+    let give_up = Arc::new(Notify::new());
+    let working = Working { busy: busy(&order.action), mark: mark(room, &order), give_up: Arc::clone(&give_up) };
+    if !room.replica().take(&order.container, working) {
+        if order.action == NodeAction::Remove {
+            room.replica().give_up(&order.container);
+        }
+        return false;
+    }
+    room.waker.ring(Event::Changed(Part::Engine));
+    let room = Arc::clone(room);
+    tokio::spawn(async move {
+        let (container, action) = (order.container.clone(), order.action.clone());
+        let work = tokio::spawn(carry_out(Arc::clone(&room), order, give_up)).await;
+        let result = work.unwrap_or_else(|panic| Err(crashed(&panic.to_string())));
+        let (error, exec) = match result {
+            Ok(exec) => (None, exec),
+            Err(error) => (Some(error), None),
+        };
+        room.replica().release(&container);
+        room.waker.ring(Event::TaskEnded(TaskEnded { container, action, error, exec }));
+        room.waker.ring(Event::Changed(Part::Engine));
+    });
+    true
+}
+
+fn busy(action: &NodeAction) -> Busy {
+    let doing = match action {
+        NodeAction::Create => "creating".into(),
+        NodeAction::Start => "starting".into(),
+        NodeAction::Stop => "stopping".into(),
+        NodeAction::Restart => "restarting".into(),
+        NodeAction::Remove => "removing".into(),
+        NodeAction::Exec { index, .. } => format!("running command {}", index + 1),
+    };
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Busy { doing, since_ms: u64::try_from(since.as_millis()).unwrap_or_default() }
+}
+
+fn mark(room: &Room, order: &Order) -> Option<Mark> {
+    let (lab, node) = order.wanted.as_ref()?;
+    let installation = room.settings.place.installation().clone();
+    Some(Mark { installation, lab: lab.clone(), node: node.name.clone(), interface: None })
+}
+
+type Done = Result<Option<ExecState>, TaskError>;
+
+async fn carry_out(room: Arc<Room>, order: Order, give_up: Arc<Notify>) -> Done {
+    let link = room.link().map_err(|error| error.finding("engine-unreachable"))?;
+    let task = Task { room, link, container: order.container, give_up };
+    match (order.action, order.wanted) {
+        (NodeAction::Remove, _) => task.remove().await.map(|()| None),
+        (NodeAction::Stop, wanted) => task.stop(wanted.as_ref().map(|(_, node)| &**node)).await.map(|()| None),
+        (NodeAction::Create, Some((lab, node))) => task.create(&lab, &node).await.map(|()| None),
+        (NodeAction::Start, Some((_, node))) => task.start(&node).await.map(|()| None),
+        (NodeAction::Restart, Some((_, node))) => {
+            task.stop(Some(&node)).await?;
+            task.start(&node).await.map(|()| None)
+        }
+        (NodeAction::Exec { index, start }, Some((_, node))) => {
+            exec::run(&task, &node, index, &start, order.exec).await.map(Some)
+        }
+        (action, None) => Err(TaskError {
+            code: "node-not-described",
+            message: format!("nothing describes {}, so it cannot be done: {action}", task.container),
+            hint: "this is a fault of ours: please tell us".into(),
+        }),
+    }
+}
+
+/// One task at work.
+pub(super) struct Task {
+    pub room: Arc<Room>,
+    pub link: Link,
+    pub container: ContainerName,
+    give_up: Arc<Notify>,
+}
+
+impl Task {
+    // --- create ---
+
+    async fn create(&self, lab: &LabName, node: &Arc<NodeSpec>) -> Result<(), TaskError> {
+        let body = container_body(node)?;
+        self.need_runtime().await?;
+        let granted = self.granted(body)?;
+        if body.pull == PullPolicy::Always {
+            self.pull(&body.image).await?;
+        }
+        let made = match self.make(lab, node, body, &granted).await {
+            Err(error) if is_missing_image(&error) && body.pull == PullPolicy::IfNotPresent => {
+                self.pull(&body.image).await?;
+                self.make(lab, node, body, &granted).await
+            }
+            other => other,
+        };
+        let id = match made {
+            Ok(id) => id,
+            Err(error) if error.is_conflict() => self.name_is_taken().await?,
+            Err(error) if is_missing_image(&error) => return Err(image_missing(&body.image)),
+            Err(error) => return Err(refused(error, "node-create-refused")),
+        };
+        self.room.look(&id).await;
+        self.write_facts(node, &id).await
+    }
+
+    /// One create call; the id of what it made.
+    async fn make(
+        &self,
+        lab: &LabName,
+        node: &NodeSpec,
+        body: &ContainerBody,
+        granted: &Granted,
+    ) -> Result<String, EngineError> {
+        self.tell("creating");
+        let settings = &self.room.settings;
+        let making = Making {
+            installation: settings.place.installation(),
+            lab,
+            node,
+            body,
+            runtime: &settings.runtime,
+            granted,
+            open_files: self.link.facts.grant.as_ref().map(|grant| grant.open_files),
+            files: self.prepare_files(body).await.map_err(|error| refusal(&error))?,
+        };
+        let name = CreateContainerOptions { name: Some(self.container.to_string()), ..Default::default() };
+        let _permit = self.room.starts.acquire().await;
+        let made = within(CREATE_WITHIN, self.link.client.create_container(Some(name), making.call())).await?;
+        Ok(made.id)
+    }
+
+    fn granted(&self, body: &ContainerBody) -> Result<Granted, TaskError> {
+        Granted::decide(body.privileges, self.link.facts.grant.as_ref()).map_err(|missing| TaskError {
+            code: "privileged-refused",
+            message: format!("the file demands `privileged: true`; the engine cannot grant {missing}"),
+            hint: "leave `privileged` out to get all that this host grants, or run the node on another host".into(),
+        })
+    }
+
+    async fn pull(&self, image: &str) -> Result<(), TaskError> {
+        self.tell(&format!("pulling {image}"));
+        let progress = |percent| self.tell(&format!("pulling {image} {percent}%"));
+        tokio::select! {
+            pulled = image::pull(&self.link.client, image, progress) => {
+                pulled.map_err(|error| pull_failed(image, error))
+            }
+            () = self.give_up.notified() => Err(pull_stopped(image)),
+        }
+    }
+
+    /// The engine says that the name is in use: by a container of ours, then its id, or not.
+    async fn name_is_taken(&self) -> Result<String, TaskError> {
+        let name = self.container.as_str();
+        let inspected = within(
+            self.room.settings.deadline,
+            self.link.client.inspect_container(name, None::<InspectContainerOptions>),
+        );
+        let holder = inspected.await.map_err(|error| error.finding("node-create-refused"))?;
+        let ours = self.room.settings.place.installation().as_str();
+        let labels = holder.config.and_then(|config| config.labels).unwrap_or_default();
+        let (id, whose) = (holder.id.unwrap_or_default(), labels.get(label::INSTALLATION));
+        if whose.map(String::as_str) == Some(ours) {
+            return Ok(id);
+        }
+        let holder = whose.map_or("a container that is not ours".to_owned(), |other| format!("installation {other}"));
+        Err(TaskError {
+            code: "node-name-taken",
+            message: format!("the name {name} is held by {holder} ({})", id.get(..12).unwrap_or(&id)),
+            hint: format!(
+                "remove or rename that container, or give the lab another name or prefix; `docker inspect {name}` shows it"
+            ),
+        })
+    }
+
+    // --- start and stop ---
+
+    async fn start(&self, node: &Arc<NodeSpec>) -> Result<(), TaskError> {
+        let body = container_body(node)?;
+        let id = self.id()?;
+        self.tell("starting");
+        self.need_runtime().await?;
+        self.prepare_files(body).await.map_err(|error| files_failed(&error))?;
+        self.write_facts(node, &id).await?;
+        let started = {
+            let _permit = self.room.starts.acquire().await;
+            within(START_WITHIN, self.link.client.start_container(&id, None::<StartContainerOptions>)).await
+        };
+        self.room.look(&id).await;
+        started.map_err(|error| refused(error, "node-start-refused"))
+    }
+
+    async fn stop(&self, node: Option<&NodeSpec>) -> Result<(), TaskError> {
+        let id = self.id()?;
+        self.tell("stopping");
+        let client = &self.link.client;
+        let stopped = if node.is_some_and(ends_by_kill) {
+            let options = KillContainerOptions { signal: "SIGKILL".into() };
+            within(END_WITHIN, client.kill_container(&id, Some(options))).await
+        } else {
+            let options = StopContainerOptions { t: Some(GRACE), signal: None };
+            within(END_WITHIN, client.stop_container(&id, Some(options))).await
+        };
+        self.room.look(&id).await;
+        match stopped {
+            // 409: it does not run, which is what was wanted.
+            Err(error) if !error.is_conflict() => Err(error.finding("node-stop-failed")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn remove(&self) -> Result<(), TaskError> {
+        let Ok(id) = self.id() else { return Ok(()) };
+        self.tell("removing");
+        let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
+        let removed = within(END_WITHIN, self.link.client.remove_container(&id, Some(options))).await;
+        self.room.look(&id).await;
+        match removed {
+            Err(error) if !error.is_missing() && !error.is_conflict() => {
+                return Err(error.finding("node-remove-failed"));
+            }
+            // 409: somebody else is removing it at this moment; the next pass sees whether.
+            _ => {}
+        }
+        let remove = Arc::clone(&self.room.settings.remove_facts);
+        blocking(move || remove(&id)).await.map_err(|error| facts_failed(&error))
+    }
+
+    // --- what all of them need ---
+
+    /// The full id of the node's container.
+    pub(super) fn id(&self) -> Result<String, TaskError> {
+        self.room.id_of(&self.container).map_err(|error| error.finding("node-not-made"))
+    }
+
+    /// Says what goes on, for people.
+    fn tell(&self, doing: &str) {
+        self.room.replica().doing(&self.container, doing.to_owned());
+        self.room.waker.ring(Event::Changed(Part::Engine));
+    }
+
+    /// The engine must know the runtime. One that did not may have learned it since.
+    async fn need_runtime(&self) -> Result<(), TaskError> {
+        if self.link.facts.runtime_registered {
+            return Ok(());
+        }
+        let info = within(self.room.settings.deadline, self.link.client.info()).await;
+        let info = info.map_err(|error| error.finding("runtime-missing"))?;
+        if !has_runtime(&info, &self.room.settings.runtime) {
+            return Err(runtime_missing(&self.room.settings.runtime));
+        }
+        let facts = super::EngineFacts { runtime_registered: true, ..self.link.facts.clone() };
+        self.room.replica().set_facts(facts);
+        Ok(())
+    }
+
+    async fn write_facts(&self, node: &Arc<NodeSpec>, id: &str) -> Result<(), TaskError> {
+        let (write, node, id) = (Arc::clone(&self.room.settings.write_facts), Arc::clone(node), id.to_owned());
+        blocking(move || write(&node, &id)).await.map_err(|error| facts_failed(&error))
+    }
+
+    async fn prepare_files(&self, body: &ContainerBody) -> io::Result<Vec<archetype_model::spec::Bind>> {
+        let (place, container, body) = (self.room.settings.place.clone(), self.container.clone(), body.clone());
+        blocking(move || files::prepare(&place, &container, &body)).await
+    }
+}
+
+/// containerlab ends nodes of this kind at once; a shell as first process ignores softer signals.
+fn ends_by_kill(node: &NodeSpec) -> bool {
+    let stated = match &node.body {
+        NodeBody::Container(body) => body.stop_signal.is_some(),
+        NodeBody::Namespace(_) => false,
+    };
+    node.kind == "linux" && !stated
+}
+
+fn container_body(node: &NodeSpec) -> Result<&ContainerBody, TaskError> {
+    match &node.body {
+        NodeBody::Container(body) => Ok(body),
+        NodeBody::Namespace(_) => Err(TaskError {
+            code: "node-not-described",
+            message: format!("{} is no container", node.container),
+            hint: "this is a fault of ours: please tell us".into(),
+        }),
+    }
+}
+
+/// Runs what may block where it may.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic.to_string())))
+}
+
+// --- findings ---
+
+fn is_missing_image(error: &EngineError) -> bool {
+    error.is_missing() && error.to_string().to_lowercase().contains("no such image")
+}
+
+fn pull_failed(image: &str, error: EngineError) -> TaskError {
+    let mut finding = error.finding("image-pull-failed");
+    if finding.code == "image-pull-failed" {
+        finding.message = format!("cannot pull {image}: {}", finding.message);
+        finding.hint = format!(
+            "`docker pull {image}` on this host shows the same; check name and network, or load it by `docker load`"
+        );
+    }
+    finding
+}
+
+fn pull_stopped(image: &str) -> TaskError {
+    TaskError {
+        code: "image-pull-stopped",
+        message: format!("the pull of {image} was given up, for its node is not wanted any more"),
+        hint: "nothing is to be done".into(),
+    }
+}
+
+fn image_missing(image: &str) -> TaskError {
+    TaskError {
+        code: "image-missing",
+        message: format!("the engine has no image {image}, and the file says never to pull it"),
+        hint: format!("`docker load` or `docker pull {image}` on this host, or set `image-pull-policy: IfNotPresent`"),
+    }
+}
+
+fn runtime_missing(runtime: &str) -> TaskError {
+    TaskError {
+        code: "runtime-missing",
+        message: format!("the engine does not know the runtime {runtime}, through which nodes start"),
+        hint: "run `archetype host setup`".into(),
+    }
+}
+
+/// What the engine said against a creation or a start.
+fn refused(error: EngineError, code: &'static str) -> TaskError {
+    let words = error.to_string().to_lowercase();
+    if words.contains("unknown runtime specified") || words.contains("unknown or invalid runtime name") {
+        let mut finding = runtime_missing("named above");
+        finding.message = error.to_string();
+        return finding;
+    }
+    let mut finding = error.finding(code);
+    if words.contains("apply caps") {
+        finding.code = "privileged-refused";
+        finding.hint = "the engine cannot hand on every capability: state `privileged: false` and `cap-add`".into();
+    }
+    finding
+}
+
+fn refusal(error: &io::Error) -> EngineError {
+    EngineError::Refused { status: 0, message: format!("the node's own files could not be made: {error}") }
+}
+
+fn files_failed(error: &io::Error) -> TaskError {
+    refusal(error).finding("node-files-failed")
+}
+
+fn facts_failed(error: &io::Error) -> TaskError {
+    TaskError {
+        code: "node-facts-failed",
+        message: format!("the runtime's facts of the node could not be kept: {error}"),
+        hint: "look at the space and the rights below /run/archetype".into(),
+    }
+}
+
+fn crashed(words: &str) -> TaskError {
+    TaskError {
+        code: "task-crashed",
+        message: format!("the work on the node ended by a fault of ours: {words}"),
+        hint: "it is tried again; please tell us".into(),
+    }
+}

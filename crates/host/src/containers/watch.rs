@@ -1,0 +1,319 @@
+//! Keeps the replica true: connects, subscribes, lists, follows the events, and asks for a sign of
+//! life all the while. Whatever breaks makes the room unreadable and starts over.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use archetype_model::observed::Part;
+use bollard::Docker;
+use bollard::models::{EventMessage, SystemInfo};
+use bollard::query_parameters::{EventsOptions, InspectContainerOptions, ListContainersOptions};
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::door::{Greeting, common_version, greet};
+use super::error::EngineError;
+use super::privilege::Grant;
+use super::replica::Link;
+use super::sight::{Sight, sight};
+use super::{EngineFacts, Room, label};
+use crate::Event;
+
+/// Between two signs of life.
+const SIGN_EVERY: Duration = Duration::from_millis(1_200);
+/// A sign of life costs the engine nothing: one that hangs this long is a sign of the contrary.
+const SIGN_WITHIN: Duration = Duration::from_millis(1_800);
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MOST: Duration = Duration::from_secs(2);
+/// For calls of bollard that have no limit from us: the answer's head.
+const CLIENT_SECONDS: u64 = 300;
+/// Inspections under way at once while connecting.
+const READERS: usize = 8;
+
+/// A wish to have one container read again, answered when it was.
+pub(super) struct Look {
+    pub id: String,
+    pub done: oneshot::Sender<()>,
+}
+
+/// Watches the engine until the room is dropped.
+pub(super) async fn watch(room: Arc<Room>, mut looks: mpsc::UnboundedReceiver<Look>) {
+    let mut pause = RETRY_FIRST;
+    loop {
+        let error = match connect(&room).await {
+            Ok(following) => {
+                pause = RETRY_FIRST;
+                following.follow(&mut looks).await
+            }
+            Err(error) => error,
+        };
+        if room.replica().lost(error.to_string()) {
+            tracing::warn!(%error, "the Docker Engine cannot be read");
+            room.waker.ring(Event::Changed(Part::Engine));
+        }
+        // Nobody is left waiting for a look at an engine that is not there.
+        while looks.try_recv().is_ok() {}
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_MOST);
+    }
+}
+
+type Reading = Pin<Box<dyn Future<Output = (String, Result<Option<Sight>, EngineError>)> + Send>>;
+type Sign = Pin<Box<dyn Future<Output = Result<Greeting, EngineError>> + Send>>;
+
+/// Those who wait for a container to be read.
+#[derive(Default)]
+struct Waiting {
+    now: Vec<oneshot::Sender<()>>,
+    /// Asked while a reading was under way, which may be too old for them.
+    next: Vec<oneshot::Sender<()>>,
+    again: bool,
+}
+
+/// A connection whose events are followed.
+struct Following {
+    room: Arc<Room>,
+    client: Docker,
+    greeting: Greeting,
+    events: Events,
+    readings: FuturesUnordered<Reading>,
+    waiting: HashMap<String, Waiting>,
+}
+
+async fn connect(room: &Arc<Room>) -> Result<Following, EngineError> {
+    let limit = room.settings.deadline;
+    let greeting = within(SIGN_WITHIN.max(limit), greet(&room.settings.socket)).await?;
+    let socket = room.settings.socket.to_string_lossy();
+    let client = Docker::connect_with_unix(&socket, CLIENT_SECONDS, &common_version(greeting.api))?;
+    let events = Events::subscribe(&client, room);
+    let facts = within(limit, read_facts(room, &client, greeting)).await?;
+    let containers = within(limit * 3, read_all(room, &client)).await?;
+    room.replica().connected(Link { client: client.clone(), facts }, containers);
+    room.waker.ring(Event::Changed(Part::Engine));
+    let room = Arc::clone(room);
+    Ok(Following { room, client, greeting, events, readings: FuturesUnordered::new(), waiting: HashMap::new() })
+}
+
+impl Following {
+    /// Follows events until something breaks, and says what.
+    async fn follow(mut self, looks: &mut mpsc::UnboundedReceiver<Look>) -> EngineError {
+        let mut tick = tokio::time::interval(SIGN_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut sign: Option<Sign> = None;
+        loop {
+            let step = tokio::select! {
+                event = self.events.next() => self.heard(event),
+                Some(look) = looks.recv() => { self.look(look.id, Some(look.done)); Ok(()) }
+                Some((id, read)) = self.readings.next() => self.was_read(id, read),
+                _ = tick.tick(), if sign.is_none() => { sign = Some(self.ask_sign()); Ok(()) }
+                answer = async { sign.as_mut().expect("only polled while there is one").await }, if sign.is_some() => {
+                    sign = None;
+                    self.alive(answer)
+                }
+            };
+            if let Err(error) = step {
+                return error;
+            }
+        }
+    }
+
+    fn ask_sign(&self) -> Sign {
+        let socket = self.room.settings.socket.clone();
+        Box::pin(async move { within(SIGN_WITHIN, greet(&socket)).await })
+    }
+
+    fn alive(&self, answer: Result<Greeting, EngineError>) -> Result<(), EngineError> {
+        match answer? {
+            greeting if greeting == self.greeting => Ok(()),
+            _ => Err(EngineError::unreachable("it was restarted")),
+        }
+    }
+
+    fn heard(&mut self, event: Option<Result<EventMessage, EngineError>>) -> Result<(), EngineError> {
+        let event = event.ok_or_else(|| EngineError::unreachable("it ended the stream of events"))??;
+        let Some(id) = event.actor.as_ref().and_then(|actor| actor.id.clone()) else { return Ok(()) };
+        let attribute = |name: &str| event.actor.as_ref()?.attributes.as_ref()?.get(name).map(String::as_str);
+        match event.action.as_deref().unwrap_or_default() {
+            "destroy" => self.write(&id, None),
+            action if changes_a_container(action) => {
+                if action == "die" && attribute("exitCode") == Some("255") {
+                    self.room.replica().end_announced(&id);
+                }
+                self.look(id, None);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Has a container read; one at a time each, so that an older reading never wins.
+    fn look(&mut self, id: String, done: Option<oneshot::Sender<()>>) {
+        if let Some(waiting) = self.waiting.get_mut(&id) {
+            waiting.again = true;
+            waiting.next.extend(done);
+            return;
+        }
+        self.waiting.insert(id.clone(), Waiting { now: done.into_iter().collect(), ..Waiting::default() });
+        self.begin_reading(id);
+    }
+
+    fn begin_reading(&self, id: String) {
+        let (room, client) = (Arc::clone(&self.room), self.client.clone());
+        self.readings.push(Box::pin(async move {
+            let read = inspect(&client, &room, &id).await;
+            (id, read)
+        }));
+    }
+
+    fn was_read(&mut self, id: String, read: Result<Option<Sight>, EngineError>) -> Result<(), EngineError> {
+        match read {
+            Ok(sight) => self.write(&id, sight),
+            Err(error @ EngineError::Unreachable { .. }) => return Err(error),
+            // The engine is well and cannot say: what was known stays until it can.
+            Err(error) => tracing::warn!(%error, id, "a container could not be read"),
+        }
+        let Some(waiting) = self.waiting.get_mut(&id) else { return Ok(()) };
+        for done in waiting.now.drain(..) {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(());
+        }
+        if std::mem::take(&mut waiting.again) {
+            waiting.now = std::mem::take(&mut waiting.next);
+            self.begin_reading(id);
+        } else {
+            self.waiting.remove(&id);
+        }
+        Ok(())
+    }
+
+    fn write(&self, id: &str, sight: Option<Sight>) {
+        if self.room.replica().write(id, sight) {
+            self.room.waker.ring(Event::Changed(Part::Engine));
+        }
+    }
+}
+
+fn changes_a_container(action: &str) -> bool {
+    // "health_status: healthy" carries its value in its name.
+    let verb = action.split(':').next().unwrap_or_default();
+    matches!(verb, "create" | "start" | "die" | "oom" | "pause" | "unpause" | "rename" | "update" | "health_status")
+}
+
+/// The engine's events about containers of one installation, read by a task of their own so that
+/// the subscription stands while the list is read.
+struct Events {
+    receiver: mpsc::UnboundedReceiver<Result<EventMessage, EngineError>>,
+    reader: tokio::task::JoinHandle<()>,
+}
+
+impl Events {
+    fn subscribe(client: &Docker, room: &Room) -> Self {
+        let label = format!("{}={}", label::INSTALLATION, room.settings.place.installation());
+        let filters = HashMap::from([("type".into(), vec!["container".into()]), ("label".into(), vec![label])]);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // A second of the past too: an event between now and the engine's taking note is not lost.
+        let since = Some(now.as_secs().saturating_sub(1).to_string());
+        let (client, (sender, receiver)) = (client.clone(), mpsc::unbounded_channel());
+        let reader = tokio::spawn(async move {
+            let mut stream = client.events(Some(EventsOptions { since, until: None, filters: Some(filters) }));
+            while let Some(event) = stream.next().await {
+                if sender.send(event.map_err(broken_stream)).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { receiver, reader }
+    }
+
+    async fn next(&mut self) -> Option<Result<EventMessage, EngineError>> {
+        self.receiver.recv().await
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// Everything of this installation, by a list and an inspection each.
+pub(super) async fn read_all(room: &Arc<Room>, client: &Docker) -> Result<Vec<Sight>, EngineError> {
+    let label = format!("{}={}", label::INSTALLATION, room.settings.place.installation());
+    let filters = Some(HashMap::from([("label".into(), vec![label])]));
+    let listed =
+        client.list_containers(Some(ListContainersOptions { all: true, filters, ..Default::default() })).await?;
+    let ids: Vec<String> = listed.into_iter().filter_map(|container| container.id).collect();
+    let readings = futures::stream::iter(ids.into_iter().map(|id| async move { inspect(client, room, &id).await }));
+    let read: Vec<_> = readings.buffer_unordered(READERS).collect().await;
+    read.into_iter().filter_map(Result::transpose).collect()
+}
+
+async fn inspect(client: &Docker, room: &Room, id: &str) -> Result<Option<Sight>, EngineError> {
+    let inspected = client.inspect_container(id, None::<InspectContainerOptions>).await.map_err(EngineError::from);
+    match inspected {
+        Ok(inspected) => Ok(sight(&inspected, room.settings.place.installation())),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What there is to know of the engine itself.
+pub(super) async fn read_facts(room: &Room, client: &Docker, greeting: Greeting) -> Result<EngineFacts, EngineError> {
+    let info = client.info().await?;
+    let (major, minor) = (client.client_version().major_version, client.client_version().minor_version);
+    Ok(EngineFacts {
+        version: info.server_version.clone().unwrap_or_default(),
+        api: format!("{major}.{minor}"),
+        runtime_registered: has_runtime(&info, &room.settings.runtime),
+        grant: greeting.daemon.and_then(|daemon| Grant::of(daemon.pid, greeting.api)),
+        start: greeting.daemon,
+    })
+}
+
+/// Whether the engine has `runtime` registered.
+pub(super) fn has_runtime(info: &SystemInfo, runtime: &str) -> bool {
+    info.runtimes.as_ref().is_some_and(|runtimes| runtimes.contains_key(runtime))
+}
+
+/// A call under a time limit.
+pub(super) async fn within<T, E: Into<EngineError>>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, EngineError> {
+    match timeout(limit, call).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_) => Err(EngineError::unreachable(format!("no answer within {:.1} s", limit.as_secs_f32()))),
+    }
+}
+
+/// Reads everything again and compares it with the replica; what differs, although no event came
+/// in between, is counted and read once more.
+pub(super) async fn full_read(room: &Arc<Room>) -> Result<u64, EngineError> {
+    let link = room.link()?;
+    let before = room.replica().snapshot();
+    let read = within(room.settings.deadline * 3, read_all(room, &link.client)).await?;
+    let read: BTreeMap<String, Sight> = read.into_iter().map(|sight| (sight.node.id.clone(), sight)).collect();
+    let after = room.replica().snapshot();
+    let untouched = |id: &&String| before.get(*id).map(|(count, _)| count) == after.get(*id).map(|(count, _)| count);
+    let ids: std::collections::BTreeSet<&String> = read.keys().chain(after.keys()).collect();
+    let wrong: Vec<&String> = ids
+        .into_iter()
+        .filter(untouched)
+        .filter(|id| read.get(*id) != after.get(*id).map(|(_, sight)| sight))
+        .collect();
+    let count = u64::try_from(wrong.len()).unwrap_or(u64::MAX);
+    room.replica().add_differences(count);
+    for id in wrong {
+        tracing::warn!(id, "a full read differs from what the engine's events told");
+        room.look(id).await;
+    }
+    Ok(count)
+}
+
+fn broken_stream(error: bollard::errors::Error) -> EngineError {
+    EngineError::unreachable(format!("the stream of its events broke: {}", EngineError::from(error)))
+}
