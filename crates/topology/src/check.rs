@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use archetype_model::InterfaceName;
 use archetype_model::topology::{
     EndpointDecl, NetworkMode, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Subnet, Topology,
 };
+use archetype_model::{ContainerName, InterfaceName};
 
 use crate::suggest::nearest;
 use crate::{interfaces, kinds};
@@ -36,6 +36,12 @@ impl Check {
 
     fn nodes(&mut self, topology: &Topology) {
         let mut containers: HashMap<String, &NodeDecl> = HashMap::new();
+        if let Some(Err(error)) =
+            topology.prefix.as_deref().filter(|p| !p.is_empty() && *p != "__lab-name").map(ContainerName::new)
+        {
+            let at = topology.positions.get("prefix").copied().unwrap_or_default();
+            self.add("bad-name", at, format!("the prefix cannot begin container names: {error}"));
+        }
         for node in &topology.nodes {
             self.kind_and_image(topology, node);
             self.names(topology, node, &mut containers);
@@ -45,9 +51,12 @@ impl Check {
 
     fn kind_and_image(&mut self, topology: &Topology, node: &NodeDecl) {
         let subject = Some(Subject::Node(node.name.clone()));
+        if node.kind.is_empty() && topology.position_of_key(node, "kind") != node.position {
+            return;
+        }
         if node.kind.is_empty() {
             let problem = self.add("missing-kind", node.position, format!("node {} has no kind", node.name));
-            problem.hint = Some("add \"kind: linux\", to the node, its group or the defaults".into());
+            problem.hint = Some("add \"kind: linux\" to the node, its group or the defaults".into());
             problem.subject = subject;
             return;
         }
@@ -59,7 +68,9 @@ impl Check {
             return;
         }
         let imageless = node.runtime() != RuntimeKind::Container || !kinds::needs_image(&node.kind);
-        if node.definition.image.is_none() && !imageless {
+        // An image that is stated and could not be read has its own problem already.
+        let stated = topology.position_of_key(node, "image") != node.position;
+        if node.definition.image.is_none() && !imageless && !stated {
             let problem = self.add("missing-image", node.position, format!("node {} has no image", node.name));
             let hint = "add \"image:\" to the node, its group, its kind or the defaults; or the label \
                         \"archetype.runtime: namespace\" to run it without one";
@@ -73,6 +84,8 @@ impl Check {
             return;
         }
         match topology.container_name(&node.name) {
+            // A prefix that is refused is named once, not for each node.
+            Err(_) if ContainerName::new(node.name.as_str()).is_ok() => {}
             Err(error) => {
                 self.add("bad-container-name", node.position, format!("node {}: {error}", node.name)).subject =
                     Some(Subject::Node(node.name.clone()));
@@ -118,10 +131,8 @@ impl Check {
         let mut kind = "";
         if end.place == Place::Node {
             match topology.node(&end.node) {
-                Some(node) => {
-                    kind = &node.kind;
-                    self.reserved(node, end);
-                }
+                Some(node) if self.is_reserved(node, end) => return None,
+                Some(node) => kind = &node.kind,
                 None => self.unknown_node(known, end),
             }
         }
@@ -149,20 +160,27 @@ impl Check {
         self.add("unknown-node", end.position, message).hint = Some(hint);
     }
 
-    /// eth0 belongs to the management network, unless the node is on none.
-    fn reserved(&mut self, node: &NodeDecl, end: &EndpointDecl) {
-        let free = node.runtime() == RuntimeKind::Bridge || node.network_mode() == NetworkMode::None;
-        if end.interface == "eth0" && node.kind == "linux" && !free {
-            let message = format!("{}:eth0 is the node's interface on the management network", node.name);
-            self.add("interface-reserved", end.position, message).hint =
-                Some("use eth1 or later, or \"network-mode: none\" for a node without management network".into());
+    /// eth0, and SR Linux' mgmt0, belong to the management network unless the node is on none.
+    fn is_reserved(&mut self, node: &NodeDecl, end: &EndpointDecl) -> bool {
+        let own = match node.kind.as_str() {
+            "nokia_srlinux" | "srl" => "mgmt0",
+            _ => "eth0",
+        };
+        let free = !kinds::needs_image(&node.kind) || node.network_mode() == NetworkMode::None;
+        if end.interface != own || free {
+            return false;
         }
+        let message = format!("{}:{own} is the node's interface on the management network", node.name);
+        self.add("interface-reserved", end.position, message).hint =
+            Some("use another, or \"network-mode: none\" for a node without management network".into());
+        true
     }
 
     /// Each interface of a node, and each device of the host, ends one link only.
     fn used_twice(&mut self, topology: &Topology) {
         let mut seen: HashMap<(String, &str), &EndpointDecl> = HashMap::new();
         for (index, link) in topology.links.iter().enumerate() {
+            self.one_address(index, &link.endpoints);
             for end in link.endpoints.iter().filter(|end| end.place != Place::MacvlanParent) {
                 let Some(interface) = &end.linux_interface else { continue };
                 let Some(first) = seen.insert((namespace(topology, end), interface.as_str()), end) else { continue };
@@ -176,6 +194,16 @@ impl Check {
                 problem.hint = Some("give one of the two links an interface of its own".into());
                 problem.subject = Some(Subject::Link(index));
             }
+        }
+    }
+
+    /// The ends of a link have different MAC addresses.
+    fn one_address(&mut self, index: usize, ends: &[EndpointDecl]) {
+        if let [EndpointDecl { mac: Some(first), .. }, end @ EndpointDecl { mac: Some(second), .. }] = ends
+            && first == second
+        {
+            let message = format!("both ends of the link have the MAC address {first}");
+            self.add("mac-twice", end.position, message).subject = Some(Subject::Link(index));
         }
     }
 

@@ -11,6 +11,7 @@ mod check;
 mod definition;
 mod env_file;
 pub mod environment;
+mod git;
 mod interfaces;
 mod kinds;
 mod links;

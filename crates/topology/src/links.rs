@@ -14,8 +14,16 @@ const TYPES: [&str; 9] =
 /// The UDP port of a VXLAN link that states none.
 const VXLAN_PORT: u16 = 14789;
 
+/// A link as read.
+pub struct Read {
+    /// The link.
+    pub link: LinkDecl,
+    /// Whether it is written in the short form, which leaves its type to the kinds of its nodes.
+    pub brief: bool,
+}
+
 /// Reads `topology.links`.
-pub fn links(w: &mut Walker, tree: &Tree) -> Vec<LinkDecl> {
+pub fn links(w: &mut Walker, tree: &Tree) -> Vec<Read> {
     let path = "topology.links";
     let mut links = Vec::new();
     for (index, item) in w.items(path, tree).iter().enumerate() {
@@ -32,11 +40,12 @@ pub fn links(w: &mut Walker, tree: &Tree) -> Vec<LinkDecl> {
     links
 }
 
-fn link(w: &mut Walker, mut fields: Fields<'_>) -> Option<LinkDecl> {
+fn link(w: &mut Walker, mut fields: Fields<'_>) -> Option<Read> {
     let f = &mut fields;
     let word = f.text(w, "type").unwrap_or_else(|| "brief".to_owned());
     let common = Common { mtu: mtu(w, f, "mtu"), labels: f.text_map(w, "labels"), vars: f.free_map(w, "vars") };
     let addresses = [f.texts(w, "ipv4"), f.texts(w, "ipv6")];
+    let brief_form = word.trim().eq_ignore_ascii_case("brief");
     let found = match word.trim().to_lowercase().as_str() {
         "brief" => brief(w, f, &addresses),
         "veth" => Some((LinkKind::Veth, pair(w, f, &addresses))),
@@ -59,7 +68,7 @@ fn link(w: &mut Walker, mut fields: Fields<'_>) -> Option<LinkDecl> {
     fields.finish(w);
     let (kind, endpoints) = found?;
     let Common { mtu, labels, vars } = common;
-    Some(LinkDecl { kind, endpoints, mtu, labels, vars, position })
+    Some(Read { link: LinkDecl { kind, endpoints, mtu, labels, vars, position }, brief: brief_form })
 }
 
 struct Common {

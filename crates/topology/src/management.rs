@@ -69,16 +69,15 @@ pub fn mtu(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Option<Mtu>
 pub fn settings(w: &mut Walker, tree: &Tree) -> Settings {
     let Some(mut fields) = w.fields("settings", tree) else { return Settings::default() };
     let mut authority = None;
-    if let Some(tree) = fields.take(w, "certificate-authority") {
-        if let Some(mut inner) = w.fields("settings.certificate-authority", tree) {
-            authority = Some(CertificateAuthority {
-                cert: inner.text(w, "cert"),
-                key: inner.text(w, "key"),
-                key_size: inner.whole(w, "key-size"),
-                validity_duration: inner.text(w, "validity-duration"),
-            });
-            inner.finish(w);
-        }
+    let path = "settings.certificate-authority";
+    if let Some(mut inner) = fields.take(w, "certificate-authority").and_then(|tree| w.fields(path, tree)) {
+        authority = Some(CertificateAuthority {
+            cert: inner.text(w, "cert"),
+            key: inner.text(w, "key"),
+            key_size: inner.whole(w, "key-size"),
+            validity_duration: inner.text(w, "validity-duration"),
+        });
+        inner.finish(w);
     }
     fields.finish(w);
     Settings { certificate_authority: authority }

@@ -17,6 +17,15 @@ pub struct Levels {
     pub groups: BTreeMap<String, NodeDefinition>,
 }
 
+/// One level that applies to a node.
+#[derive(Debug, Clone)]
+pub struct Level<'l> {
+    /// Its path in the file.
+    pub path: String,
+    /// What it states.
+    pub definition: &'l NodeDefinition,
+}
+
 /// What applies to one node, the least specific level first.
 pub struct Applied<'l> {
     /// The kind as written.
@@ -24,7 +33,7 @@ pub struct Applied<'l> {
     /// The group.
     pub group: Option<String>,
     /// Defaults, kind, group and node, those that there are.
-    pub levels: Vec<&'l NodeDefinition>,
+    pub levels: Vec<Level<'l>>,
 }
 
 impl Levels {
@@ -39,14 +48,17 @@ impl Levels {
             .or_else(|| self.defaults.kind.clone())
     }
 
-    /// What applies to `node`. Its group is its own, that of its kind or that of the defaults.
-    pub fn applied<'l>(&'l self, node: &'l NodeDefinition) -> Applied<'l> {
+    /// What applies to `node`, called `name`. Its group is its own, that of its kind or that of the defaults.
+    pub fn applied<'l>(&'l self, name: &str, node: &'l NodeDefinition) -> Applied<'l> {
         let kind = self.kind_of(node);
-        let of_kind = kind.as_ref().and_then(|kind| self.kinds.get(kind));
-        let group = node.group.clone().or_else(|| of_kind?.group.clone()).or_else(|| self.defaults.group.clone());
-        let of_group = group.as_ref().and_then(|group| self.groups.get(group));
-        let levels = [Some(&self.defaults), of_kind, of_group, Some(node)];
-        Applied { kind, group, levels: levels.into_iter().flatten().collect() }
+        let of_kind = kind.as_ref().and_then(|kind| Some((format!("kinds.{kind}"), self.kinds.get(kind)?)));
+        let kinds_group = || of_kind.as_ref()?.1.group.clone();
+        let group = node.group.clone().or_else(kinds_group).or_else(|| self.defaults.group.clone());
+        let of_group = group.as_ref().and_then(|group| Some((format!("groups.{group}"), self.groups.get(group)?)));
+        let own = Some((format!("nodes.{name}"), node));
+        let levels = [Some(("defaults".to_owned(), &self.defaults)), of_kind, of_group, own].into_iter().flatten();
+        let levels = levels.map(|(path, definition)| Level { path: format!("topology.{path}"), definition }).collect();
+        Applied { kind, group, levels }
     }
 }
 
@@ -108,20 +120,24 @@ impl Applied<'_> {
         }
     }
 
+    fn definitions(&self) -> impl DoubleEndedIterator<Item = &NodeDefinition> {
+        self.levels.iter().map(|level| level.definition)
+    }
+
     /// The most specific level's value.
     fn last<T: Clone>(&self, field: impl Fn(&NodeDefinition) -> Option<&T>) -> Option<T> {
-        self.levels.iter().rev().find_map(|level| field(level)).cloned()
+        self.definitions().rev().find_map(field).cloned()
     }
 
     /// The most specific level's list that is not empty.
     fn last_list<T: Clone>(&self, field: impl Fn(&NodeDefinition) -> &Vec<T>) -> Vec<T> {
-        self.levels.iter().rev().map(|level| field(level)).find(|list| !list.is_empty()).cloned().unwrap_or_default()
+        self.definitions().rev().map(field).find(|list| !list.is_empty()).cloned().unwrap_or_default()
     }
 
     /// All levels' lists, each text once, the least specific level first.
     fn joined(&self, field: impl Fn(&NodeDefinition) -> &Vec<String>) -> Vec<String> {
         let mut all: Vec<String> = Vec::new();
-        for text in self.levels.iter().flat_map(|level| field(level)) {
+        for text in self.definitions().flat_map(field) {
             if !all.contains(text) {
                 all.push(text.clone());
             }
@@ -142,11 +158,11 @@ impl Applied<'_> {
 
     /// All levels' entries, the most specific level's value for each key.
     fn map(&self, field: impl Fn(&NodeDefinition) -> &TextMap) -> TextMap {
-        self.levels.iter().flat_map(|level| field(level).clone()).collect()
+        self.definitions().flat_map(|level| field(level).clone()).collect()
     }
 
     fn config(&self) -> Option<ConfigVars> {
-        let stated: Vec<&ConfigVars> = self.levels.iter().filter_map(|level| level.config.as_ref()).collect();
+        let stated: Vec<&ConfigVars> = self.definitions().filter_map(|level| level.config.as_ref()).collect();
         let vars = stated.iter().flat_map(|config| config.vars.clone()).collect();
         (!stated.is_empty()).then_some(ConfigVars { vars })
     }
@@ -154,7 +170,7 @@ impl Applied<'_> {
     /// Waits of all levels, each once, and commands of all levels.
     fn stages(&self) -> Option<Stages> {
         let mut merged = Stages::default();
-        for (stage, declared) in self.levels.iter().filter_map(|level| level.stages.as_ref()).flat_map(|s| &s.0) {
+        for (stage, declared) in self.definitions().filter_map(|level| level.stages.as_ref()).flat_map(|s| &s.0) {
             let entry = merged.0.entry(*stage).or_default();
             for wait in &declared.wait_for {
                 if !entry.wait_for.contains(wait) {
@@ -167,7 +183,7 @@ impl Applied<'_> {
     }
 
     fn certificate(&self) -> Option<Certificate> {
-        let mut stated = self.levels.iter().filter_map(|level| level.certificate.as_ref());
+        let mut stated = self.definitions().filter_map(|level| level.certificate.as_ref());
         let mut merged = stated.next()?.clone();
         for next in stated {
             merged = Certificate {
@@ -183,7 +199,7 @@ impl Applied<'_> {
     /// User and password together from the most specific level that states either; the key file
     /// by itself.
     fn credentials(&self) -> Option<Credentials> {
-        let stated = || self.levels.iter().rev().filter_map(|level| level.credentials.as_ref());
+        let stated = || self.definitions().rev().filter_map(|level| level.credentials.as_ref());
         stated().next()?;
         let login = stated().find(|c| c.username.is_some() || c.password.is_some()).cloned().unwrap_or_default();
         Some(Credentials { identity_file: stated().find_map(|c| c.identity_file.clone()), ..login })

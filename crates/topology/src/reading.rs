@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use archetype_model::topology::{
-    LinkDecl, MgmtDecl, NodeDecl, NodeDefinition, Position, Problem, Settings, Source, Subject, Topology,
+    EndpointDecl, LinkDecl, LinkKind, MgmtDecl, NodeDecl, NodeDefinition, Position, Problem, Settings, Source, Topology,
 };
 use archetype_model::{LabName, NodeName};
 
 use crate::definition::definition;
 use crate::environment::{Environment, Unclosed, expand};
 use crate::merge::Levels;
-use crate::resolve::{self, Surroundings};
+use crate::resolve::{self, Places, Surroundings};
 use crate::tree::{self, Fault, Tree};
 use crate::walk::{Fields, Walker};
-use crate::{Reading, check, links, management, template};
+use crate::{Reading, check, git, links, management, template};
 
 /// Reads `text`; see `read_text`.
 pub fn read(name: &str, directory: &Path, text: &str, environment: &Environment) -> Reading {
@@ -31,13 +31,11 @@ pub fn read(name: &str, directory: &Path, text: &str, environment: &Environment)
     }
     let (tree, faults) = tree::parse(&expanded);
     faults.into_iter().for_each(|fault| note(&mut walker, fault));
-    let Some(tree) = tree else {
+    let Some(declared) = tree.and_then(|tree| declared(&mut walker, &tree)) else {
         if walker.problems.is_empty() {
-            walker.problem("empty-file", Position::START, "the file declares nothing");
+            walker.problem("empty-file", Position::START, "the file declares nothing").hint =
+                Some("a topology has \"name:\" and \"topology:\"".into());
         }
-        return Reading { topology: None, problems: walker.problems };
-    };
-    let Some(declared) = declared(&mut walker, &tree) else {
         return Reading { topology: None, problems: walker.problems };
     };
     let stage = Resolving { walker, name, directory, environment };
@@ -71,7 +69,7 @@ struct Declared {
     settings: Settings,
     levels: Levels,
     nodes: Vec<(String, Position, NodeDefinition)>,
-    links: Vec<LinkDecl>,
+    links: Vec<links::Read>,
 }
 
 fn declared(w: &mut Walker, tree: &Tree) -> Option<Declared> {
@@ -156,7 +154,7 @@ impl Resolving<'_> {
             mgmt: declared.mgmt,
             settings: declared.settings,
             nodes: Vec::new(),
-            links: declared.links,
+            links: Vec::new(),
             source,
             positions: std::mem::take(&mut self.walker.positions),
         };
@@ -167,6 +165,7 @@ impl Resolving<'_> {
                 topology.nodes.push(node);
             }
         }
+        topology.links = declared.links.into_iter().map(|read| typed(&topology, read)).collect();
         let mut problems = self.walker.problems;
         problems.extend(check::check(&mut topology, &known));
         in_file_order(&mut problems);
@@ -175,7 +174,11 @@ impl Resolving<'_> {
 
     /// The lab's name; one that is missing or refused is a problem, and the file's name is taken.
     fn lab_name(&mut self, stated: Option<&str>, at: Position) -> LabName {
-        match stated.map(LabName::new) {
+        let replaced = stated.map(|name| match name.contains("__git") {
+            true => git::replace(name, self.directory),
+            false => name.to_owned(),
+        });
+        match replaced.map(LabName::new) {
             Some(Ok(name)) => return name,
             Some(Err(error)) => {
                 self.walker.problem("bad-name", at, error.to_string());
@@ -211,7 +214,7 @@ impl Resolving<'_> {
                 return None;
             }
         };
-        let applied = levels.applied(level);
+        let applied = levels.applied(name.as_str(), level);
         let definition = applied.merged(level);
         let kind = definition.kind.clone().unwrap_or_default();
         let mut node = NodeDecl {
@@ -226,19 +229,21 @@ impl Resolving<'_> {
             env: BTreeMap::new(),
             position,
         };
-        let bare = node.clone();
-        let at = |key: &str| topology.position_of_key(&bare, key);
-        let before = self.walker.problems.len();
-        let files = &bare.definition.env_files;
-        let place = at("env-files");
-        node.env =
-            resolve::environment(&mut self.walker, surroundings, files, &applied.levels, bare.name.as_str(), place);
-        for problem in &mut self.walker.problems[before..] {
-            problem.subject = Some(Subject::Node(bare.name.clone()));
-        }
-        resolve::node(&mut self.walker, surroundings, &mut node, &at);
+        let places = Places { positions: &topology.positions, levels: &applied.levels, node: position };
+        resolve::node(&mut self.walker, surroundings, &mut node, &places);
         Some(node)
     }
+}
+
+/// The link as the kinds of its nodes have it: a short-form link of an SR-SIM is joined on the
+/// host.
+fn typed(topology: &Topology, read: links::Read) -> LinkDecl {
+    let mut link = read.link;
+    let stitched = |end: &EndpointDecl| topology.node(&end.node).is_some_and(|node| node.kind == "nokia_srsim");
+    if read.brief && link.kind == LinkKind::Veth && link.endpoints.iter().any(stitched) {
+        link.kind = LinkKind::VethStitch;
+    }
+    link
 }
 
 /// By place, and each once.

@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use archetype_model::topology::{BindDecl, NodeDecl, NodeDefinition, Position, Subject, TextMap};
 
+use crate::merge::Level;
+
 use crate::environment::Environment;
 use crate::walk::Walker;
 use crate::{env_file, ports};
@@ -49,6 +51,33 @@ impl Surroundings<'_> {
     }
 }
 
+/// Where the keys of one node are stated, over all levels that apply to it.
+pub struct Places<'a> {
+    /// The place of each value of the file by its path.
+    pub positions: &'a BTreeMap<String, Position>,
+    /// The levels, the least specific first.
+    pub levels: &'a [Level<'a>],
+    /// The node itself.
+    pub node: Position,
+}
+
+impl Places<'_> {
+    /// Where the value of `key` is stated by the level that decides.
+    fn key(&self, key: &str) -> Position {
+        let stated = |level: &Level<'_>| self.positions.get(&format!("{}.{key}", level.path)).copied();
+        self.levels.iter().rev().find_map(stated).unwrap_or(self.node)
+    }
+
+    /// Where `text` stands in the list under `key`, whichever level has it.
+    fn item(&self, key: &str, text: &str, list: fn(&NodeDefinition) -> &Vec<String>) -> Position {
+        let stated = |level: &Level<'_>| {
+            let index = list(level.definition).iter().position(|item| item == text)?;
+            self.positions.get(&format!("{}.{key}[{index}]", level.path)).copied()
+        };
+        self.levels.iter().rev().find_map(stated).unwrap_or_else(|| self.key(key))
+    }
+}
+
 /// The path without `.` and `..`, by its text alone.
 fn cleaned(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
@@ -64,43 +93,56 @@ fn cleaned(path: &Path) -> PathBuf {
     clean
 }
 
-/// Resolves one node in place. Positions of its keys are looked up by `at`.
-pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, at: &dyn Fn(&str) -> Position) {
+/// Resolves one node in place.
+pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &Places<'_>) {
     let before = w.problems.len();
     let definition = node.definition.clone();
     let name = node.name.to_string();
-    node.binds = binds(w, s, &definition, &name, at);
-    volumes(w, &definition, &name, at);
+    node.env = environment(w, s, &definition.env_files, &name, places);
+    node.binds = binds(w, s, &definition, &name, places);
+    volumes(w, &definition, &name, places);
     for port in &definition.ports {
         match ports::parse(port) {
             Ok(parsed) => node.ports.extend(parsed),
             Err(why) => {
                 let hint = "write it as docker does: 8080:80, 127.0.0.1:53:53/udp, 8000-8009:9000-9009";
-                w.problem("bad-port", at("ports"), format!("node {name}: port {port:?} {why}")).hint =
-                    Some(hint.into());
+                let at = places.item("ports", port, |d| &d.ports);
+                w.problem("bad-port", at, format!("node {name}: port {port:?} {why}")).hint = Some(hint.into());
             }
         }
     }
-    node.entrypoint = definition.entrypoint.as_deref().and_then(|text| words(w, &name, "entrypoint", text, at));
-    node.command = definition.cmd.as_deref().and_then(|text| words(w, &name, "cmd", text, at));
-    let execs: Vec<String> = definition.exec.iter().map(|text| s.replace(text, &name)).collect();
-    node.execs = execs.iter().filter_map(|text| words(w, &name, "exec", text, at)).collect();
+    let stated =
+        |key: &str, text: &str| Stated { node: &name, key: key.to_owned(), text: text.to_owned(), at: places.key(key) };
+    node.entrypoint = definition.entrypoint.as_deref().and_then(|text| words(w, &stated("entrypoint", text)));
+    node.command = definition.cmd.as_deref().and_then(|text| words(w, &stated("cmd", text)));
+    for exec in &definition.exec {
+        let at = places.item("exec", exec, |d| &d.exec);
+        node.execs.extend(words(w, &Stated { at, ..stated("exec", &s.replace(exec, &name)) }));
+    }
     if definition.enforce_startup_config == Some(true) && definition.suppress_startup_config == Some(true) {
         let message = format!("node {name}: enforce-startup-config and suppress-startup-config exclude each other");
-        w.problem("bad-value", at("suppress-startup-config"), message);
+        w.problem("exclusive-keys", places.key("suppress-startup-config"), message).hint =
+            Some("leave one of the two".into());
     }
     for problem in &mut w.problems[before..] {
         problem.subject = Some(Subject::Node(node.name.clone()));
     }
 }
 
-fn words(w: &mut Walker, node: &str, key: &str, text: &str, at: &dyn Fn(&str) -> Position) -> Option<Vec<String>> {
-    match shlex::split(text) {
-        Some(words) if !words.is_empty() => Some(words),
-        Some(_) => None,
+/// A command line where the file states it.
+struct Stated<'a> {
+    node: &'a str,
+    key: String,
+    text: String,
+    at: Position,
+}
+
+fn words(w: &mut Walker, stated: &Stated<'_>) -> Option<Vec<String>> {
+    match shlex::split(&stated.text) {
+        Some(words) => Some(words).filter(|words| !words.is_empty()),
         None => {
-            let message = format!("node {node}: {key} {text:?} has a quote that is not closed");
-            w.problem("bad-command", at(key), message);
+            let Stated { node, key, text, at } = stated;
+            w.problem("bad-command", *at, format!("node {node}: {key} {text:?} has a quote that is not closed"));
             None
         }
     }
@@ -111,30 +153,31 @@ fn binds(
     s: &Surroundings<'_>,
     definition: &NodeDefinition,
     node: &str,
-    at: &dyn Fn(&str) -> Position,
+    places: &Places<'_>,
 ) -> Vec<BindDecl> {
     let mut binds = Vec::new();
     for text in &definition.binds {
+        let at = places.item("binds", text, |d| &d.binds);
         let parts: Vec<&str> = text.split(':').collect();
         let (written, target, mode) = match parts[..] {
             [source, target] if !source.is_empty() => (source, target, ""),
             [source, target, mode] if !source.is_empty() => (source, target, mode),
             _ => {
                 let message = format!("node {node}: bind {text:?} is not of the form source:target[:options]");
-                w.problem("bad-bind", at("binds"), message).hint =
+                w.problem("bad-bind", at, message).hint =
                     Some("a path inside the node alone belongs under volumes".into());
                 continue;
             }
         };
         if !target.starts_with('/') {
             let message = format!("node {node}: the target of bind {text:?} is not an absolute path");
-            w.problem("bad-bind", at("binds"), message);
+            w.problem("bad-bind", at, message);
             continue;
         }
         let source = s.absolute(&s.replace(written, node));
         if !source.exists() && !s.is_made(&source) {
             let message = format!("node {node}: the source of bind {text:?} does not exist: {}", source.display());
-            w.problem("bind-missing", at("binds"), message).hint =
+            w.problem("bind-missing", at, message).hint =
                 Some("create it, or correct the path; relative paths begin at the topology file".into());
         }
         let source = source.to_string_lossy().into_owned();
@@ -143,7 +186,7 @@ fn binds(
     binds
 }
 
-fn volumes(w: &mut Walker, definition: &NodeDefinition, node: &str, at: &dyn Fn(&str) -> Position) {
+fn volumes(w: &mut Walker, definition: &NodeDefinition, node: &str, places: &Places<'_>) {
     for text in &definition.volumes {
         let parts = text.split(':').count();
         let why = match () {
@@ -151,22 +194,17 @@ fn volumes(w: &mut Walker, definition: &NodeDefinition, node: &str, at: &dyn Fn(
             () if parts > 3 || text.is_empty() => "is not of the form name:target[:options]",
             () => continue,
         };
-        w.problem("bad-volume", at("volumes"), format!("node {node}: volume {text:?} {why}"));
+        let at = places.item("volumes", text, |d| &d.volumes);
+        w.problem("bad-volume", at, format!("node {node}: volume {text:?} {why}"));
     }
 }
 
 /// The environment of a node: its files, then each level's variables, where `__IMPORT_ENVS: true`
 /// brings the caller's whole environment in below that level's own.
-pub fn environment(
-    w: &mut Walker,
-    s: &Surroundings<'_>,
-    files: &[String],
-    levels: &[&NodeDefinition],
-    node: &str,
-    at: Position,
-) -> TextMap {
+fn environment(w: &mut Walker, s: &Surroundings<'_>, files: &[String], node: &str, places: &Places<'_>) -> TextMap {
     let mut variables = BTreeMap::new();
     for file in files {
+        let at = places.item("env-files", file, |d| &d.env_files);
         let path = s.absolute(file);
         match std::fs::read_to_string(&path) {
             Ok(text) => match env_file::parse(&text) {
@@ -183,7 +221,7 @@ pub fn environment(
             }
         }
     }
-    for level in levels {
+    for level in places.levels.iter().map(|level| level.definition) {
         if level.env.get("__IMPORT_ENVS").is_some_and(|value| value == "true") {
             variables.extend(s.environment.clone());
         }

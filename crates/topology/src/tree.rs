@@ -99,6 +99,23 @@ pub fn parse(text: &Text) -> (Option<Tree>, Vec<Fault>) {
     (tree, reader.faults)
 }
 
+/// Whether an event is part of the data; comments are not.
+fn is_content(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(..)
+            | Event::DocumentEnd
+            | Event::Alias(_)
+            | Event::Scalar(..)
+            | Event::SequenceStart(..)
+            | Event::SequenceEnd
+            | Event::MappingStart(..)
+            | Event::MappingEnd
+    )
+}
+
 struct Reader<'t> {
     events: Parser<'t, serde_saphyr::granit_parser::StrInput<'t>>,
     text: &'t Text,
@@ -108,10 +125,13 @@ struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     fn next(&mut self) -> Result<(Event<'t>, Position), Fault> {
-        match self.events.next_event() {
-            Some(Ok((event, span))) => Ok((event, self.place(&span))),
-            Some(Err(error)) => Err(self.syntax(&error)),
-            None => Ok((Event::StreamEnd, Position::START)),
+        loop {
+            match self.events.next_event() {
+                Some(Ok((event, _))) if !is_content(&event) => {}
+                Some(Ok((event, span))) => return Ok((event, self.place(&span))),
+                Some(Err(error)) => return Err(self.syntax(&error)),
+                None => return Ok((Event::StreamEnd, Position::START)),
+            }
         }
     }
 

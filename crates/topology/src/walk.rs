@@ -38,6 +38,7 @@ impl Walker {
             Value::Sequence(_) => "a list".to_owned(),
             Value::Mapping(_) => "a mapping".to_owned(),
         };
+        let path = if path.is_empty() { "the file" } else { path };
         self.problem("wrong-type", tree.at, format!("{path} must be {expected}, not {found}"));
     }
 

@@ -1,0 +1,278 @@
+//! What a person reads when a file is wrong: every problem at once, each with its place.
+
+#![allow(clippy::unwrap_used, reason = "a test ends by panic")]
+
+use std::path::Path;
+
+use archetype_model::topology::unsupported;
+use archetype_topology::{Environment, read_text};
+
+fn problems(text: &str) -> String {
+    let environment: Environment = [("HOME".to_owned(), "/root".to_owned())].into();
+    let reading = read_text("lab.clab.yml", Path::new("/nowhere"), text, &environment);
+    let shown: Vec<String> = reading.problems.iter().map(ToString::to_string).collect();
+    shown.join("\n")
+}
+
+#[test]
+fn unknown_and_double_keys_are_all_named_at_once() {
+    insta::assert_snapshot!(problems("\
+name: x
+prefixx: y
+topology:
+  nodes:
+    r1:
+      kind: linux
+      imgae: frr
+      image: frr
+      image: frr:2
+      banana: 1
+  nodez: {}
+"), @r#"
+    lab.clab.yml:2:1: unknown key "prefixx" at the top of the file [unknown-key]
+      hint: did you mean "prefix"?
+    lab.clab.yml:7:7: unknown key "imgae" in topology.nodes.r1 [unknown-key]
+      hint: did you mean "image"?
+    lab.clab.yml:9:7: key "image" stands twice: here and at 8:7 [duplicate-key]
+      hint: leave one of the two
+    lab.clab.yml:10:7: unknown key "banana" in topology.nodes.r1 [unknown-key]
+      hint: known keys: aliases, auto-remove, binds, cap-add, certificate, cgroup-parent, cgroupns-mode, cmd, components, config, cpu, cpu-set, credentials, devices, dns, enforce-startup-config, entrypoint, env, env-files, exec, extras, group, healthcheck, hostname, image, image-pull-policy, kind, labels, license, link-apply-mode, memory, mgmt-ipv4, mgmt-ipv6, network-mode, password, pid-mode, ports, position, privileged, restart-policy, runtime, security-opts, shm-size, stages, startup-config, startup-delay, suppress-startup-config, sysctls, tmpfs, type, user, username, volumes
+    lab.clab.yml:11:3: unknown key "nodez" in topology [unknown-key]
+      hint: did you mean "nodes"?
+    "#);
+}
+
+#[test]
+fn values_of_the_wrong_sort_are_named() {
+    insta::assert_snapshot!(problems("\
+name: a b
+topology:
+  defaults: [1]
+  nodes:
+    r1:
+      kind: linux
+      image: [frr]
+      cpu: many
+      memory: 12 parsecs
+      privileged: maybe
+      startup-delay: -5
+      exec: date
+      env: [A=1]
+      restart-policy: sometimes
+      mgmt-ipv4: 300.1.1.1
+      cmd: sh -c 'open
+      ports: [99999:80]
+      binds: [/only]
+    -r2: {kind: linux, image: frr}
+"), @r#"
+    lab.clab.yml:1:7: lab name "a b" must not contain ' ': letters, digits and "-._" are allowed [bad-name]
+    lab.clab.yml:3:13: topology.defaults must be a mapping, not a list [wrong-type]
+    lab.clab.yml:7:14: topology.nodes.r1.image must be a text, not a list [wrong-type]
+    lab.clab.yml:8:12: topology.nodes.r1.cpu must be a number, not "many" [wrong-type]
+    lab.clab.yml:9:15: topology.nodes.r1.memory: size "12 parsecs" has an unknown unit: b, k, m, g, t and p are known, also as kb and kib [bad-size]
+    lab.clab.yml:10:19: topology.nodes.r1.privileged must be true or false, not "maybe" [wrong-type]
+    lab.clab.yml:11:22: topology.nodes.r1.startup-delay must be 0 or more, not "-5" [wrong-type]
+    lab.clab.yml:12:13: topology.nodes.r1.exec must be a list, not "date" [wrong-type]
+    lab.clab.yml:13:12: topology.nodes.r1.env must be a mapping, not a list [wrong-type]
+    lab.clab.yml:14:23: topology.nodes.r1.restart-policy: "sometimes" is not one of no, on-failure, always, unless-stopped [bad-value]
+    lab.clab.yml:15:18: topology.nodes.r1.mgmt-ipv4: "300.1.1.1" is not an IPv4 address like 172.20.20.10 [bad-address]
+    lab.clab.yml:16:12: node r1: cmd "sh -c 'open" has a quote that is not closed [bad-command]
+    lab.clab.yml:17:15: node r1: port "99999:80" has no valid port: "99999" is not 1 to 65535 [bad-port]
+      hint: write it as docker does: 8080:80, 127.0.0.1:53:53/udp, 8000-8009:9000-9009
+    lab.clab.yml:18:15: node r1: bind "/only" is not of the form source:target[:options] [bad-bind]
+      hint: a path inside the node alone belongs under volumes
+    lab.clab.yml:19:5: node name "-r2" must begin with a letter or a digit [bad-name]
+    "#);
+}
+
+#[test]
+fn a_link_says_what_is_wrong_with_its_ends() {
+    insta::assert_snapshot!(problems("\
+name: x
+topology:
+  defaults: {kind: linux, image: frr}
+  nodes:
+    r1:
+    r2:
+    free: {network-mode: none}
+  links:
+    - endpoints: [r1:eth1, r2:eth1]
+    - endpoints: [\"r1:eth1\", \"rr2:eth2\"]
+    - endpoints: [\"r1:eth0\", \"free:eth0\"]
+    - endpoints: [\"r1:a/b\", \"r2:much-too-long-a-name\"]
+    - endpoints: [\"r1:eth9\"]
+    - endpoints: [r1, r2]
+    - type: veht
+    - type: veth
+      mtu: 70000
+      endpoints:
+        - {node: r1, interface: eth5, mac: 01:00:00:00:00:01}
+        - {node: r2, interfaces: eth5}
+    - type: dummy
+    - type: host
+      endpoint: {node: r1, interface: eth6}
+"), @r#"
+    lab.clab.yml:10:19: r1:eth1 is the end of two links: here and at 9:19 [interface-used-twice]
+      hint: give one of the two links an interface of its own
+    lab.clab.yml:10:30: rr2:eth2 ends at "rr2", which is no node of the topology [unknown-node]
+      hint: did you mean "r2"?
+    lab.clab.yml:11:19: r1:eth0 is the node's interface on the management network [interface-reserved]
+      hint: use another, or "network-mode: none" for a node without management network
+    lab.clab.yml:12:19: r1:a/b: interface name "a/b" must not contain '/' [invalid-interface]
+    lab.clab.yml:12:29: r2:much-too-long-a-name: interface name "much-too-long-a-name" has 20 bytes; Linux allows 15 [invalid-interface]
+    lab.clab.yml:13:18: topology.links[4] needs exactly 2 endpoints, not 1 [bad-endpoint]
+    lab.clab.yml:14:19: topology.links[5].endpoints[0]: "r1" is not of the form node:interface [bad-endpoint]
+      hint: write for instance "r1:eth1"
+    lab.clab.yml:15:13: topology.links[6]: unknown link type "veht" [unknown-link-type]
+      hint: did you mean "veth"?
+    lab.clab.yml:17:12: topology.links[7].mtu is 70000, but an MTU is 68 to 65535 bytes [bad-mtu]
+      hint: leave it out for the default
+    lab.clab.yml:19:44: topology.links[7].endpoints[0].mac: MAC address "01:00:00:00:00:01" is a group address [bad-mac]
+    lab.clab.yml:20:11: topology.links[7].endpoints[1] has no interface [missing-value]
+    lab.clab.yml:20:22: unknown key "interfaces" in topology.links[7].endpoints[1] [unknown-key]
+      hint: did you mean "interface"?
+    lab.clab.yml:21:7: topology.links[8] has no endpoint [missing-value]
+    lab.clab.yml:22:7: topology.links[9] has no host-interface [missing-value]
+    "#);
+}
+
+#[test]
+fn addresses_and_names_that_clash_are_named() {
+    insta::assert_snapshot!(problems("\
+name: x
+prefix: a b
+mgmt:
+  ipv4-subnet: 10.0.0.0/24
+  ipv4-gw: 10.0.0.1
+  mtu: 9
+topology:
+  kinds: {linux: {image: frr}}
+  nodes:
+    r1: {kind: linux, mgmt-ipv4: 10.0.0.5}
+    r2: {kind: linux, mgmt-ipv4: 10.0.0.5}
+    r3: {kind: linux, mgmt-ipv4: 10.1.0.5}
+    r4: {kind: linux, mgmt-ipv4: 10.0.0.1}
+    r5: {kind: linux, mgmt-ipv4: 10.0.0.255}
+"), @r#"
+    lab.clab.yml:2:9: the prefix cannot begin container names: container name "a b" must not contain ' ': letters, digits and "-._" are allowed [bad-name]
+    lab.clab.yml:6:8: mgmt.mtu is 9, but an MTU is 68 to 65535 bytes [bad-mtu]
+      hint: leave it out for the default
+    lab.clab.yml:11:34: management address 10.0.0.5 is given to r2 here and to r1 at 10:34 [management-address-twice]
+    lab.clab.yml:12:34: node r3: 10.1.0.5 is outside of the management subnet 10.0.0.0/24 [management-address-outside]
+    lab.clab.yml:13:34: node r4: 10.0.0.1 is the management network's gateway [management-address-outside]
+    lab.clab.yml:14:34: node r5: 10.0.0.255 is no host's address in 10.0.0.0/24 [management-address-outside]
+    "#);
+}
+
+#[test]
+fn a_node_says_what_it_lacks() {
+    insta::assert_snapshot!(problems("\
+name: x
+topology:
+  nodes:
+    r1: {kind: linux}
+    r2: {kind: linus, image: frr}
+    r3:
+    r4: {kind: linux, labels: {archetype.runtime: namespace}}
+    br: {kind: bridge}
+    r5:
+      kind: linux
+      image: frr
+      binds: [missing.txt:/x, \"~/nothing:/y\"]
+      env-files: [gone.env]
+      stages: {create: {wait-for: [{node: r9, stage: healthy}]}}
+"), @r#"
+    lab.clab.yml:4:5: node r1 has no image [missing-image]
+      hint: add "image:" to the node, its group, its kind or the defaults; or the label "archetype.runtime: namespace" to run it without one
+    lab.clab.yml:5:16: node r2: unknown kind "linus" [unknown-kind]
+      hint: did you mean "linux"?
+    lab.clab.yml:6:5: node r3 has no kind [missing-kind]
+      hint: add "kind: linux" to the node, its group or the defaults
+    lab.clab.yml:12:15: node r5: the source of bind "missing.txt:/x" does not exist: /nowhere/missing.txt [bind-missing]
+      hint: create it, or correct the path; relative paths begin at the topology file
+    lab.clab.yml:12:31: node r5: the source of bind "~/nothing:/y" does not exist: /root/nothing [bind-missing]
+      hint: create it, or correct the path; relative paths begin at the topology file
+    lab.clab.yml:13:19: node r5: env file "gone.env" cannot be read: No such file or directory (os error 2) [env-file-missing]
+      hint: it was looked for at /nowhere/gone.env
+    lab.clab.yml:14:15: node r5 waits for "r9", which is no node of the topology [unknown-node]
+      hint: did you mean "r1"?
+    "#);
+}
+
+#[test]
+fn what_is_no_yaml_is_named_where_it_stops() {
+    insta::assert_snapshot!(problems("name: x\ntopology:\n  nodes: {r1: [}\n"), @"lab.clab.yml:3:15: this is not YAML: mismatched bracket '[' closed by '}' [yaml-syntax]");
+    insta::assert_snapshot!(problems("name: x\ntopology:\n\tnodes:\n"), @"lab.clab.yml:3:2: this is not YAML: tabs disallowed within this context (block indentation) [yaml-syntax]");
+    insta::assert_snapshot!(problems(""), @r#"
+    lab.clab.yml:1:1: the file declares nothing [empty-file]
+      hint: a topology has "name:" and "topology:"
+    "#);
+    insta::assert_snapshot!(problems("- a\n"), @"lab.clab.yml:1:1: the file must be a mapping, not a list [wrong-type]");
+    insta::assert_snapshot!(problems("name: x\ntopology:\n  nodes: {{ range }}\n"), @r#"
+    lab.clab.yml:3:10: this version does not read templates, and "{{" begins one [template-unsupported]
+      hint: expand the template first, for instance with containerlab's --export-rendered
+    "#);
+    insta::assert_snapshot!(problems("name: ${X\ntopology: {nodes: {}}\n"), @r#"
+    lab.clab.yml:1:7: "${" begins a variable, but its "}" is missing on this line [unclosed-variable]
+      hint: write "$$" for a dollar sign
+    lab.clab.yml:1:7: lab name "${X" must begin with a letter or a digit [bad-name]
+    "#);
+}
+
+#[test]
+fn an_alias_bomb_is_refused() {
+    let mut text = "name: x\nx0: &x0 [a, a, a, a, a, a, a, a, a, a]\n".to_owned();
+    for level in 1..12 {
+        let before = level - 1;
+        text.push_str(&format!("x{level}: &x{level} [{}]\n", vec![format!("*x{before}"); 10].join(", ")));
+    }
+    let shown = problems(&text);
+    assert!(shown.contains("too large once its aliases are resolved"), "{shown}");
+}
+
+#[test]
+fn what_this_version_cannot_run_names_what_to_leave_out() {
+    let text = "\
+name: x
+topology:
+  defaults: {kind: linux, image: frr}
+  nodes:
+    r1:
+    srl: {kind: nokia_srlinux, type: ixrd3}
+    r2: {network-mode: container:r1}
+    r3: {runtime: podman}
+  links:
+    - endpoints: [r1:eth1, srl:e1-1]
+    - {type: dummy, endpoint: {node: r1, interface: d0}}
+    - endpoints: [\"r1:eth2\", \"host:h2\"]
+    - endpoints: [\"r1:eth3\", \"macvlan:enp0s3\"]
+    - {type: vxlan, endpoint: {node: r1, interface: v0}, remote: 192.0.2.1, vni: 5}
+";
+    let reading = read_text("lab.clab.yml", Path::new("/nowhere"), text, &Environment::new());
+    assert_eq!(reading.problems, []);
+    let found = unsupported(&reading.topology.unwrap());
+    let shown: Vec<String> = found.iter().map(|p| format!("{p}\n  about: {:?}", p.subject.as_ref().unwrap())).collect();
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    lab.clab.yml:6:17: node srl: this version cannot run kind nokia_srlinux [not-runnable-kind]
+      hint: kinds linux and bridge run; leave it out with --partial
+      about: Node(NodeName("srl"))
+    lab.clab.yml:7:24: node r2: this version cannot run network-mode container:r1 [not-runnable-network-mode]
+      hint: bridge, none and host run
+      about: Node(NodeName("r2"))
+    lab.clab.yml:8:19: node r3: this version runs containers through docker only [not-runnable-runtime]
+      hint: leave out runtime
+      about: Node(NodeName("r3"))
+    lab.clab.yml:10:7: the link ends at srl, which this version cannot run [not-runnable-far-end]
+      hint: it is left out together with the node by --partial
+      about: Link(0)
+    lab.clab.yml:11:7: this version cannot make a dummy link [not-runnable-dummy-link]
+      hint: leave the link out with --partial
+      about: Link(1)
+    lab.clab.yml:13:7: this version cannot make a macvlan link [not-runnable-macvlan-link]
+      hint: leave the link out with --partial
+      about: Link(3)
+    lab.clab.yml:14:7: this version cannot make a vxlan link [not-runnable-vxlan-link]
+      hint: leave the link out with --partial
+      about: Link(4)
+    "#);
+}
