@@ -1,0 +1,226 @@
+//! The Docker network laid over a management network, for other people's containers. A replica of
+//! the engine's networks is kept by its events and read again on a timer; asking it never waits for
+//! the engine. Changes are tasks, at most one a network.
+
+mod engine;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use archetype_model::observed::{Part, Reading};
+use archetype_model::spec::NetworkSpec;
+use archetype_model::{BridgeName, InstallationId, NetworkName};
+use ipnet::IpNet;
+
+use super::{Error, mark};
+use crate::event::{Event, Waker};
+
+/// A Docker network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GuestNetwork {
+    /// Its full id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The bridge it names, if it names one.
+    pub bridge: Option<BridgeName>,
+    /// Whose it is, as its label tells.
+    pub installation: Option<String>,
+    /// What it was made from, as its label tells.
+    pub digest: Option<String>,
+    /// Whether containerlab made it.
+    pub by_containerlab: bool,
+    /// Its subnets.
+    pub subnets: Vec<IpNet>,
+    /// The running containers on it; known for ours only.
+    pub containers: Vec<String>,
+}
+
+impl GuestNetwork {
+    /// Whether it is ours.
+    pub fn is_of(&self, installation: &InstallationId) -> bool {
+        self.installation.as_deref() == Some(installation.as_str())
+    }
+
+    /// Whose it is, in words.
+    pub fn holder(&self) -> String {
+        let id = self.id.get(..12).unwrap_or(&self.id);
+        match &self.installation {
+            Some(other) => format!("Docker network {} ({id}) of installation {other}", self.name),
+            None if self.by_containerlab => format!("Docker network {} ({id}) of containerlab", self.name),
+            None => format!("Docker network {} ({id})", self.name),
+        }
+    }
+}
+
+/// The engine as far as it concerns this host's networks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Engine {
+    /// There is none, or it has a network namespace of its own: nothing can be laid over.
+    Absent,
+    /// It could not be read, and why.
+    Unreadable(String),
+    /// Its networks, by name.
+    Known(BTreeMap<String, GuestNetwork>),
+}
+
+/// The replica and the tasks.
+pub(super) struct Guests {
+    shared: Arc<Shared>,
+    watcher: tokio::task::JoinHandle<()>,
+}
+
+/// What watcher and tasks share.
+pub(super) struct Shared {
+    installation: InstallationId,
+    socket: Option<PathBuf>,
+    deadline: Duration,
+    waker: Waker,
+    state: Mutex<State>,
+}
+
+struct State {
+    engine: Engine,
+    /// What is being done to a network right now, for people.
+    tasks: BTreeMap<NetworkName, &'static str>,
+    /// How the last task on a network failed.
+    failed: BTreeMap<NetworkName, Error>,
+}
+
+impl Guests {
+    /// Begins to keep the replica. Needs a tokio runtime.
+    pub fn open(installation: InstallationId, socket: Option<PathBuf>, deadline: Duration, waker: Waker) -> Self {
+        let engine = match &socket {
+            Some(_) => Engine::Unreadable("the Docker Engine's networks were not read yet".into()),
+            None => Engine::Absent,
+        };
+        let state = Mutex::new(State { engine, tasks: BTreeMap::new(), failed: BTreeMap::new() });
+        let shared = Arc::new(Shared { installation, socket, deadline, waker, state });
+        let watcher = tokio::spawn(engine::keep(shared.clone()));
+        Self { shared, watcher }
+    }
+
+    /// The engine's networks as last told.
+    pub fn engine(&self) -> Engine {
+        self.shared.lock().engine.clone()
+    }
+
+    /// Whether the Docker network of a network is as wanted; unreadable while a task works on it.
+    pub fn reading(&self, network: &NetworkSpec) -> Reading<bool> {
+        let state = self.shared.lock();
+        if let Some(doing) = state.tasks.get(&network.name) {
+            return Reading::Unreadable((*doing).to_owned());
+        }
+        match &state.engine {
+            Engine::Absent => Reading::Known(true),
+            Engine::Unreadable(why) => Reading::Unreadable(why.clone()),
+            Engine::Known(networks) => Reading::Known(self.shared.is_right(networks, network)),
+        }
+    }
+
+    /// Begins to lay a Docker network over the bridge, unless one lies there or a task is under way.
+    ///
+    /// # Errors
+    /// How the last attempt failed; the next one is under way then.
+    pub fn lay(&self, network: &NetworkSpec) -> Result<(), Error> {
+        if self.reading(network) != Reading::Known(false) {
+            return Ok(());
+        }
+        let failed = self.begin(&network.name, "laying the Docker network over it");
+        let (shared, network) = (self.shared.clone(), network.clone());
+        tokio::spawn(async move {
+            let done = engine::lay(&shared, &network).await;
+            shared.end(&network.name, done).await;
+        });
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Begins to remove our Docker network of this name.
+    ///
+    /// # Errors
+    /// How the last attempt failed; the next one is under way then.
+    pub fn remove(&self, network: &NetworkName, id: String) -> Result<(), Error> {
+        if self.shared.lock().tasks.contains_key(network) {
+            return Ok(());
+        }
+        let failed = self.begin(network, "removing its Docker network");
+        let (shared, network) = (self.shared.clone(), network.clone());
+        tokio::spawn(async move {
+            let done = engine::remove(&shared, &network, &id).await;
+            shared.end(&network, done).await;
+        });
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn begin(&self, network: &NetworkName, doing: &'static str) -> Option<Error> {
+        let mut state = self.shared.lock();
+        state.tasks.insert(network.clone(), doing);
+        state.failed.remove(network)
+    }
+}
+
+impl Drop for Guests {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+impl Shared {
+    /// The state. A panic elsewhere leaves it usable: each change is one assignment.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what was read, and tells when it is something else.
+    fn tell(&self, engine: Engine) {
+        let mut state = self.lock();
+        if state.engine != engine {
+            state.engine = engine;
+            self.waker.ring(Event::Changed(Part::Networks));
+        }
+    }
+
+    fn is_right(&self, networks: &BTreeMap<String, GuestNetwork>, network: &NetworkSpec) -> bool {
+        let there = networks.get(network.name.as_str());
+        // Somebody else's of this name is told by the attempt to lay ours.
+        !can_lay(network)
+            || there.is_some_and(|there| {
+                there.is_of(&self.installation) && there.digest.as_deref() == Some(digest(network).as_str())
+            })
+    }
+
+    /// The end of a task: read anew, then let the next pass see it.
+    async fn end(&self, network: &NetworkName, done: Result<(), Error>) {
+        if let Err(error) = engine::read_again(self).await {
+            tracing::debug!(%error, "the Docker Engine's networks could not be read");
+        }
+        let mut state = self.lock();
+        state.tasks.remove(network);
+        match done {
+            Ok(()) => drop(state.failed.remove(network)),
+            Err(error) => drop(state.failed.insert(network.clone(), error)),
+        }
+        self.waker.ring(Event::Changed(Part::Networks));
+    }
+}
+
+/// Docker needs an IPv4 subnet, and a range of its own: without one it would give away addresses
+/// that are planned for nodes.
+fn can_lay(network: &NetworkSpec) -> bool {
+    network.ipv4.as_ref().is_some_and(|subnet| subnet.guests.is_some())
+}
+
+/// What a Docker network is made from.
+fn digest(network: &NetworkSpec) -> String {
+    archetype_model::digest(&(&network.bridge, network.mtu, &network.ipv4, &network.ipv6))
+}
+
+/// The labels of ours.
+fn labels(installation: &InstallationId, network: &NetworkSpec) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (mark::LABEL_INSTALLATION.to_owned(), installation.to_string()),
+        (mark::LABEL_DIGEST.to_owned(), digest(network)),
+    ])
+}

@@ -1,0 +1,179 @@
+//! Hosts files: a marked block in each, edited in place. Everything outside the block is left as
+//! it is, also while a container has the file bound at `/etc/hosts`: the inode stays.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use archetype_model::spec::HostsLine;
+use archetype_model::{InstallationId, LabName};
+use nix::fcntl::{Flock, FlockArg};
+
+use super::Error;
+
+/// What a hosts file has before anything else is known.
+const BASE: &str = "127.0.0.1\tlocalhost\n\
+    ::1\tlocalhost ip6-localhost ip6-loopback\n\
+    fe00::0\tip6-localnet\n\
+    ff00::0\tip6-mcastprefix\n\
+    ff02::1\tip6-allnodes\n\
+    ff02::2\tip6-allrouters\n";
+
+/// The two lines around a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fence {
+    begin: String,
+    end: String,
+}
+
+impl Fence {
+    /// Around the lines of one lab.
+    pub fn new(installation: &InstallationId, lab: &LabName) -> Self {
+        let mark = format!("# archetype:{installation}:{lab}");
+        Self { begin: format!("{mark}:begin"), end: format!("{mark}:end") }
+    }
+
+    /// The block's own text in `text`, without the fence; none when there is no whole block.
+    pub fn inside<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let (from, to) = self.span(text)?;
+        let block = &text[from..to];
+        let start = block.find('\n')? + 1;
+        let end = block.trim_end_matches('\n').rfind('\n')? + 1;
+        (start <= end).then(|| &block[start..end])
+    }
+
+    /// `text` with this block holding `lines`, in its old place if there was one; none takes it out.
+    pub fn put(&self, text: &str, lines: Option<&str>) -> String {
+        let block = lines.map(|lines| format!("{}\n{lines}{}\n", self.begin, self.end)).unwrap_or_default();
+        let Some((from, to)) = self.span(text) else {
+            let gap = if text.is_empty() || text.ends_with('\n') || block.is_empty() { "" } else { "\n" };
+            return format!("{text}{gap}{block}");
+        };
+        format!("{}{block}{}", &text[..from], self.put(&text[to..], None))
+    }
+
+    /// From the first byte of the begin line to the byte after the end line.
+    fn span(&self, text: &str) -> Option<(usize, usize)> {
+        let from = line_start(text, &self.begin)?;
+        let end = from + line_start(&text[from..], &self.end)?;
+        let to = text[end..].find('\n').map_or(text.len(), |newline| end + newline + 1);
+        Some((from, to))
+    }
+}
+
+/// Where the line that reads exactly `line` begins.
+fn line_start(text: &str, line: &str) -> Option<usize> {
+    let mut at = 0;
+    for found in text.split_inclusive('\n') {
+        if found.trim_end() == line {
+            return Some(at);
+        }
+        at += found.len();
+    }
+    None
+}
+
+/// Lines as they stand in a hosts file.
+pub(super) fn text_of(lines: &[HostsLine]) -> String {
+    lines.iter().map(|line| format!("{}\t{}\n", line.address, line.names.join(" "))).collect()
+}
+
+/// Whether the file holds exactly these lines in this block (`None`: has no such block).
+pub(super) fn holds(path: &Path, fence: &Fence, lines: Option<&[HostsLine]>) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    fence.inside(&text) == lines.map(text_of).as_deref()
+}
+
+/// Makes the block of a node's own file hold these lines, and the file where there is none.
+/// Writes nothing when it is so.
+pub(super) fn set_node(path: &Path, fence: &Fence, lines: &[HostsLine]) -> Result<(), Error> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
+    }
+    edit(path, true, |text| {
+        let base = if text.is_empty() { BASE } else { text };
+        fence.put(base, Some(&text_of(lines)))
+    })
+}
+
+/// Makes the block of the host's own file hold these lines; none takes it out. A host without the
+/// file gets none.
+pub(super) fn set_host(path: &Path, fence: &Fence, lines: Option<&[HostsLine]>) -> Result<(), Error> {
+    if !path.exists() {
+        return Ok(());
+    }
+    edit(path, false, |text| fence.put(text, lines.map(text_of).as_deref()))
+}
+
+/// Reads, changes and writes a file under a lock, in place.
+fn edit(path: &Path, create: bool, change: impl FnOnce(&str) -> String) -> Result<(), Error> {
+    let failed = |error: std::io::Error| Error::file(path, error);
+    let file = File::options().read(true).write(true).create(create).truncate(false).mode(0o644).open(path);
+    let lock = Flock::lock(file.map_err(failed)?, FlockArg::LockExclusive);
+    let mut file = lock.map_err(|(_, errno)| Error::file(path, errno))?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(failed)?;
+    let new = change(&text);
+    if new == text {
+        return Ok(());
+    }
+    // The new text first, then the new length: a reader never finds the file empty.
+    file.seek(SeekFrom::Start(0)).map_err(failed)?;
+    file.write_all(new.as_bytes()).map_err(failed)?;
+    file.set_len(new.len() as u64).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fence(lab: &str) -> Fence {
+        Fence::new(&"ab1c2".parse().unwrap(), &lab.parse().unwrap())
+    }
+
+    #[test]
+    fn a_block_is_put_changed_and_taken_out_and_the_rest_stays() {
+        let before = "127.0.0.1 localhost\n# mine";
+        let one = fence("one").put(before, Some("10.0.0.1\ta\n"));
+        let two = fence("two").put(&one, Some("10.0.0.2\tb\n"));
+        let changed = fence("one").put(&two, Some("10.0.0.3\tc\n"));
+        assert_eq!(fence("one").inside(&changed), Some("10.0.0.3\tc\n"));
+        assert_eq!(fence("two").inside(&changed), Some("10.0.0.2\tb\n"));
+        let without = fence("two").put(&fence("one").put(&changed, None), None);
+        assert_eq!(without, "127.0.0.1 localhost\n# mine\n");
+    }
+
+    #[test]
+    fn an_empty_block_is_a_block() {
+        let text = fence("one").put("", Some(""));
+        assert_eq!(fence("one").inside(&text), Some(""));
+        assert_eq!(fence("on").inside(&text), None);
+    }
+
+    #[test]
+    fn a_block_that_stands_twice_becomes_one() {
+        let once = fence("one").put("x\n", Some("10.0.0.1\ta\n"));
+        let twice = format!("{once}y\n{}", &once[2..]);
+        assert_eq!(fence("one").put(&twice, Some("10.0.0.2\tb\n")), {
+            let mut wanted = fence("one").put("x\n", Some("10.0.0.2\tb\n"));
+            wanted.push_str("y\n");
+            wanted
+        });
+    }
+
+    #[test]
+    fn a_file_keeps_its_inode_and_foreign_lines() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hosts");
+        std::fs::write(&path, "192.0.2.7 printer\n").unwrap();
+        let inode = std::fs::metadata(&path).unwrap().ino();
+        let line = HostsLine { address: "10.0.0.1".parse().unwrap(), names: vec!["a".into(), "b".into()] };
+        set_host(&path, &fence("one"), Some(std::slice::from_ref(&line))).unwrap();
+        assert!(holds(&path, &fence("one"), Some(std::slice::from_ref(&line))));
+        set_host(&path, &fence("one"), None).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "192.0.2.7 printer\n");
+        assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode);
+    }
+}

@@ -1,0 +1,194 @@
+//! Reading networks back: kernel and files against the record, the engine's part as last told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use archetype_model::observed::{NetworkObserved, Reading};
+use archetype_model::{BridgeName, NetworkName};
+use archetype_netns::rtnl::Socket;
+
+use super::bridge::Bridge;
+use super::guests::Engine;
+use super::hosts::{self, Fence};
+use super::mark::BridgeMark;
+use super::record::Record;
+use super::{Checked, Error, Room, nftables, resolvers, rules, user_chain};
+
+/// How often what no event tells is read in full: legacy iptables, bridges without a record.
+const FULL_READ: Duration = Duration::from_secs(30);
+
+/// Every network of ours: those with a record, and those that only their marks tell of.
+pub(super) fn show(room: &mut Room) -> Result<BTreeMap<NetworkName, NetworkObserved>, Error> {
+    let mut socket = Socket::open()?;
+    let engine = room.guests.engine();
+    search(room, &mut socket)?;
+    let records: Vec<Record> = room.state.records.values().cloned().collect();
+    let mut shown = BTreeMap::new();
+    for record in &records {
+        let observed = observe(room, &mut socket, &engine, record)?;
+        shown.insert(record.wanted.network.name.clone(), observed);
+    }
+    for (network, bridge) in strays(room, &engine) {
+        let there = Bridge::read(&mut socket, &bridge)?;
+        let foreign = foreign(&mut socket, &engine, &network, there.as_ref())?;
+        shown.insert(
+            network,
+            NetworkObserved {
+                ours: true,
+                guests: Reading::Known(false),
+                rules: None,
+                hosts: None,
+                foreign,
+                ..bare(there.as_ref())
+            },
+        );
+    }
+    Ok(shown)
+}
+
+fn bare(there: Option<&Bridge>) -> NetworkObserved {
+    NetworkObserved {
+        bridge: there.map(|bridge| bridge.link.index),
+        ours: false,
+        addresses: there.iter().flat_map(|bridge| &bridge.addresses).map(ipnet::IpNet::addr).collect(),
+        guests: Reading::Known(true),
+        rules: None,
+        hosts: None,
+        foreign: Vec::new(),
+    }
+}
+
+fn observe(room: &mut Room, socket: &mut Socket, engine: &Engine, record: &Record) -> Result<NetworkObserved, Error> {
+    let network = &record.wanted.network;
+    let mark = mark(room, &network.name);
+    let there = Bridge::read(socket, &network.bridge)?;
+    note_laid(room, engine, &network.name)?;
+    let is_right = there.as_ref().is_some_and(|bridge| bridge.is_right(&mark, network));
+    let rules = !record.stripped && is_right && rules_are_right(room, record)?;
+    let hosts = !record.stripped && hosts_are_right(room, record);
+    Ok(NetworkObserved {
+        ours: there.as_ref().is_none_or(|bridge| is_ours(bridge, &mark, engine, record)),
+        guests: if record.stripped { Reading::Known(false) } else { room.guests.reading(network) },
+        rules: rules.then(|| record.wanted.rules_digest()),
+        hosts: hosts.then(|| record.wanted.hosts_digest()),
+        foreign: foreign(socket, engine, &network.name, there.as_ref())?,
+        ..bare(there.as_ref())
+    })
+}
+
+pub(super) fn mark(room: &Room, network: &NetworkName) -> BridgeMark {
+    BridgeMark { installation: room.settings.place.installation().clone(), network: network.clone() }
+}
+
+/// Ours by its alias, or by our Docker network that names it: at its start an engine makes a
+/// missing bridge again, without our mark.
+pub(super) fn is_ours(bridge: &Bridge, mark: &BridgeMark, engine: &Engine, record: &Record) -> bool {
+    let named = match engine {
+        Engine::Known(networks) => networks.get(mark.network.as_str()).is_some_and(|guest| {
+            guest.is_of(&mark.installation) && guest.bridge.as_ref() == Some(&record.wanted.network.bridge)
+        }),
+        Engine::Unreadable(_) => record.laid,
+        Engine::Absent => false,
+    };
+    // One with somebody's mark is theirs, whatever an engine says.
+    bridge.link.kind == "bridge" && bridge.mark().map_or(named, |there| &there == mark)
+}
+
+/// Keeps in the record whether the engine has our network: asked for when the engine is silent.
+fn note_laid(room: &mut Room, engine: &Engine, network: &NetworkName) -> Result<(), Error> {
+    let Engine::Known(networks) = engine else { return Ok(()) };
+    let installation = room.settings.place.installation().clone();
+    let laid = networks.get(network.as_str()).is_some_and(|guest| guest.is_of(&installation));
+    match room.state.records.get_mut(network) {
+        Some(record) if record.laid != laid => {
+            record.laid = laid;
+            record.save(&room.settings.place)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Who else is on a network: containers by the engine's word; where there is none, devices.
+pub(super) fn foreign(
+    socket: &mut Socket,
+    engine: &Engine,
+    network: &NetworkName,
+    there: Option<&Bridge>,
+) -> Result<Vec<String>, Error> {
+    let guest = match engine {
+        Engine::Known(networks) => networks.get(network.as_str()),
+        _ => None,
+    };
+    match (guest, there) {
+        (Some(guest), _) => Ok(guest.containers.clone()),
+        (None, Some(bridge)) => bridge.foreign_ports(socket),
+        (None, None) => Ok(Vec::new()),
+    }
+}
+
+/// Whether the published ports are bound, the table is as it was made, and Docker's chain has our
+/// rules. Read again only when the ruleset changed, or a while has passed.
+pub(super) fn rules_are_right(room: &mut Room, record: &Record) -> Result<bool, Error> {
+    if !room.state.held.is(&room.state.ports()) {
+        return Ok(false);
+    }
+    let network = &record.wanted.network.name;
+    let generation = nftables::generation()?;
+    let fresh = |checked: &&Checked| checked.generation == generation && checked.at.elapsed() < FULL_READ;
+    if let Some(checked) = room.state.checked.get(network).filter(fresh) {
+        return Ok(checked.right);
+    }
+    let installation = room.settings.place.installation();
+    let made_from = archetype_model::digest(&rules::text(installation, &record.wanted));
+    let right = match &record.table {
+        Some(table) if table.made_from == made_from => {
+            rules::read(&rules::table(installation, network))?.as_ref() == Some(&table.read_back)
+                && user_chain::holds(installation, &record.wanted)?
+        }
+        _ => false,
+    };
+    room.state.checked.insert(network.clone(), Checked { generation, at: Instant::now(), right });
+    Ok(right)
+}
+
+/// Whether every file holds what the record says, and nodes were told the host's resolvers of now.
+pub(super) fn hosts_are_right(room: &Room, record: &Record) -> bool {
+    let place = &room.settings.place;
+    let fence = |lab| Fence::new(place.installation(), lab);
+    let host = resolvers::of_host();
+    let nodes = record.wanted.nodes.iter().all(|(container, names)| {
+        hosts::holds(&place.hosts_file(container), &fence(&names.lab), Some(&names.hosts))
+            && record.resolvers.get(container) == Some(&resolvers::text_of(&names.dns, &host))
+            && place.resolver_file(container).exists()
+    });
+    let path = &room.settings.hosts_path;
+    let writes = room.settings.write_host_hosts && path.exists();
+    nodes && (!writes || record.wanted.labs.iter().all(|(lab, lines)| hosts::holds(path, &fence(lab), Some(lines))))
+}
+
+/// Looks for bridges of ours that no record tells of, now and then.
+fn search(room: &mut Room, socket: &mut Socket) -> Result<(), Error> {
+    if room.state.searched.is_some_and(|at| at.elapsed() < FULL_READ) {
+        return Ok(());
+    }
+    let installation = room.settings.place.installation().clone();
+    let marked = socket.links()?.into_iter().filter(|link| link.kind == "bridge").filter_map(|link| {
+        let mark = BridgeMark::parse(&link.alias).filter(|mark| mark.installation == installation)?;
+        Some((mark.network, link.name.parse().ok()?))
+    });
+    room.state.stray = marked.collect();
+    room.state.searched = Some(Instant::now());
+    Ok(())
+}
+
+/// The networks of ours without a record: bridges found by the search, Docker networks by label.
+pub(super) fn strays(room: &Room, engine: &Engine) -> BTreeMap<NetworkName, BridgeName> {
+    let mut strays = room.state.stray.clone();
+    if let Engine::Known(networks) = engine {
+        let ours = networks.values().filter(|guest| guest.is_of(room.settings.place.installation()));
+        strays.extend(ours.filter_map(|guest| Some((guest.name.parse().ok()?, guest.bridge.clone()?))));
+    }
+    let known: BTreeSet<_> = room.state.records.keys().collect();
+    strays.retain(|network, _| !known.contains(network));
+    strays
+}
