@@ -4,6 +4,8 @@ CARGO ?= cargo
 OUT := $(shell echo $${CARGO_TARGET_DIR:-target})/release
 
 .DEFAULT_GOAL := help
+# Each target's parts go in the order in which they are written.
+.NOTPARALLEL:
 .PHONY: help setup packages services images build check test demo bench stop-services clean-images
 
 help: ## this list
@@ -29,7 +31,7 @@ check: ## format, lints, docs
 	@scripts/setup.sh rust
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
 # Tests bring their own Open vSwitch and engines, in sandboxes; nothing on this machine is started or changed but
 # packages and the images' archive. A few sandboxes side by side are enough: an engine in each takes its memory.

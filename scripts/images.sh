@@ -67,7 +67,10 @@ package_files() {
 
 fetch_packages() {
     # shellcheck disable=SC2046 # a list of words is what is wanted
-    apt_elsewhere install --download-only $(packages_of "$@") >&2
+    apt_elsewhere install --download-only $(packages_of "$@") >"$work/apt.log" 2>&1 || {
+        tail -3 "$work/apt.log" >&2
+        return 1
+    }
 }
 
 # Lists that are older than the archive name files that are gone.
@@ -146,7 +149,7 @@ pack_layer() {
 
 build_layers() {
     local name
-    resolve_and_fetch || { apt-get update -qq && resolve_and_fetch; } || fail "cannot fetch Debian packages"
+    resolve_and_fetch || { apt-get update -qq 2>/dev/null && resolve_and_fetch; } || fail "cannot fetch Debian packages"
     make_root
     files_in_root >"$work/skeleton"
     unpack <"$work/base.debs"

@@ -2,6 +2,7 @@
 # Makes a Debian 12 or 13 machine ready for Archetype: packages, Open vSwitch, Docker Engine.
 #
 #   scripts/setup.sh packages      install what is missing, in one apt-get call
+#   scripts/setup.sh rust          say what to do where there is no Rust toolchain
 #   scripts/setup.sh services      start Open vSwitch and Docker where neither they nor systemd run
 #   scripts/setup.sh host BINARY   register our OCI runtime with the engine (`archetype host setup`)
 #   scripts/setup.sh stop          end the services that this script started, and only those
@@ -80,15 +81,16 @@ check_rust() {
 # ---- Open vSwitch --------------------------------------------------------------------------------------------------
 
 openvswitch_answers() { ovs-vsctl -t 5 show >/dev/null 2>&1; }
+switch_answers() { ovs-appctl -T 5 version >/dev/null 2>&1; }
 
 start_openvswitch() {
-    if openvswitch_answers && pgrep -x ovs-vswitchd >/dev/null; then say "Open vSwitch runs"; return; fi
+    if openvswitch_answers && switch_answers; then say "Open vSwitch runs"; return; fi
     if systemd_runs; then
         systemctl start openvswitch-switch
     else
         start_openvswitch_daemons
     fi
-    openvswitch_answers || fail "Open vSwitch does not answer; see /var/log/openvswitch"
+    openvswitch_answers && switch_answers || fail "Open vSwitch does not answer; see /var/log/openvswitch"
     say "Open vSwitch started"
 }
 

@@ -26,11 +26,13 @@
 //! }
 //! ```
 //!
-//! * [`sandbox`] runs the current test again, alone, as a child inside the namespaces; the body runs only there. The
+//! * [`sandbox()`] runs the current test again, alone, as a child inside the namespaces; the body runs only there. The
 //!   child's output becomes the test's output. An async body makes its own runtime inside: `sandbox(||
 //!   runtime.block_on(async { … }))` with the runtime made in the closure.
 //! * [`Sandbox`] is the same with a time limit of one's own, or for a program that is no test.
 //! * [`scratch`] and [`scratch_dir`] are folders on disk, gone with the sandbox; `TMPDIR` points there too.
+//! * [`need_lab_images`], called before the sandbox, and [`Engine::load_lab_images`] give an engine the images that the
+//!   example labs name.
 //! * [`run`] and [`attempt`] run a program; [`eventually`] waits for a fact without a fixed sleep.
 //!
 //! # Failures

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use archetype_testbed::{
-    Engine, EngineOptions, Ovs, Sandbox, eventually, in_sandbox, run, sandbox, scratch, scratch_dir,
+    Datapaths, Engine, EngineOptions, Ovs, Sandbox, eventually, in_sandbox, run, sandbox, scratch, scratch_dir,
 };
 
 #[test]
@@ -131,6 +131,20 @@ fn a_switch_takes_ports_and_comes_back_after_a_restart_and_a_kill() {
         ovs.start_vswitchd();
         assert_eq!(ofport(&ovs), "1");
         assert!(ovs.tool("ovs-appctl", ["version"]).contains("ovs-vswitchd"));
+    });
+}
+
+#[test]
+fn a_pretended_switch_takes_ports_that_no_kernel_has() {
+    sandbox(|| {
+        let ovs = Ovs::start_with(scratch_dir("ovs"), Datapaths::Dummy);
+        ovs.vsctl(["add-br", "b0"]);
+        for number in 0..20 {
+            ovs.vsctl(["add-port", "b0", &format!("p{number}")]);
+        }
+        let ofport = ovs.vsctl(["get", "interface", "p19", "ofport"]);
+        assert!(ofport.trim().parse::<i32>().is_ok_and(|number| number > 0), "{ofport}");
+        assert_eq!(folder("/sys/class/net"), ["lo"]);
     });
 }
 
