@@ -221,6 +221,20 @@ impl Socket {
         }
     }
 
+    /// Waits for the answer to the request numbered `sequence`, sent by [`Self::send`].
+    ///
+    /// # Errors
+    /// When reading fails.
+    pub fn acknowledged(&mut self, sequence: u32) -> Result<std::result::Result<(), Refusal>> {
+        loop {
+            let came = self.receive()?;
+            let is_answer = |m: &&Message| m.sequence == sequence && m.kind == libc::NLMSG_ERROR as u16;
+            if let Some(message) = came.iter().find(is_answer) {
+                return Ok(answer(message));
+            }
+        }
+    }
+
     /// The number for the next request.
     pub fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1).max(1);
