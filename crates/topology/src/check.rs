@@ -1,10 +1,13 @@
 //! What is wrong with a topology that can be seen from its file alone. Knows nothing of hosts.
 
+mod addresses;
+mod published;
+
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use archetype_model::topology::{
-    EndpointDecl, NetworkMode, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Subnet, Topology,
+    EndpointDecl, LinkDecl, NetworkMode, NodeDecl, Place, Position, Problem, RUNTIME_LABEL, RuntimeKind, Subject,
+    Topology,
 };
 use archetype_model::{ContainerName, InterfaceName};
 
@@ -17,10 +20,21 @@ pub fn check(topology: &mut Topology, known: &[String]) -> Vec<Problem> {
     let file = topology.source.shown.clone();
     let mut check = Check { file, problems: Vec::new() };
     check.nodes(topology);
-    check.ends(topology, known);
-    check.used_twice(topology);
+    let mut links = std::mem::take(&mut topology.links);
+    let nodes = Nodes { by_name: topology.nodes.iter().map(|node| (node.name.as_str(), node)).collect(), known };
+    links.iter_mut().enumerate().for_each(|(index, link)| check.ends(&nodes, index, &mut link.endpoints));
+    check.used_twice(&nodes, &links);
+    topology.links = links;
     check.addresses(topology);
+    check.published(topology);
     check.problems
+}
+
+/// The nodes, by name.
+struct Nodes<'t> {
+    by_name: HashMap<&'t str, &'t NodeDecl>,
+    /// All names that the file has under `nodes`.
+    known: &'t [String],
 }
 
 struct Check {
@@ -46,6 +60,7 @@ impl Check {
             self.kind_and_image(topology, node);
             self.names(topology, node, &mut containers);
             self.others(topology, node);
+            self.runtime(topology, node);
         }
     }
 
@@ -99,6 +114,19 @@ impl Check {
         }
     }
 
+    /// The label that says by what a node is run has a value that is known.
+    fn runtime(&mut self, topology: &Topology, node: &NodeDecl) {
+        let Some(value) = node.definition.labels.get(RUNTIME_LABEL) else { return };
+        if value == "namespace" || value == "container" {
+            return;
+        }
+        let at = topology.position_of_key(node, &format!("labels.{RUNTIME_LABEL}"));
+        let message = format!("node {}: the label {RUNTIME_LABEL} cannot be {value:?}", node.name);
+        let problem = self.add("bad-value", at, message);
+        problem.hint = Some("it can be namespace or container".into());
+        problem.subject = Some(Subject::Node(node.name.clone()));
+    }
+
     /// Nodes that others refer to by name: network-mode and stages.
     fn others(&mut self, topology: &Topology, node: &NodeDecl) {
         let Some(stages) = &node.definition.stages else { return };
@@ -113,27 +141,23 @@ impl Check {
     }
 
     /// Whether each end's node exists, and what its interface is called in Linux.
-    fn ends(&mut self, topology: &mut Topology, known: &[String]) {
-        let mut links = std::mem::take(&mut topology.links);
-        for (index, link) in links.iter_mut().enumerate() {
-            for end in &mut link.endpoints {
-                let before = self.problems.len();
-                end.linux_interface = self.linux_interface(topology, known, end);
-                for problem in &mut self.problems[before..] {
-                    problem.subject = Some(Subject::Link(index));
-                }
-            }
+    fn ends(&mut self, nodes: &Nodes<'_>, index: usize, ends: &mut [EndpointDecl]) {
+        let before = self.problems.len();
+        for end in ends {
+            end.linux_interface = self.linux_interface(nodes, end);
         }
-        topology.links = links;
+        for problem in &mut self.problems[before..] {
+            problem.subject = Some(Subject::Link(index));
+        }
     }
 
-    fn linux_interface(&mut self, topology: &Topology, known: &[String], end: &EndpointDecl) -> Option<InterfaceName> {
+    fn linux_interface(&mut self, nodes: &Nodes<'_>, end: &EndpointDecl) -> Option<InterfaceName> {
         let mut kind = "";
         if end.place == Place::Node {
-            match topology.node(&end.node) {
+            match nodes.by_name.get(end.node.as_str()) {
                 Some(node) if self.is_reserved(node, end) => return None,
                 Some(node) => kind = &node.kind,
-                None => self.unknown_node(known, end),
+                None => self.unknown_node(nodes.known, end),
             }
         }
         let name = interfaces::linux_name(kind, &end.interface);
@@ -177,13 +201,13 @@ impl Check {
     }
 
     /// Each interface of a node, and each device of the host, ends one link only.
-    fn used_twice(&mut self, topology: &Topology) {
-        let mut seen: HashMap<(String, &str), &EndpointDecl> = HashMap::new();
-        for (index, link) in topology.links.iter().enumerate() {
+    fn used_twice(&mut self, nodes: &Nodes<'_>, links: &[LinkDecl]) {
+        let mut seen: HashMap<(&str, &str), &EndpointDecl> = HashMap::new();
+        for (index, link) in links.iter().enumerate() {
             self.one_address(index, &link.endpoints);
             for end in link.endpoints.iter().filter(|end| end.place != Place::MacvlanParent) {
                 let Some(interface) = &end.linux_interface else { continue };
-                let Some(first) = seen.insert((namespace(topology, end), interface.as_str()), end) else { continue };
+                let Some(first) = seen.insert((namespace(nodes, end), interface.as_str()), end) else { continue };
                 let spelled = |end: &EndpointDecl| format!("{}:{}", end.node, end.interface);
                 let also = match spelled(first) == spelled(end) {
                     true => String::new(),
@@ -206,81 +230,20 @@ impl Check {
             self.add("mac-twice", end.position, message).subject = Some(Subject::Link(index));
         }
     }
-
-    fn addresses(&mut self, topology: &Topology) {
-        let mut seen: HashMap<IpAddr, &NodeDecl> = HashMap::new();
-        for node in &topology.nodes {
-            let stated = [
-                ("mgmt-ipv4", node.definition.mgmt_ipv4.map(IpAddr::from)),
-                ("mgmt-ipv6", node.definition.mgmt_ipv6.map(IpAddr::from)),
-            ];
-            for (key, address) in stated {
-                let Some(address) = address else { continue };
-                let at = topology.position_of_key(node, key);
-                if let Some(first) = seen.insert(address, node) {
-                    let line = topology.position_of_key(first, key);
-                    let message = format!(
-                        "management address {address} is given to {} here and to {} at {line}",
-                        node.name, first.name
-                    );
-                    self.add("management-address-twice", at, message).subject = Some(Subject::Node(node.name.clone()));
-                }
-                self.in_subnet(topology, node, address, at);
-            }
-        }
-    }
-
-    fn in_subnet(&mut self, topology: &Topology, node: &NodeDecl, address: IpAddr, at: Position) {
-        let mgmt = &topology.mgmt;
-        // Where the file states no subnet, the installation's may differ from the usual ones.
-        if !mgmt.states_subnet() {
-            return;
-        }
-        let (subnet, gateway) = match address {
-            IpAddr::V4(_) => (net(mgmt.ipv4_subnet), mgmt.ipv4_gw.map(IpAddr::from)),
-            IpAddr::V6(_) => (net(mgmt.ipv6_subnet), mgmt.ipv6_gw.map(IpAddr::from)),
-        };
-        let message = match subnet {
-            Some(subnet) if !subnet.contains(&address) => {
-                format!("node {}: {address} is outside of the management subnet {subnet}", node.name)
-            }
-            Some(subnet) if is_end(&subnet, address) => {
-                format!("node {}: {address} is no host's address in {subnet}", node.name)
-            }
-            _ if gateway == Some(address) => {
-                format!("node {}: {address} is the management network's gateway", node.name)
-            }
-            _ => return,
-        };
-        self.add("management-address-outside", at, message).subject = Some(Subject::Node(node.name.clone()));
-    }
-}
-
-fn net<T: Into<ipnet::IpNet>>(subnet: Option<Subnet<T>>) -> Option<ipnet::IpNet> {
-    match subnet {
-        Some(Subnet::Net(net)) => Some(net.into()),
-        _ => None,
-    }
-}
-
-/// Whether an IPv4 address is its subnet's own or its broadcast address, an IPv6 one its own.
-fn is_end(subnet: &ipnet::IpNet, address: IpAddr) -> bool {
-    let wide = subnet.prefix_len() + 1 < subnet.max_prefix_len();
-    wide && (subnet.network() == address || (address.is_ipv4() && subnet.broadcast() == address))
 }
 
 /// What interface names are unique within: a node, or the host's own network for the host, the
 /// management bridge, bridges, and nodes that use the host's network.
-fn namespace(topology: &Topology, end: &EndpointDecl) -> String {
-    let on_host = match topology.node(&end.node) {
-        _ if end.place != Place::Node => true,
-        Some(node) => {
-            node.kind == "host" || node.runtime() == RuntimeKind::Bridge || node.network_mode() == NetworkMode::Host
-        }
-        None => false,
-    };
-    match on_host {
-        true => "\0host".to_owned(),
-        false => end.node.clone(),
+fn namespace<'e>(nodes: &Nodes<'_>, end: &'e EndpointDecl) -> &'e str {
+    const HOST: &str = "";
+    if end.place != Place::Node {
+        return HOST;
+    }
+    match nodes.by_name.get(end.node.as_str()) {
+        // A bridge inside another node's namespace.
+        Some(node) if node.name.as_str().contains('|') => &end.node,
+        Some(node) if node.kind == "host" || node.runtime() == RuntimeKind::Bridge => HOST,
+        Some(node) if node.network_mode() == NetworkMode::Host => HOST,
+        _ => &end.node,
     }
 }

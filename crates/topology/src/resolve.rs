@@ -2,6 +2,7 @@
 //! Reads env files and looks whether binds exist; changes nothing.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use archetype_model::topology::{BindDecl, NodeDecl, NodeDefinition, Position, Subject, TextMap};
@@ -25,12 +26,18 @@ pub struct Surroundings<'a> {
 impl Surroundings<'_> {
     /// `path` made absolute: `~` is the caller's home, anything relative begins at the file.
     pub fn absolute(&self, path: &str) -> PathBuf {
-        let home = || self.environment.get("HOME").map(PathBuf::from).unwrap_or_else(|| PathBuf::from("/root"));
         match path.strip_prefix('~') {
-            Some("") => home(),
-            Some(rest) if rest.starts_with('/') => cleaned(&home().join(rest.trim_start_matches('/'))),
+            Some("") => self.home(),
+            Some(rest) if rest.starts_with('/') => cleaned(&self.home().join(rest.trim_start_matches('/'))),
             _ => cleaned(&self.directory.join(path)),
         }
+    }
+
+    /// The home of the person who calls, also behind sudo.
+    fn home(&self) -> PathBuf {
+        let behind_sudo = self.environment.get("SUDO_UID").and_then(|uid| home_of(uid));
+        let own = || self.environment.get("HOME").map(PathBuf::from);
+        behind_sudo.or_else(own).unwrap_or_else(|| PathBuf::from("/root"))
     }
 
     /// Replaces the magic variables of a node.
@@ -49,6 +56,13 @@ impl Surroundings<'_> {
             .iter()
             .any(|made| path == self.lab_directory.join(made))
     }
+}
+
+/// The home directory of a user by number, as the host's user file has it.
+fn home_of(uid: &str) -> Option<PathBuf> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let user = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|user| user.get(2) == Some(&uid))?;
+    user.get(5).filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
 /// Where the keys of one node are stated, over all levels that apply to it.
@@ -118,6 +132,12 @@ pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &
     for exec in &definition.exec {
         let at = places.item("exec", exec, |d| &d.exec);
         node.execs.extend(words(w, &Stated { at, ..stated("exec", &s.replace(exec, &name)) }));
+    }
+    for server in definition.dns.iter().flat_map(|dns| &dns.servers) {
+        if server.parse::<IpAddr>().is_err() {
+            let message = format!("node {name}: name server {server:?} is not an address");
+            w.problem("bad-address", places.key("dns"), message);
+        }
     }
     if definition.enforce_startup_config == Some(true) && definition.suppress_startup_config == Some(true) {
         let message = format!("node {name}: enforce-startup-config and suppress-startup-config exclude each other");

@@ -37,6 +37,8 @@ const LATER: &[&str] = &[
     "interface-reserved",
     "interface-used-twice",
     "exclusive-keys",
+    "management-address-outside",
+    "management-address-outside-default",
 ];
 
 fn data() -> PathBuf {
@@ -71,7 +73,9 @@ fn listed(reading: &Reading) -> Value {
         ("ipv4-subnet", topology.mgmt.ipv4().map(|subnet| subnet.to_string())),
         ("ipv6-subnet", topology.mgmt.ipv6().map(|subnet| subnet.to_string())),
     ] {
-        subnet.map(|subnet| mgmt[key] = json!(subnet));
+        if let Some(subnet) = subnet {
+            mgmt[key] = json!(subnet);
+        }
     }
     all.insert("mgmt".into(), mgmt);
     let nodes: BTreeMap<String, Value> = topology

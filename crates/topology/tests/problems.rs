@@ -159,8 +159,11 @@ topology:
       hint: leave it out for the default
     lab.clab.yml:11:34: management address 10.0.0.5 is given to r2 here and to r1 at 10:34 [management-address-twice]
     lab.clab.yml:12:34: node r3: 10.1.0.5 is outside of the management subnet 10.0.0.0/24 [management-address-outside]
+      hint: give the node an address of the subnet, or leave it out
     lab.clab.yml:13:34: node r4: 10.0.0.1 is the management network's gateway [management-address-outside]
+      hint: give the node an address of the subnet, or leave it out
     lab.clab.yml:14:34: node r5: 10.0.0.255 is no host's address in 10.0.0.0/24 [management-address-outside]
+      hint: give the node an address of the subnet, or leave it out
     "#);
 }
 
@@ -196,6 +199,41 @@ topology:
       hint: it was looked for at /nowhere/gone.env
     lab.clab.yml:14:15: node r5 waits for "r9", which is no node of the topology [unknown-node]
       hint: did you mean "r1"?
+    "#);
+}
+
+#[test]
+fn what_nodes_cannot_share_is_named() {
+    insta::assert_snapshot!(problems("\
+name: x
+mgmt: {ipv4-range: 10.0.0.0/24, ipv6-gw: 2001:db8::1}
+topology:
+  defaults: {kind: linux, image: frr}
+  nodes:
+    r1: {ports: [\"8080:80\", \"53:53/udp\"], mgmt-ipv4: 10.0.0.5}
+    r2: {ports: [\"127.0.0.1:8080:80\", \"53:53\"], dns: {servers: [example.org]}}
+    r3: {labels: {archetype.runtime: vm}}
+    br0: {kind: bridge}
+    br1: {kind: bridge}
+  links:
+    - endpoints: [\"r1:eth1\", \"br0:p1\"]
+    - endpoints: [\"r2:eth1\", \"br1:p1\"]
+    - type: veth
+      endpoints:
+        - {node: r1, interface: eth2, mac: 02:00:00:00:00:01}
+        - {node: r2, interface: eth2, mac: 02:00:00:00:00:01}
+"), @r#"
+    lab.clab.yml:2:20: mgmt.ipv4-range 10.0.0.0/24 is outside of the management subnet 172.20.20.0/24 [management-address-outside]
+    lab.clab.yml:2:42: mgmt.ipv6-gw 2001:db8::1 is outside of the management subnet 3fff:172:20:20::/64 [management-address-outside]
+    lab.clab.yml:6:54: node r1: 10.0.0.5 is outside of the management subnet 172.20.20.0/24 [management-address-outside-default]
+      hint: state the network's subnets under "mgmt:"
+    lab.clab.yml:7:17: port 8080 of the host is published by r1 and by r2 [port-twice]
+    lab.clab.yml:7:54: node r2: name server "example.org" is not an address [bad-address]
+    lab.clab.yml:8:19: node r3: the label archetype.runtime cannot be "vm" [bad-value]
+      hint: it can be namespace or container
+    lab.clab.yml:13:30: br1:p1 is the end of two links: here and at 12:30 (as br0:p1) [interface-used-twice]
+      hint: give one of the two links an interface of its own
+    lab.clab.yml:17:11: both ends of the link have the MAC address 02:00:00:00:00:01 [mac-twice]
     "#);
 }
 

@@ -10,6 +10,7 @@ pub const RUNNABLE_KINDS: [&str; 2] = ["linux", "bridge"];
 /// A link of a node that cannot run is named as well.
 pub fn unsupported(topology: &Topology) -> Vec<Problem> {
     let mut problems: Vec<Problem> = topology.nodes.iter().flat_map(|node| of_node(topology, node)).collect();
+    problems.extend(of_network(topology));
     let left_out: Vec<&str> = topology
         .nodes
         .iter()
@@ -30,6 +31,15 @@ pub fn unsupported(topology: &Topology) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// The container engine's own network: it is no network of a lab.
+fn of_network(topology: &Topology) -> Option<Problem> {
+    topology.mgmt.network.as_ref().filter(|name| name.as_str() == "bridge")?;
+    let position = topology.positions.get("mgmt.network").copied().unwrap_or_default();
+    let message = "this version cannot put nodes on Docker's own network \"bridge\"";
+    let problem = Problem::new("not-runnable-management-network", &topology.source.shown, position, message);
+    Some(problem.hint("give the management network a name of its own, or leave it out"))
 }
 
 fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
@@ -67,6 +77,10 @@ fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
     if definition.stages.as_ref().is_some_and(|stages| !stages.0.is_empty()) {
         let message = format!("node {}: this version does not order starts by stages", node.name);
         add("not-runnable-stages", position("stages"), message, "leave out stages; exec runs once links are proven");
+    }
+    if definition.certificate.as_ref().and_then(|certificate| certificate.issue) == Some(true) {
+        let message = format!("node {}: this version issues no certificates", node.name);
+        add("not-runnable-certificate", position("certificate"), message, "leave out certificate");
     }
     problems
 }
