@@ -9,7 +9,7 @@ use archetype_model::name::{LabName, NetworkName, NodeName};
 use archetype_model::spec::{NetworkSpec, Subnet};
 use archetype_model::topology::{NodeDecl, Subject};
 
-use super::attempt::{Attempt, Lab};
+use super::attempt::Attempt;
 use super::networks::Family;
 use super::pool::Pool;
 
@@ -82,10 +82,27 @@ impl Stated for Ipv6Addr {
 /// A node of a lab planned anew: the lab's place and the node's name.
 type Key = (usize, NodeName);
 
+/// A node that is to have an address.
+#[derive(Debug, Clone)]
+struct Want<A> {
+    key: Key,
+    lab: LabName,
+    stated: Option<A>,
+    held: Option<A>,
+}
+
+impl<A> Want<A> {
+    fn holder(&self) -> String {
+        format!("{}/{}", self.lab, self.key.1)
+    }
+}
+
 struct Round<'a, 'b, A: Stated> {
     attempt: &'b mut Attempt<'a>,
     network: &'b NetworkName,
     pool: Pool<A>,
+    /// In file order, labs that hold something first.
+    wants: Vec<Want<A>>,
     given: BTreeMap<Key, A>,
 }
 
@@ -100,7 +117,8 @@ fn give_family<A: Stated>(
         .filter(|lab| &attempt.network_of(lab) == network)
         .find_map(|lab| A::range(&lab.topology.mgmt));
     let pool = Pool::new(laid.net, laid.gateway, range, laid.guests);
-    let mut round = Round { attempt, network, pool, given: BTreeMap::new() };
+    let wants = wants(attempt, network);
+    let mut round = Round { attempt, network, pool, wants, given: BTreeMap::new() };
     round.reserve_kept();
     round.stated();
     round.held();
@@ -108,6 +126,22 @@ fn give_family<A: Stated>(
     round.lowest();
     laid.guests = round.pool.guests();
     round.given
+}
+
+fn wants<A: Stated>(attempt: &Attempt<'_>, network: &NetworkName) -> Vec<Want<A>> {
+    let mut wants = Vec::new();
+    for (index, lab) in attempt.labs.iter().enumerate().filter(|(_, lab)| &attempt.network_of(lab) == network) {
+        for node in lab.shape.managed() {
+            let held = lab.held.and_then(|held| held.addresses.get(&node.name));
+            wants.push(Want {
+                key: (index, node.name.clone()),
+                lab: lab.name.clone(),
+                stated: <A as Stated>::stated(node),
+                held: held.filter(|held| &held.network == network).and_then(A::held),
+            });
+        }
+    }
+    wants
 }
 
 impl<A: Stated> Round<'_, '_, A> {
@@ -123,46 +157,20 @@ impl<A: Stated> Round<'_, '_, A> {
         }
     }
 
-    fn nodes(&self) -> Vec<Key> {
-        let labs = self.attempt.labs.iter().enumerate();
-        let on_it = labs.filter(|(_, lab)| &self.attempt.network_of(lab) == self.network);
-        on_it.flat_map(|(index, lab)| lab.shape.managed().map(move |node| (index, node.name.clone()))).collect()
-    }
-
-    fn lab(&self, key: &Key) -> &Lab<'_> {
-        &self.attempt.labs[key.0]
-    }
-
-    fn holder(&self, key: &Key) -> String {
-        format!("{}/{}", self.lab(key).name, key.1)
-    }
-
-    fn stated_of(&self, key: &Key) -> Option<A> {
-        self.lab(key).topology.node(key.1.as_str()).and_then(<A as Stated>::stated)
-    }
-
-    fn held_of(&self, key: &Key) -> Option<A> {
-        let held = self.lab(key).held?.addresses.get(&key.1)?;
-        (&held.network == self.network).then(|| A::held(held)).flatten()
-    }
-
     /// Stated addresses. What a node of another lab has already is not taken from it; within one
     /// lab the statement wins, and the other node moves.
     fn stated(&mut self) {
-        let nodes = self.nodes();
-        for key in &nodes {
-            let Some(address) = self.stated_of(key) else { continue };
-            let other = nodes.iter().find(|other| {
-                other.0 != key.0 && self.stated_of(other).is_none() && self.held_of(other) == Some(address)
-            });
-            let holder = self.holder(key);
-            let refused = match other {
-                Some(other) => Err(format!("is {}'s", self.holder(other))),
-                None => self.pool.take(address, &holder),
+        let silent = self.wants.iter().filter(|want| want.stated.is_none());
+        let held: BTreeMap<A, Want<A>> = silent.filter_map(|want| Some((want.held?, want.clone()))).collect();
+        for want in self.wants.clone() {
+            let Some(address) = want.stated else { continue };
+            let refused = match held.get(&address).filter(|other| other.key.0 != want.key.0) {
+                Some(other) => Err(format!("is {}'s", other.holder())),
+                None => self.pool.take(address, &want.holder()),
             };
             match refused {
-                Ok(()) => drop(self.given.insert(key.clone(), address)),
-                Err(why) => self.refuse(key, address, &why),
+                Ok(()) => drop(self.given.insert(want.key, address)),
+                Err(why) => self.refuse(&want.key, address, &why),
             }
         }
     }
@@ -181,9 +189,9 @@ impl<A: Stated> Round<'_, '_, A> {
     }
 
     fn held(&mut self) {
-        for key in self.nodes() {
-            if let (None, Some(address)) = (self.given.get(&key), self.held_of(&key)) {
-                self.try_take(key, address);
+        for want in self.without() {
+            if let Some(address) = want.held {
+                self.try_take(want, address);
             }
         }
     }
@@ -191,31 +199,34 @@ impl<A: Stated> Round<'_, '_, A> {
     fn remembered(&mut self) {
         let Some(parent) = self.attempt.input.parent else { return };
         let Some(former) = parent.allocations.former.get(self.network) else { return };
-        for key in self.nodes() {
-            let is_its = |holder: &FormerHolder| &holder.lab == self.lab(&key).name && holder.node == key.1;
-            let mut addresses = former.iter().filter(|(_, holder)| is_its(holder));
-            let address = addresses.find_map(|(address, _)| A::of_any(*address));
-            if let (None, Some(address)) = (self.given.get(&key), address) {
-                self.try_take(key, address);
+        let of_family =
+            former.iter().filter_map(|(address, holder)| Some(((&holder.lab, &holder.node), A::of_any(*address)?)));
+        let addresses: BTreeMap<(&LabName, &NodeName), A> = of_family.collect();
+        for want in self.without() {
+            let address = addresses.get(&(&want.lab, &want.key.1)).copied();
+            if let Some(address) = address {
+                self.try_take(want, address);
             }
         }
     }
 
-    fn try_take(&mut self, key: Key, address: A) {
-        let holder = self.holder(&key);
-        if self.pool.take(address, &holder).is_ok() {
-            self.given.insert(key, address);
+    /// Nodes that have no address yet.
+    fn without(&self) -> Vec<Want<A>> {
+        self.wants.iter().filter(|want| !self.given.contains_key(&want.key)).cloned().collect()
+    }
+
+    fn try_take(&mut self, want: Want<A>, address: A) {
+        if self.pool.take(address, &want.holder()).is_ok() {
+            self.given.insert(want.key, address);
         }
     }
 
     fn lowest(&mut self) {
-        let nodes = self.nodes();
         let mut without: BTreeMap<usize, usize> = BTreeMap::new();
-        for key in nodes.iter().filter(|key| !self.given.contains_key(key)).cloned().collect::<Vec<_>>() {
-            let holder = self.holder(&key);
-            match self.pool.take_lowest(&holder) {
-                Some(address) => drop(self.given.insert(key, address)),
-                None => *without.entry(key.0).or_default() += 1,
+        for want in self.without() {
+            match self.pool.take_lowest(&want.holder()) {
+                Some(address) => drop(self.given.insert(want.key, address)),
+                None => *without.entry(want.key.0).or_default() += 1,
             }
         }
         for (index, missing) in without {

@@ -27,7 +27,9 @@ pub(super) fn write(
     given: &Given<'_>,
 ) -> LabSpec {
     let name = attempt.network_of(lab);
-    let writer = Writer { lab, given, network: networks.get(&name), network_name: name };
+    let network = networks.get(&name);
+    let no_proxy = container::no_proxy_of_lab(lab, network);
+    let writer = Writer { lab, given, network, network_name: name, no_proxy };
     let hosts = writer.hosts();
     LabSpec {
         name: lab.name.clone(),
@@ -42,6 +44,8 @@ struct Writer<'a> {
     given: &'a Given<'a>,
     network: Option<&'a NetworkSpec>,
     network_name: NetworkName,
+    /// The lab's part of what is excepted from proxies.
+    no_proxy: String,
 }
 
 impl Writer<'_> {
@@ -72,7 +76,7 @@ impl Writer<'_> {
                 let cmd: Vec<String> = words.collect();
                 NodeBody::Namespace(NamespaceBody {
                     cmd: (!cmd.is_empty()).then_some(cmd),
-                    env: container::env(self, node),
+                    env: node.env.clone(),
                     binds: binds(node),
                     sysctls: container::sysctls(node),
                 })

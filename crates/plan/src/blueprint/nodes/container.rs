@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use archetype_model::spec::{ContainerBody, DnsSpec, HealthcheckSpec, Privileges, PullPolicy};
+use archetype_model::spec::{ContainerBody, DnsSpec, HealthcheckSpec, NetworkSpec, Privileges, PullPolicy};
 use archetype_model::topology::{Healthcheck, NetworkMode, NodeDecl, PullPolicy as Declared};
 
+use super::super::attempt::Lab;
 use super::super::ports;
 use super::{Writer, binds};
 
@@ -130,23 +131,28 @@ fn variable(label: &str) -> String {
     label.chars().map(letter).collect()
 }
 
-/// What the file excepts from proxies, what containerlab always does, and the lab: its subnets,
-/// every node's name and stated addresses, in byte order.
+/// What the file excepts from proxies, what containerlab always does, and the lab.
 fn no_proxy(writer: &Writer<'_>, node: &NodeDecl) -> String {
     let stated = node.env.get("no_proxy").or_else(|| node.env.get("NO_PROXY")).filter(|text| !text.is_empty());
     let mut parts: Vec<String> = stated.cloned().into_iter().collect();
     let is_stated = |default: &&str| !stated.is_some_and(|text| text.contains(*default));
     parts.extend(NO_PROXY.into_iter().filter(is_stated).map(str::to_owned));
-    let mut lab = BTreeSet::new();
-    for node in &writer.lab.topology.nodes {
-        lab.insert(node.name.to_string());
-        lab.extend(node.definition.mgmt_ipv4.map(|address| address.to_string()));
-        lab.extend(node.definition.mgmt_ipv6.map(|address| address.to_string()));
-    }
-    if let Some(network) = writer.network {
-        lab.extend(network.ipv4.as_ref().map(|laid| laid.net.to_string()));
-        lab.extend(network.ipv6.as_ref().map(|laid| laid.net.to_string()));
-    }
-    parts.extend(lab);
+    parts.push(writer.no_proxy.clone());
     parts.join(",")
+}
+
+/// What a lab excepts from proxies: its subnets, every node's name and stated addresses, in byte
+/// order.
+pub(super) fn no_proxy_of_lab(lab: &Lab<'_>, network: Option<&NetworkSpec>) -> String {
+    let mut parts = BTreeSet::new();
+    for node in &lab.topology.nodes {
+        parts.insert(node.name.to_string());
+        parts.extend(node.definition.mgmt_ipv4.map(|address| address.to_string()));
+        parts.extend(node.definition.mgmt_ipv6.map(|address| address.to_string()));
+    }
+    if let Some(network) = network {
+        parts.extend(network.ipv4.as_ref().map(|laid| laid.net.to_string()));
+        parts.extend(network.ipv6.as_ref().map(|laid| laid.net.to_string()));
+    }
+    parts.into_iter().collect::<Vec<_>>().join(",")
 }
