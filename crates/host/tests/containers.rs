@@ -1,7 +1,6 @@
 //! The Docker Engine's room against a real engine in a sandbox. The runtime is plain runc: what
 //! happens to namespaces is another room's to prove.
 
-use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,14 +30,14 @@ struct Bed {
 }
 
 /// Runs `body` in a sandbox with an engine, an image and a room.
-fn on_an_engine<F: Future<Output = ()>>(body: impl FnOnce(Bed) -> F) {
+fn on_an_engine(body: impl AsyncFnOnce(&mut Bed)) {
     sandbox(|| {
         let engine = Engine::start(scratch_dir("engine"), &[]);
         engine.import_busybox(IMAGE);
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
-            let bed = Bed::on(engine).await;
-            body(bed).await;
+            let mut bed = Bed::on(engine).await;
+            body(&mut bed).await;
         });
     });
 }
@@ -192,7 +191,7 @@ fn is_running(run: &Option<RunObserved>) -> bool {
 
 #[test]
 fn a_node_is_created_started_stopped_restarted_and_removed() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let node = shell("r1", "sleep 1000");
         bed.done(&node, NodeAction::Create).await;
         let made = bed.node("r1").expect("it is there when the task ends");
@@ -225,7 +224,7 @@ fn a_node_is_created_started_stopped_restarted_and_removed() {
 
 #[test]
 fn creating_what_is_there_already_is_done_at_once() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let node = shell("r1", "sleep 1000");
         bed.started(&node).await;
         let before = bed.node("r1");
@@ -236,7 +235,7 @@ fn creating_what_is_there_already_is_done_at_once() {
 
 #[test]
 fn inside_a_node_is_what_containerlab_gives_and_nothing_of_ours() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let env = [("CLAB_INTFS".to_owned(), "3".to_owned())].into();
         let body = ContainerBody { env, cmd: Some(words(&["sleep", "1000"])), ..body() };
         let body = ContainerBody { memory: Some(64 << 20), cpu_millis: Some(500), shm_size: Some(8 << 20), ..body };
@@ -259,7 +258,7 @@ fn inside_a_node_is_what_containerlab_gives_and_nothing_of_ours() {
 
 #[test]
 fn a_node_gets_every_capability_that_the_machine_grants_and_its_words_say_which() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let engine = bed.room.engine().known().cloned().expect("the engine is read");
         let granted = engine.privileged_granted().expect("its process can be seen");
         let node = shell("r1", "sleep 1000");
@@ -281,7 +280,7 @@ fn a_node_gets_every_capability_that_the_machine_grants_and_its_words_say_which(
 
 #[test]
 fn ends_are_told_apart_by_status_signal_and_want_of_memory() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let by_itself = shell("self", "exit 3");
         bed.started(&by_itself).await;
         assert_eq!(bed.exit_of("self").await, Exit::Status { code: 3 });
@@ -305,7 +304,7 @@ fn ends_are_told_apart_by_status_signal_and_want_of_memory() {
 
 #[test]
 fn what_is_done_by_hand_wakes_the_agent() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let node = shell("r1", "sleep 1000");
         bed.started(&node).await;
         sleep(Duration::from_millis(300)).await;
@@ -322,7 +321,7 @@ fn what_is_done_by_hand_wakes_the_agent() {
 
 #[test]
 fn an_engine_that_hangs_is_unreadable_and_known_again_afterwards() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let node = shell("r1", "sleep 1000");
         bed.started(&node).await;
         bed.engine.signal(Signal::SIGSTOP);
@@ -338,7 +337,7 @@ fn an_engine_that_hangs_is_unreadable_and_known_again_afterwards() {
 
 #[test]
 fn an_engine_that_was_killed_is_unreadable_until_it_is_back() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let node = shell("r1", "sleep 1000");
         bed.started(&node).await;
         let before = bed.room.engine().known().unwrap().start;
@@ -355,7 +354,7 @@ fn an_engine_that_was_killed_is_unreadable_until_it_is_back() {
 
 #[test]
 fn a_container_that_is_not_ours_is_neither_shown_nor_touched() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let theirs = ["run", "-d", "--name", "clab-lab1-r1", "--network", "none", IMAGE, "sleep", "1000"];
         let id = bed.engine.docker(theirs);
         let node = shell("r1", "sleep 1000");
@@ -376,7 +375,7 @@ fn a_container_that_is_not_ours_is_neither_shown_nor_touched() {
 
 #[test]
 fn a_command_has_its_output_and_status_and_its_id_is_kept_before_it_runs() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let mut node = spec("r1", ContainerBody { cmd: Some(words(&["sleep", "1000"])), ..body() });
         node.execs = vec![
             words(&["sh", "-c", "echo out; echo err >&2; exit 4"]),
@@ -409,7 +408,7 @@ fn a_command_has_its_output_and_status_and_its_id_is_kept_before_it_runs() {
 
 #[test]
 fn a_command_of_an_earlier_life_is_taken_up_where_it_was_left() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let mut node = spec("r1", ContainerBody { cmd: Some(words(&["sleep", "1000"])), ..body() });
         node.execs = vec![words(&["sh", "-c", "echo once >> /tmp/ran; sleep 1; exit 5"])];
         let node = Arc::new(node);
@@ -440,7 +439,7 @@ fn a_command_of_an_earlier_life_is_taken_up_where_it_was_left() {
 
 #[test]
 fn a_missing_runtime_is_told_and_learned_when_it_is_there() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         (bed.room, bed.events) = open(&bed.engine, "archetype", &bed.notes);
         bed.until("the engine is read", |bed| bed.room.show().known().map(|_| ())).await;
         assert!(!bed.room.engine().known().unwrap().runtime_registered);
@@ -465,7 +464,7 @@ fn a_missing_runtime_is_told_and_learned_when_it_is_there() {
 
 #[test]
 fn an_image_that_is_missing_or_cannot_be_pulled_is_a_finding() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let missing = spec("r1", ContainerBody { image: "nothing/here:1".into(), ..body() });
         let error = bed.does(&Arc::new(missing), NodeAction::Create).await.error.expect("no image");
         assert_eq!(error.code, "image-missing");
@@ -480,7 +479,7 @@ fn an_image_that_is_missing_or_cannot_be_pulled_is_a_finding() {
 
 #[test]
 fn a_pull_that_hangs_holds_nobody_else_up() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         // A registry that takes connections and never says a word.
         let registry = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let image = format!("127.0.0.1:{}/slow:1", registry.local_addr().unwrap().port());
@@ -508,7 +507,7 @@ fn a_pull_that_hangs_holds_nobody_else_up() {
 
 #[test]
 fn many_nodes_start_side_by_side_and_the_replica_keeps_up() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let nodes: Vec<_> = (0..20).map(|number| shell(&format!("n{number}"), "sleep 1000")).collect();
         for action in [NodeAction::Create, NodeAction::Start] {
             nodes.iter().for_each(|node| assert!(bed.room.begin(order(node, action.clone()))));
@@ -528,7 +527,7 @@ fn many_nodes_start_side_by_side_and_the_replica_keeps_up() {
 
 #[test]
 fn a_person_gets_a_terminal_inside_a_node_and_its_log() {
-    on_an_engine(|mut bed| async move {
+    on_an_engine(async |bed| {
         let node = shell("r1", "echo first; echo second; sleep 1000");
         bed.started(&node).await;
         let request = ExecRequest {

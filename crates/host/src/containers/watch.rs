@@ -315,5 +315,5 @@ pub(super) async fn full_read(room: &Arc<Room>) -> Result<u64, EngineError> {
 }
 
 fn broken_stream(error: bollard::errors::Error) -> EngineError {
-    EngineError::unreachable(format!("the stream of its events broke: {}", EngineError::from(error)))
+    EngineError::unreachable(format!("the stream of its events broke: {error}"))
 }
