@@ -1,6 +1,7 @@
 //! The declared nouns: what a topology file says, whole and typed, after its inheritance is
 //! resolved. Knows nothing of files' syntax, of hosts, of placement or of what runs.
 
+pub mod codes;
 pub mod container;
 pub mod definition;
 pub mod link;

@@ -5,6 +5,7 @@ mod published;
 
 use std::collections::HashMap;
 
+use archetype_model::topology::codes::CODES;
 use archetype_model::topology::{
     EndpointDecl, LinkDecl, NetworkMode, NodeDecl, Place, Position, Problem, RUNTIME_LABEL, RuntimeKind, Subject,
     Topology,
@@ -44,21 +45,23 @@ struct Check {
 
 impl Check {
     fn add(&mut self, code: &'static str, at: Position, message: String) -> &mut Problem {
+        debug_assert!(CODES.iter().any(|known| known.code == code), "{code} is not in the list");
         self.problems.push(Problem::new(code, &self.file, at, message));
         self.problems.last_mut().expect("one was just pushed")
     }
 
     fn nodes(&mut self, topology: &Topology) {
-        let mut containers: HashMap<String, &NodeDecl> = HashMap::new();
-        if let Some(Err(error)) =
-            topology.prefix.as_deref().filter(|p| !p.is_empty() && *p != "__lab-name").map(ContainerName::new)
-        {
+        let stated = topology.prefix.as_deref().filter(|prefix| !prefix.is_empty() && *prefix != "__lab-name");
+        let refused = stated.and_then(|prefix| ContainerName::new(prefix).err());
+        if let Some(error) = &refused {
             let at = topology.positions.get("prefix").copied().unwrap_or_default();
             self.add("bad-name", at, format!("the prefix cannot begin container names: {error}"));
         }
         for node in &topology.nodes {
             self.kind_and_image(topology, node);
-            self.names(topology, node, &mut containers);
+            if refused.is_none() {
+                self.container_name(topology, node);
+            }
             self.others(topology, node);
             self.runtime(topology, node);
         }
@@ -94,23 +97,11 @@ impl Check {
         }
     }
 
-    fn names<'t>(&mut self, topology: &'t Topology, node: &'t NodeDecl, seen: &mut HashMap<String, &'t NodeDecl>) {
-        if node.runtime() == RuntimeKind::Bridge {
-            return;
-        }
-        match topology.container_name(&node.name) {
-            // A prefix that is refused is named once, not for each node.
-            Err(_) if ContainerName::new(node.name.as_str()).is_ok() => {}
-            Err(error) => {
-                self.add("bad-container-name", node.position, format!("node {}: {error}", node.name)).subject =
-                    Some(Subject::Node(node.name.clone()));
-            }
-            Ok(name) => {
-                if let Some(other) = seen.insert(name.to_string(), node) {
-                    let message = format!("nodes {} and {} would both be called {name}", other.name, node.name);
-                    self.add("container-name-twice", node.position, message);
-                }
-            }
+    fn container_name(&mut self, topology: &Topology, node: &NodeDecl) {
+        let bridge = node.runtime() == RuntimeKind::Bridge;
+        if let (Err(error), false) = (topology.container_name(&node.name), bridge) {
+            let message = format!("node {}: {error}", node.name);
+            self.add("bad-container-name", node.position, message).subject = Some(Subject::Node(node.name.clone()));
         }
     }
 

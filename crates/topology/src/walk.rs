@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use archetype_model::topology::codes::CODES;
 use archetype_model::topology::{Position, Problem, TextMap};
 
 use crate::scalar;
@@ -26,6 +27,7 @@ impl Walker {
 
     /// Notes a problem; the returned one can still be given a hint.
     pub fn problem(&mut self, code: &'static str, at: Position, message: impl Into<String>) -> &mut Problem {
+        debug_assert!(CODES.iter().any(|known| known.code == code), "{code} is not in the list");
         self.problems.push(Problem::new(code, &self.file, at, message));
         self.problems.last_mut().expect("one was just pushed")
     }

@@ -238,6 +238,39 @@ topology:
 }
 
 #[test]
+fn mounts_and_env_files_say_what_is_wrong_with_them() {
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("bad.env"), "A=1\nnonsense\n").unwrap();
+    let text = "\
+name: x
+topology:
+  groups:
+    g: {volumes: [\"/host:/x\"], binds: [\"/dev/null:relative\"]}
+  nodes:
+    a|b: {kind: linux, image: frr}
+    r1:
+      group: g
+      kind: linux
+      image: frr
+      env-files: [bad.env]
+      binds: [\"/dev/null:/x\"]
+      enforce-startup-config: true
+      suppress-startup-config: true
+";
+    let reading = read_text("lab.clab.yml", here.path(), text, &Environment::new());
+    let shown: Vec<String> = reading.problems.iter().map(ToString::to_string).collect();
+    let shown = shown.join("\n").replace(&*here.path().to_string_lossy(), "HERE");
+    insta::assert_snapshot!(shown, @r#"
+    lab.clab.yml:4:19: node r1: volume "/host:/x" names a path of the host: that belongs under binds [bad-volume]
+    lab.clab.yml:4:40: node r1: the target of bind "/dev/null:relative" is not an absolute path [bad-bind]
+    lab.clab.yml:6:5: node a|b: container name "clab-x-a|b" must not contain '|': letters, digits and "-._" are allowed [bad-container-name]
+    lab.clab.yml:11:19: node r1: env file HERE/bad.env, line 2: "nonsense" is not of the form NAME=value [bad-env-file]
+    lab.clab.yml:14:32: node r1: enforce-startup-config and suppress-startup-config exclude each other [exclusive-keys]
+      hint: leave one of the two
+    "#);
+}
+
+#[test]
 fn what_is_no_yaml_is_named_where_it_stops() {
     insta::assert_snapshot!(problems("name: x\ntopology:\n  nodes: {r1: [}\n"), @"lab.clab.yml:3:15: this is not YAML: mismatched bracket '[' closed by '}' [yaml-syntax]");
     insta::assert_snapshot!(problems("name: x\ntopology:\n\tnodes:\n"), @"lab.clab.yml:3:2: this is not YAML: tabs disallowed within this context (block indentation) [yaml-syntax]");
@@ -272,10 +305,14 @@ fn an_alias_bomb_is_refused() {
 fn what_this_version_cannot_run_names_what_to_leave_out() {
     let text = "\
 name: x
+mgmt: {network: bridge}
 topology:
   defaults: {kind: linux, image: frr}
   nodes:
     r1:
+    r4: {stages: {create: {wait-for: [{node: r1, stage: create}]}}, certificate: {issue: true}}
+    r5: {network-mode: host}
+    br|r1: {kind: bridge, network-mode: container:r1}
     srl: {kind: nokia_srlinux, type: ixrd3}
     r2: {network-mode: container:r1}
     r3: {runtime: podman}
@@ -285,32 +322,55 @@ topology:
     - endpoints: [\"r1:eth2\", \"host:h2\"]
     - endpoints: [\"r1:eth3\", \"macvlan:enp0s3\"]
     - {type: vxlan, endpoint: {node: r1, interface: v0}, remote: 192.0.2.1, vni: 5}
+    - {type: vxlan-stitch, endpoint: {node: r1, interface: v1}, remote: 192.0.2.1, vni: 6}
+    - {type: veth-stitch, endpoints: [{node: r1, interface: v2}, {node: r5, interface: v3}]}
 ";
     let reading = read_text("lab.clab.yml", Path::new("/nowhere"), text, &Environment::new());
     assert_eq!(reading.problems, []);
     let found = unsupported(&reading.topology.unwrap());
-    let shown: Vec<String> = found.iter().map(|p| format!("{p}\n  about: {:?}", p.subject.as_ref().unwrap())).collect();
+    let shown: Vec<String> = found.iter().map(|p| format!("{p}\n  about: {:?}", p.subject)).collect();
     insta::assert_snapshot!(shown.join("\n"), @r#"
-    lab.clab.yml:6:17: node srl: this version cannot run kind nokia_srlinux [not-runnable-kind]
+    lab.clab.yml:2:17: this version cannot put nodes on Docker's own network "bridge" [not-runnable-management-network]
+      hint: give the management network a name of its own, or leave it out
+      about: None
+    lab.clab.yml:7:18: node r4: this version does not order starts by stages [not-runnable-stages]
+      hint: leave out stages; exec runs once links are proven
+      about: Some(Node(NodeName("r4")))
+    lab.clab.yml:7:82: node r4: this version issues no certificates [not-runnable-certificate]
+      hint: leave out certificate
+      about: Some(Node(NodeName("r4")))
+    lab.clab.yml:9:5: node br|r1: this version cannot make a bridge inside another node [not-runnable-nested-bridge]
+      hint: leave it out with --partial
+      about: Some(Node(NodeName("br|r1")))
+    lab.clab.yml:10:17: node srl: this version cannot run kind nokia_srlinux [not-runnable-kind]
       hint: kinds linux and bridge run; leave it out with --partial
-      about: Node(NodeName("srl"))
-    lab.clab.yml:7:24: node r2: this version cannot run network-mode container:r1 [not-runnable-network-mode]
+      about: Some(Node(NodeName("srl")))
+    lab.clab.yml:11:24: node r2: this version cannot run network-mode container:r1 [not-runnable-network-mode]
       hint: bridge, none and host run
-      about: Node(NodeName("r2"))
-    lab.clab.yml:8:19: node r3: this version runs containers through docker only [not-runnable-runtime]
+      about: Some(Node(NodeName("r2")))
+    lab.clab.yml:12:19: node r3: this version runs containers through docker only [not-runnable-runtime]
       hint: leave out runtime
-      about: Node(NodeName("r3"))
-    lab.clab.yml:10:7: the link ends at srl, which this version cannot run [not-runnable-far-end]
+      about: Some(Node(NodeName("r3")))
+    lab.clab.yml:14:7: the link ends at srl, which this version cannot run [not-runnable-far-end]
       hint: it is left out together with the node by --partial
-      about: Link(0)
-    lab.clab.yml:11:7: this version cannot make a dummy link [not-runnable-dummy-link]
+      about: Some(Link(0))
+    lab.clab.yml:15:7: this version cannot make a dummy link [not-runnable-dummy-link]
       hint: leave the link out with --partial
-      about: Link(1)
-    lab.clab.yml:13:7: this version cannot make a macvlan link [not-runnable-macvlan-link]
+      about: Some(Link(1))
+    lab.clab.yml:17:7: this version cannot make a macvlan link [not-runnable-macvlan-link]
       hint: leave the link out with --partial
-      about: Link(3)
-    lab.clab.yml:14:7: this version cannot make a vxlan link [not-runnable-vxlan-link]
+      about: Some(Link(3))
+    lab.clab.yml:18:7: this version cannot make a vxlan link [not-runnable-vxlan-link]
       hint: leave the link out with --partial
-      about: Link(4)
+      about: Some(Link(4))
+    lab.clab.yml:19:7: this version cannot make a vxlan-stitch link [not-runnable-vxlan-stitch-link]
+      hint: leave the link out with --partial
+      about: Some(Link(5))
+    lab.clab.yml:20:7: this version cannot make a veth-stitch link [not-runnable-veth-stitch-link]
+      hint: leave the link out with --partial
+      about: Some(Link(6))
+    lab.clab.yml:20:7: the link ends at r5, which has no network of its own [not-runnable-host-mode-link]
+      hint: use a link of type host instead
+      about: Some(Link(6))
     "#);
 }

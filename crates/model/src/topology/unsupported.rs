@@ -1,12 +1,12 @@
 //! What a topology declares that this version reads and cannot run, one problem each, so that it
 //! can be refused whole or left out alone.
 
-use super::{LinkKind, NetworkMode, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology};
+use super::{EndpointDecl, LinkKind, NetworkMode, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology};
 
 /// Kinds that this version runs.
 pub const RUNNABLE_KINDS: [&str; 2] = ["linux", "bridge"];
 
-/// Everything this version cannot run; each problem names the node or the link to leave out.
+/// Everything this version cannot run, in the order of the file; each problem names the node or the link to leave out.
 /// A link of a node that cannot run is named as well.
 pub fn unsupported(topology: &Topology) -> Vec<Problem> {
     let mut problems: Vec<Problem> = topology.nodes.iter().flat_map(|node| of_node(topology, node)).collect();
@@ -24,13 +24,24 @@ pub fn unsupported(topology: &Topology) -> Vec<Problem> {
         if let Some((code, what)) = of_link(&link.kind) {
             problems.push(at(code, format!("this version cannot make {what}"), "leave the link out with --partial"));
         }
+        if let Some(end) = link.endpoints.iter().find(|end| is_on_host(topology, end)) {
+            let message = format!("the link ends at {}, which has no network of its own", end.node);
+            problems.push(at("not-runnable-host-mode-link", message, "use a link of type host instead"));
+        }
         let end = link.endpoints.iter().find(|e| e.place == Place::Node && left_out.contains(&e.node.as_str()));
         if let Some(end) = end {
             let message = format!("the link ends at {}, which this version cannot run", end.node);
             problems.push(at("not-runnable-far-end", message, "it is left out together with the node by --partial"));
         }
     }
+    problems.sort_by_key(Problem::position);
     problems
+}
+
+/// Whether an end is in a node that uses the host's network.
+fn is_on_host(topology: &Topology, end: &EndpointDecl) -> bool {
+    let node = (end.place == Place::Node).then(|| topology.node(&end.node)).flatten();
+    node.is_some_and(|node| node.runtime() != RuntimeKind::Bridge && node.network_mode() == NetworkMode::Host)
 }
 
 /// The container engine's own network: it is no network of a lab.
@@ -56,6 +67,7 @@ fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
         return problems;
     }
     match node.network_mode() {
+        _ if node.runtime() == RuntimeKind::Bridge => {}
         NetworkMode::Bridge | NetworkMode::None | NetworkMode::Host => {}
         mode => {
             let message = format!("node {}: this version cannot run network-mode {mode}", node.name);

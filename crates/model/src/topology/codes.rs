@@ -1,0 +1,104 @@
+//! Every code that a problem of a topology file can have: the one list behind the documentation
+//! page and the test that each is produced somewhere.
+
+/// A code, what it means, and what helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// The code.
+    pub code: &'static str,
+    /// What is wrong.
+    pub meaning: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+const fn code(code: &'static str, meaning: &'static str, remedy: &'static str) -> Code {
+    Code { code, meaning, remedy }
+}
+
+/// All codes, in alphabetical order.
+#[rustfmt::skip]
+pub const CODES: &[Code] = &[
+    code("bad-address", "An address or a subnet is not one.",
+        "Write IPv4 or IPv6 addresses in their usual form; subnets and addresses of links with a prefix length."),
+    code("bad-bind", "A bind is not `source:target[:options]`, or its target is not an absolute path.",
+        "A path inside the node alone belongs under `volumes`."),
+    code("bad-command", "A command line has a quote that is not closed.",
+        "`cmd`, `entrypoint` and `exec` are split into words as a shell splits them, but no shell runs them."),
+    code("bad-container-name", "The name that the node would have on its host is no name of a container.",
+        "Use letters, digits, `-`, `.` and `_`."),
+    code("bad-endpoint", "An end of a link is not `node:interface`, or a link has not exactly two ends.",
+        "Write `endpoints: [\"r1:eth1\", \"r2:eth1\"]`."),
+    code("bad-env-file", "A line of an env file is not `NAME=value`.", "Correct the line that the message names."),
+    code("bad-mac", "A MAC address is not six hexadecimal octets, is all zero, or is a group address.",
+        "Leave it out to have one made, or write one like `02:00:00:00:00:01`."),
+    code("bad-mtu", "An MTU is outside of 68 to 65535.", "Leave it out for the default."),
+    code("bad-name", "A name has characters that it may not have.",
+        "Labs, nodes and networks begin with a letter or a digit, then letters, digits, `-`, `.` and `_`."),
+    code("bad-port", "A published port is not in the form that `docker -p` takes.",
+        "For instance `8080:80`, `127.0.0.1:53:53/udp`, `8000-8009:9000-9009`."),
+    code("bad-size", "An amount of memory has no number or an unknown unit.",
+        "For instance `512MB` (millions of bytes) or `512MiB` (steps of 1024)."),
+    code("bad-value", "A value is not one of those the key takes.", "The message lists them."),
+    code("bad-volume", "A volume is not `name:target[:options]`, or names a path of the host.",
+        "Paths of the host belong under `binds`."),
+    code("bind-missing", "The source of a bind does not exist on the host of the file.",
+        "Create it. Relative paths begin at the topology file, `~` is the home of the caller."),
+    code("duplicate-key", "A key stands twice in one mapping.", "Leave one of the two."),
+    code("empty-file", "The file declares nothing.", "A topology has `name` and `topology`."),
+    code("env-file-missing", "An env file cannot be read.", "Relative paths begin at the topology file."),
+    code("exclusive-keys", "Two keys exclude each other.", "Leave one of the two."),
+    code("interface-reserved", "A link ends at the interface that the node has on the management network.",
+        "Use another interface, or `network-mode: none` for a node without management network."),
+    code("interface-used-twice", "An interface of a node, or a device of the host, is the end of two links.",
+        "Give one of the links another interface. Two spellings of one port are one port; the host, bridges and \
+         nodes with `network-mode: host` share one set of names."),
+    code("invalid-interface", "An interface has no valid name in Linux, or the node's kind has no such interface.",
+        "Linux takes 1 to 15 bytes without `/`, `:` and blanks; the message lists what the kind takes."),
+    code("mac-twice", "Both ends of a link have the same MAC address.", "Change or leave out one of the two."),
+    code("management-address-outside", "A static management address, the gateway or the range is not in the subnet.",
+        "Correct the address or the subnet under `mgmt`."),
+    code("management-address-outside-default",
+        "A static management address is not in the default subnet, and the file states none.",
+        "State the subnet under `mgmt`."),
+    code("management-address-twice", "Two nodes have the same static management address.", "Change one of the two."),
+    code("missing-image", "A node that is a container has no image.",
+        "State `image` at the node, its group, its kind or the defaults."),
+    code("missing-kind", "A node has no kind.", "State `kind` at the node, its group or the defaults."),
+    code("missing-value", "A value that must be there is not.", "The message names it."),
+    code("not-runnable-certificate", "A node asks for a certificate; this version issues none.",
+        "Leave out `certificate`, or leave the node out with `--partial`."),
+    code("not-runnable-dummy-link", "This version makes no dummy links.", "Leave the link out with `--partial`."),
+    code("not-runnable-far-end", "A link ends at a node that this version cannot run.",
+        "It is left out together with the node by `--partial`."),
+    code("not-runnable-host-mode-link", "A link ends at a node that uses the host's network.",
+        "Use a link of type `host`."),
+    code("not-runnable-kind", "This version does not run nodes of this kind.", "Leave the node out with `--partial`."),
+    code("not-runnable-macvlan-link", "This version makes no macvlan links.", "Leave the link out with `--partial`."),
+    code("not-runnable-management-network", "The management network is Docker's own network `bridge`.",
+        "Give it a name of its own, or leave it out."),
+    code("not-runnable-nested-bridge", "This version makes no bridge inside another node.",
+        "Leave it out with `--partial`."),
+    code("not-runnable-network-mode", "This version does not run the node's network mode.",
+        "`bridge`, `none` and, for containers, `host` run."),
+    code("not-runnable-runtime", "The node asks for a container engine other than Docker.", "Leave out `runtime`."),
+    code("not-runnable-stages", "The node has `stages`; this version orders no starts by them.",
+        "Leave them out: `exec` runs when the node's links are proven."),
+    code("not-runnable-veth-stitch-link", "This version makes no veth-stitch links.",
+        "Leave the link out with `--partial`."),
+    code("not-runnable-vxlan-link", "This version makes no vxlan links.", "Leave the link out with `--partial`."),
+    code("not-runnable-vxlan-stitch-link", "This version makes no vxlan-stitch links.",
+        "Leave the link out with `--partial`."),
+    code("port-twice", "Two nodes publish the same port of the host.", "Change one of the two."),
+    code("template-unsupported", "The file is a template, which this version does not expand.",
+        "Expand it first, for instance with containerlab's `--export-rendered`."),
+    code("unclosed-variable", "A `${` has no `}` on its line.", "Write `$$` for a dollar sign."),
+    code("unknown-key", "A key is not known.", "The message has the key that was probably meant, or all that are known."),
+    code("unknown-kind", "A node has a kind that is not known.", "The message has the kind that was probably meant."),
+    code("unknown-link-type", "A link has a type that is not known.", "The message lists the types."),
+    code("unknown-node", "A link or a stage names a node that the file does not have.",
+        "The message has the node that was probably meant."),
+    code("wrong-type", "A value is of another sort than the key takes: a list instead of a text, for instance.",
+        "The message says what is expected."),
+    code("yaml-syntax", "The file is not YAML from the named place on.", "Look at the named line and the one above it."),
+];
