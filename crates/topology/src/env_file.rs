@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 /// The variables of a file; a value without quotes or with double quotes may use variables set
-/// above it. An error names the line, from 1, and what is wrong with it.
+/// above it. An error names the line, from 1, and what is wrong with it, but nothing that stands
+/// there: it may be a secret.
 pub fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, String)> {
     let mut variables: BTreeMap<String, String> = BTreeMap::new();
     let mut lines = text.lines().enumerate();
@@ -16,11 +17,11 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, String)> {
         }
         let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
         let Some(at) = line.find(['=', ':']) else {
-            return Err((number, format!("{line:?} is not of the form NAME=value")));
+            return Err((number, "this is not of the form NAME=value".to_owned()));
         };
         let name = line[..at].trim();
         if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || "_.-".contains(c)) {
-            return Err((number, format!("{name:?} is not the name of a variable")));
+            return Err((number, "what stands before the \"=\" is not the name of a variable".to_owned()));
         }
         let mut rest = line[at + 1..].trim().to_owned();
         let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));

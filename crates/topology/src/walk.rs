@@ -34,8 +34,10 @@ impl Walker {
 
     /// Notes that something else stands where `expected` was.
     pub fn wrong_type(&mut self, path: &str, tree: &Tree, expected: &str) {
+        // Values of variables and credentials may be secrets, also where they stand wrongly.
+        let secret = ["env", "credentials", "password"].iter().any(|key| path.split('.').any(|part| part == *key));
         let found = match &tree.value {
-            Value::Scalar { text, .. } if text.chars().count() <= 40 => format!("{text:?}"),
+            Value::Scalar { text, .. } if !secret && text.chars().count() <= 40 => format!("{text:?}"),
             Value::Scalar { .. } => "a text".to_owned(),
             Value::Sequence(_) => "a list".to_owned(),
             Value::Mapping(_) => "a mapping".to_owned(),

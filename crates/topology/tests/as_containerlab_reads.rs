@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use archetype_model::topology::Topology;
 use archetype_topology::{Environment, Reading, read_text};
 use serde_json::{Map, Value, json};
 
@@ -140,13 +141,23 @@ fn difference(reading: &Reading, wanted: &Value) -> Option<String> {
     (ours != wanted).then(|| format!("\n  ours   {ours}\n  theirs {wanted}"))
 }
 
+/// A topology written as JSON and read back is the same.
+fn survives_storage(reading: &Reading) {
+    if let Some(topology) = &reading.topology {
+        let text = serde_json::to_string(topology).unwrap();
+        assert_eq!(&serde_json::from_str::<Topology>(&text).unwrap(), topology);
+    }
+}
+
 fn compare(directory: &str, listing: &str) -> usize {
     let mut wrong = Vec::new();
     let listing = lines(listing);
     for line in &listing {
         let file = line["file"].as_str().unwrap();
         let known = DIFFERENT.iter().any(|(name, _)| *name == file);
-        match (difference(&read(directory, file), &line["read"]), known) {
+        let reading = read(directory, file);
+        survives_storage(&reading);
+        match (difference(&reading, &line["read"]), known) {
             (Some(difference), false) => wrong.push(format!("{file}: {difference}")),
             (None, true) => wrong.push(format!("{file} reads well now: take it off the list")),
             _ => {}

@@ -264,10 +264,26 @@ topology:
     lab.clab.yml:4:19: node r1: volume "/host:/x" names a path of the host: that belongs under binds [bad-volume]
     lab.clab.yml:4:40: node r1: the target of bind "/dev/null:relative" is not an absolute path [bad-bind]
     lab.clab.yml:6:5: node a|b: container name "clab-x-a|b" must not contain '|': letters, digits and "-._" are allowed [bad-container-name]
-    lab.clab.yml:11:19: node r1: env file HERE/bad.env, line 2: "nonsense" is not of the form NAME=value [bad-env-file]
+    lab.clab.yml:11:19: node r1: env file HERE/bad.env, line 2: this is not of the form NAME=value [bad-env-file]
     lab.clab.yml:14:32: node r1: enforce-startup-config and suppress-startup-config exclude each other [exclusive-keys]
       hint: leave one of the two
     "#);
+}
+
+#[test]
+fn no_problem_shows_a_secret() {
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("s.env"), "hunter2\n").unwrap();
+    let text = "\
+name: x
+topology:
+  nodes:
+    r1: {kind: linux, image: frr, env: hunter2, env-files: [s.env], credentials: hunter2}
+    r2: {kind: linux, image: frr, env: {A: [hunter2]}, password: [hunter2]}
+";
+    let reading = read_text("lab.clab.yml", here.path(), text, &Environment::new());
+    assert_eq!(reading.problems.len(), 5);
+    assert!(reading.problems.iter().all(|problem| !problem.to_string().contains("hunter2")));
 }
 
 #[test]
