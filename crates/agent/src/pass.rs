@@ -159,6 +159,8 @@ impl<H: Host> Pass<'_, H> {
         let settled = &self.memory.settled;
         let is_settled =
             |resource: &Resource| settled.get(resource).is_some_and(|digest| wanted.get(resource) == Some(digest));
+        let repaired: Vec<Resource> = steps.iter().map(|step| step.resource()).filter(&is_settled).collect();
+        self.proofs.forget_repaired(spec, &repaired);
         repairs::open(self.ledger, spec, &steps, is_settled, now_ms)?;
         self.opened_here.extend(before..self.ledger.done().next_repair);
         let mut stuck: BTreeSet<ContainerName> = BTreeSet::new();

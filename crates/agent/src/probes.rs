@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use archetype_host::{ProbeEnd, ProbeOrder};
-use archetype_model::LabName;
 use archetype_model::observed::Observed;
 use archetype_model::report::{ProbeResult, Proof, WireReport, Wiring};
 use archetype_model::spec::{DesiredLink, HostSpec, LabSpec, LinkId, WireSpec};
+use archetype_model::step::Resource;
+use archetype_model::{InterfaceName, LabName};
 use archetype_plan::diff::DatapathSettings;
 use archetype_plan::judge;
 
@@ -73,6 +74,25 @@ impl Proofs {
     /// Forgets the proofs of a lab, or of all, so that they are made anew.
     pub(crate) fn forget(&mut self, lab: Option<&LabName>) {
         self.known.retain(|(of, _), _| lab.is_some_and(|lab| lab != of));
+    }
+
+    /// Forgets the proofs of wires that stand on a resource that is being repaired: the wiring may
+    /// be the same afterwards, yet it is to be proven.
+    pub(crate) fn forget_repaired(&mut self, spec: &HostSpec, repaired: &[Resource]) {
+        if repaired.contains(&Resource::Bridge) {
+            return self.forget(None);
+        }
+        for (lab, wire) in spec.wires() {
+            let stands_on = |device: &InterfaceName| {
+                repaired
+                    .iter()
+                    .any(|one| matches!(one, Resource::Device(name) | Resource::Port(name) if name == device))
+            };
+            let ends = wire.ends.iter().filter_map(|end| lab.interface(end));
+            if ends.into_iter().any(|(_, interface)| stands_on(&interface.host_device)) {
+                self.known.remove(&(lab.name.clone(), wire.id.clone()));
+            }
+        }
     }
 
     /// Forgets wires that are no longer wanted.

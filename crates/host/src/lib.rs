@@ -10,9 +10,13 @@ pub mod datapath;
 pub mod event;
 pub mod fake;
 pub mod links;
+pub mod linux;
 pub mod networks;
 pub mod place;
+mod probe;
+pub mod processes;
 
 pub use contract::{Host, ProbeEnd, ProbeOrder};
 pub use event::{Event, TaskEnded, Waker};
+pub use linux::{LinuxHost, LinuxSettings};
 pub use place::Place;

@@ -44,6 +44,11 @@ impl Links {
         Ok(Self { place, watch, host: Socket::open()?, devices: None, spaces: BTreeMap::new() })
     }
 
+    /// Where things of this installation are.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// A descriptor that becomes readable when something changes, to be waited for by the caller.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Small random specs for the laws.
 
+#![allow(dead_code, clippy::unwrap_used, reason = "shared by several tests, none of which needs all")]
+
 use std::collections::BTreeSet;
 
 use archetype_model::observed::Part;
@@ -20,6 +22,13 @@ impl Shape {
     /// Two namespace nodes and a cable.
     pub fn pair() -> Self {
         Self(vec![(vec![false, false], vec![(0, 1)])])
+    }
+}
+
+impl Shape {
+    /// Three namespace nodes in a ring: every node has two wires.
+    pub fn ring() -> Self {
+        Self(vec![(vec![false, false, false], vec![(0, 1), (1, 2), (2, 0)])])
     }
 }
 

@@ -14,7 +14,7 @@ use super::rows::{MARK_IFINDEX, MARK_INSTALLATION, MARK_INTERFACE, MARK_LAB, MAR
 /// The bridge within one transaction: a row that is there, or one that is made by it.
 enum Bridge {
     There(Uuid),
-    Made(&'static str),
+    Made,
 }
 
 /// The operations that take all steps.
@@ -32,7 +32,7 @@ pub(super) fn build(
         Some(seen) => Bridge::There(seen.row),
         None if steps.iter().any(|step| matches!(step, Step::SetBridge { .. })) => {
             operations.extend(make_bridge(bridge, kind, steps));
-            Bridge::Made("bridge")
+            Bridge::Made
         }
         None => return Err(DatapathError::NoBridge(bridge.clone())),
     };
@@ -69,7 +69,7 @@ pub(super) fn build(
         let row = match target {
             Bridge::There(row) => Where::uuid(row),
             // A row made in this transaction is found by its name: conditions take no named uuid.
-            Bridge::Made(_) => Where::equals("name", bridge.as_str()),
+            Bridge::Made => Where::equals("name", bridge.as_str()),
         };
         operations.push(mutate("Bridge", row).insert("ports", Value::set(ports)).into());
     }

@@ -72,7 +72,9 @@ async fn ended(pid: u32) {
     let Ok(fd @ 0..) = i32::try_from(fd) else { return };
     // SAFETY: the descriptor was just given to us and nobody else owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    if let Ok(fd) = AsyncFd::with_interest(fd, tokio::io::Interest::READABLE) {
+    // SAFETY: the descriptor is owned by the value that is registered, and is never exchanged in it.
+    let registered = unsafe { AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) };
+    if let Ok(fd) = registered {
         drop(fd.readable().await);
     }
 }

@@ -14,6 +14,7 @@ use super::{Look, Room};
 struct Wanted<'a> {
     lab: &'a LabName,
     device: &'a InterfaceName,
+    interface: &'a InterfaceSpec,
     tag: PortTag,
     mark: Mark,
 }
@@ -69,12 +70,14 @@ fn wanted_port<'a>(
         node: node.name.clone(),
         interface: Some(interface.name.clone()),
     };
-    Some(Wanted { lab: &lab.name, device: &interface.host_device, tag, mark })
+    Some(Wanted { lab: &lab.name, device: &interface.host_device, interface, tag, mark })
 }
 
 fn one_port(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, room: &mut Room) {
     let Some(port) = seen.ports.get(wanted.device) else {
-        room.steps.push(Step::AddPort { device: wanted.device.clone(), tag: wanted.tag });
+        if device_comes(look, wanted) {
+            room.steps.push(Step::AddPort { device: wanted.device.clone(), tag: wanted.tag });
+        }
         return;
     };
     if port.mark.as_ref().is_none_or(|mark| mark.installation != look.spec.installation) {
@@ -96,16 +99,20 @@ fn one_port(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, room:
     }
 }
 
+/// Whether the port's device is there, or is made by an earlier step of the same pass.
+fn device_comes(look: &Look<'_>, wanted: &Wanted<'_>) -> bool {
+    let there = look.observed.devices.known().map(|devices| devices.contains_key(wanted.device));
+    there.is_some_and(|there| there || super::devices::can_make(look, wanted.interface))
+}
+
 /// Whether the port holds another device than the one of that name now.
 fn must_replug(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, port: &PortObserved) -> bool {
     if port.bridge != look.settings.bridge {
         return true;
     }
     let Some(devices) = look.observed.devices.known() else { return false };
-    let Some(device) = devices.get(wanted.device) else {
-        // The device is about to be made anew under its old name; the port must let go first.
-        return seen.settled && port.ofport.is_some_and(|ofport| ofport > 0);
-    };
+    // A device that is gone will be made anew under its old name; the port must let go first.
+    let Some(device) = devices.get(wanted.device) else { return true };
     let other_device = port.plugged_ifindex != Some(device.ifindex);
     let broken = seen.settled && (port.ofport.is_none_or(|ofport| ofport <= 0) || !port.error.is_empty());
     other_device || broken

@@ -1,0 +1,231 @@
+//! The agent on a real host: real namespaces, real Open vSwitch, real frames. Needs root.
+
+mod lab;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Handle, Ledger};
+use archetype_host::datapath::DatapathSettings;
+use archetype_host::{LinuxHost, LinuxSettings, Place, Waker};
+use archetype_model::spec::{Attachment, HostSpec, Presence};
+use archetype_model::status::LinkState;
+use archetype_plan::judge;
+use archetype_testbed::{Ovs, run, sandbox, scratch_dir};
+use lab::{Shape, datapath, generation, spec_of};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+struct Bench {
+    ovs: Ovs,
+    handle: Handle,
+    reports: UnboundedReceiver<Envelope>,
+    spec: Arc<HostSpec>,
+}
+
+impl Bench {
+    fn new(spec: HostSpec) -> Self {
+        let ovs = Ovs::start(scratch_dir("ovs"));
+        let (handle, reports) = agent(&ovs, "ledger");
+        Self { ovs, handle, reports, spec: Arc::new(spec) }
+    }
+
+    async fn deploy(spec: HostSpec) -> Self {
+        let mut bench = Self::new(spec);
+        bench.handle.accept(bench.spec.clone()).await.unwrap();
+        bench.all_up().await;
+        bench
+    }
+
+    /// Waits for a report that `holds`.
+    async fn until(&mut self, what: &str, holds: impl Fn(&Envelope) -> bool) -> Envelope {
+        let mut last = None;
+        let until = Instant::now() + Duration::from_secs(20);
+        while let Ok(Some(envelope)) =
+            tokio::time::timeout(until.saturating_duration_since(Instant::now()), self.reports.recv()).await
+        {
+            if holds(&envelope) {
+                return envelope;
+            }
+            last = Some(envelope);
+        }
+        panic!("{what}: {:#?}", last.map(|last| last.report))
+    }
+
+    async fn all_up(&mut self) -> Envelope {
+        let spec = self.spec.clone();
+        self.until("every link is up", |envelope| {
+            envelope.report.generation == spec.generation
+                && links(&spec, envelope).iter().all(|state| *state == LinkState::Up)
+        })
+        .await
+    }
+
+    async fn not_up(&mut self) -> Envelope {
+        let spec = self.spec.clone();
+        self.until("a link is not up", |envelope| links(&spec, envelope).iter().any(|state| *state != LinkState::Up))
+            .await
+    }
+
+    fn device(&self) -> String {
+        self.spec.nodes().next().unwrap().1.interfaces[1].host_device.to_string()
+    }
+}
+
+fn agent(ovs: &Ovs, ledger: &str) -> (Handle, UnboundedReceiver<Envelope>) {
+    let (waker, events) = Waker::channel();
+    let settings = LinuxSettings {
+        place: Place::new("ab1c2".parse().unwrap()),
+        datapath: DatapathSettings {
+            endpoint: ovs.target().parse().unwrap(),
+            bridge: datapath().bridge,
+            kind: None,
+            rundir: Some(ovs.socket().parent().unwrap().to_path_buf()),
+        },
+        docker_socket: None,
+        docker_runtime: "archetype".into(),
+        keep_exec: Arc::new(|_| Ok(())),
+        known_exec: Arc::new(|_, _, _| None),
+        hosts_path: None,
+        supervisor: "/nonexistent".into(),
+    };
+    let host = Arc::new(LinuxHost::open(settings, &waker).unwrap());
+    let settings =
+        AgentSettings { datapath: datapath(), full_read_interval: Duration::from_secs(60), probe_interval: None };
+    let ledger = Ledger::open(&scratch_dir(ledger)).unwrap();
+    let (agent, handle, reports) = Agent::new(host, settings, ledger, Clock::system(), events);
+    tokio::spawn(async move { agent.run().await.unwrap() });
+    (handle, reports)
+}
+
+fn links(spec: &HostSpec, envelope: &Envelope) -> Vec<LinkState> {
+    spec.wires()
+        .map(|(lab, wire)| {
+            let report = envelope.report.wires.get(&lab.name).and_then(|wires| wires.get(&wire.id));
+            judge::link_status(wire, report).state
+        })
+        .collect()
+}
+
+/// A spec without a management network.
+fn bare(shape: &Shape, number: u64) -> HostSpec {
+    let mut spec = spec_of(shape, number);
+    spec.networks.clear();
+    for node in spec.labs.iter_mut().flat_map(|lab| &mut lab.nodes) {
+        node.interfaces.retain(|interface| matches!(interface.attachment, Attachment::Wire { .. }));
+        node.execs.clear();
+    }
+    spec
+}
+
+fn block_on<F: Future>(work: F) -> F::Output {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work)
+}
+
+/// A pair with a spare interface first, so that `device()` is a wire's.
+fn pair() -> HostSpec {
+    bare(&Shape::ring(), 1)
+}
+
+#[test]
+fn namespace_nodes_come_up_wired_and_proven() {
+    sandbox(|| {
+        block_on(async {
+            let bench = Bench::deploy(pair()).await;
+            let tags = bench.ovs.vsctl(["--columns=name,tag,vlan_mode", "list", "port"]);
+            assert!(tags.contains("dot1q-tunnel"), "{tags}");
+            let inside = run("ip", ["-n", "clab-lab0-n0", "-br", "link"]);
+            assert!(inside.contains("UP"), "{inside}");
+        });
+    });
+}
+
+#[test]
+fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
+    sandbox(|| {
+        block_on(async {
+            let mut bench = Bench::deploy(pair()).await;
+            let device = bench.device();
+            let disturb: Vec<(&str, Box<dyn Fn(&Bench)>)> = vec![
+                ("tag", Box::new(|b: &Bench| drop(b.ovs.vsctl(["set", "port", &b.device(), "tag=4000"])))),
+                ("port deleted", Box::new(|b: &Bench| drop(b.ovs.vsctl(["del-port", &b.device()])))),
+                ("veth gone", Box::new(|b: &Bench| drop(run("ip", ["link", "del", &b.device()])))),
+                ("host end down", Box::new(|b: &Bench| drop(run("ip", ["link", "set", &b.device(), "down"])))),
+                ("fail_mode", Box::new(|b: &Bench| drop(b.ovs.vsctl(["set-fail-mode", "arch-ovs", "secure"])))),
+                ("bridge gone", Box::new(|b: &Bench| drop(b.ovs.vsctl(["del-br", "arch-ovs"])))),
+            ];
+            for (what, disturb) in disturb {
+                eprintln!("disturb: {what}");
+                while bench.reports.try_recv().is_ok() {}
+                disturb(&bench);
+                let spec = bench.spec.clone();
+                bench
+                    .until("mended, told as a repair, and proven again", |envelope| {
+                        !envelope.repairs.is_empty()
+                            && links(&spec, envelope).iter().all(|state| *state == LinkState::Up)
+                    })
+                    .await;
+                bench.handle.acknowledge(u64::MAX);
+                bench.until("acknowledged", |envelope| envelope.repairs.is_empty()).await;
+            }
+            assert!(!device.is_empty());
+        });
+    });
+}
+
+#[test]
+fn a_stopped_or_restarted_switch_takes_links_from_up_and_they_are_proven_again() {
+    sandbox(|| {
+        block_on(async {
+            let mut bench = Bench::deploy(pair()).await;
+            bench.ovs.stop_vswitchd();
+            bench.not_up().await;
+            bench.ovs.start_vswitchd();
+            bench.all_up().await;
+            bench.ovs.restart_vswitchd();
+            bench.until("up again after a restart", |_| true).await;
+            bench.all_up().await;
+        });
+    });
+}
+
+#[test]
+fn a_started_again_agent_writes_nothing_and_proves_all_anew() {
+    sandbox(|| {
+        block_on(async {
+            let bench = Bench::deploy(pair()).await;
+            let Bench { ovs, handle, reports, spec } = bench;
+            drop((handle, reports));
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let (handle, reports) = agent(&ovs, "ledger");
+            let mut bench = Bench { ovs, handle, reports, spec };
+            let spec = bench.spec.clone();
+            let envelope = bench
+                .until("up", |envelope| {
+                    assert_eq!(envelope.writes, 0);
+                    links(&spec, envelope).iter().all(|state| *state == LinkState::Up)
+                })
+                .await;
+            assert!(envelope.repairs.is_empty());
+        });
+    });
+}
+
+#[test]
+fn a_gone_lab_leaves_nothing_on_the_host() {
+    sandbox(|| {
+        block_on(async {
+            let mut bench = Bench::deploy(pair()).await;
+            let mut spec = (*bench.spec).clone();
+            spec.generation = generation(2);
+            spec.labs[0].presence = Presence::Gone;
+            spec.labs[0].nodes.clear();
+            spec.labs[0].wires.clear();
+            let lab = spec.labs[0].name.clone();
+            bench.handle.accept(Arc::new(spec)).await.unwrap();
+            bench.until("gone", |envelope| envelope.report.leaving.get(&lab).is_some_and(Vec::is_empty)).await;
+            assert_eq!(run("ip", ["-o", "link", "show", "type", "veth"]), "");
+            assert_eq!(run("ip", ["netns", "list"]), "");
+            assert_eq!(bench.ovs.vsctl(["list-ports", "arch-ovs"]), "");
+        });
+    });
+}

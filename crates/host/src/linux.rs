@@ -1,0 +1,358 @@
+//! The real host: the rooms together, behind the contract that agents use.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use archetype_model::facts::NamespaceFacts;
+use archetype_model::observed::{Observed, Part, Reading};
+use archetype_model::report::ProbeResult;
+use archetype_model::spec::{HostSpec, NodeBody};
+use archetype_model::step::{NodeAction, Outcome, Step};
+use archetype_model::{ContainerName, InterfaceName};
+use archetype_netns::{Lock, folder, interior};
+use async_trait::async_trait;
+use tokio::io::unix::AsyncFd;
+
+use crate::containers::{self, Containers};
+use crate::contract::{Host, ProbeOrder};
+use crate::datapath::{Datapath, DatapathSettings};
+use crate::event::{Event, Waker};
+use crate::links::Links;
+use crate::networks::{self, Networks};
+use crate::place::Place;
+use crate::processes::Processes;
+
+/// Finds the engine's id of a command that was made in an earlier life of the agent: by node,
+/// start and place in the list.
+pub type KnownExec = Arc<dyn Fn(&ContainerName, &str, usize) -> Option<String> + Send + Sync>;
+
+/// What a host is opened with.
+#[derive(Clone)]
+pub struct LinuxSettings {
+    /// Whose, and where its files are.
+    pub place: Place,
+    /// Open vSwitch.
+    pub datapath: DatapathSettings,
+    /// The engine's socket; none for a host without one.
+    pub docker_socket: Option<PathBuf>,
+    /// The name that the OCI runtime has in the engine.
+    pub docker_runtime: String,
+    /// Keeps an exec's id before it is started.
+    pub keep_exec: containers::KeepExec,
+    /// Finds one that was kept.
+    pub known_exec: KnownExec,
+    /// The host's hosts file; none leaves it alone.
+    pub hosts_path: Option<PathBuf>,
+    /// The program that supervises commands of namespace nodes.
+    pub supervisor: PathBuf,
+}
+
+/// One Linux host.
+#[derive(Clone)]
+pub struct LinuxHost {
+    settings: Arc<LinuxSettings>,
+    links: Arc<Mutex<Links>>,
+    datapath: Datapath,
+    containers: Option<Containers>,
+    processes: Processes,
+    networks: Arc<Networks>,
+}
+
+impl LinuxHost {
+    /// Opens every room, each with its watch.
+    ///
+    /// # Errors
+    /// When the kernel gives no netlink sockets.
+    pub fn open(settings: LinuxSettings, waker: &Waker) -> Result<Self, archetype_netns::Error> {
+        let place = settings.place.clone();
+        let links = Links::open(place.clone())?;
+        let heard = links.changes().map_err(|error| archetype_netns::Error::system("watch devices", error))?;
+        tokio::spawn(ring_when_readable(heard, waker.clone()));
+        let datapath = Datapath::open(settings.datapath.clone(), waker.clone());
+        let containers = settings.docker_socket.clone().map(|socket| open_containers(&settings, socket, waker));
+        let processes = Processes::open(place.clone(), settings.supervisor.clone(), waker.clone());
+        let mut network_settings = networks::Settings::new(place);
+        network_settings.docker_socket.clone_from(&settings.docker_socket);
+        network_settings.write_host_hosts = settings.hosts_path.is_some();
+        if let Some(path) = &settings.hosts_path {
+            network_settings.hosts_path.clone_from(path);
+        }
+        let networks = Arc::new(Networks::open(network_settings, waker.clone()));
+        let links = Arc::new(Mutex::new(links));
+        Ok(Self { settings: Arc::new(settings), links, datapath, containers, processes, networks })
+    }
+
+    /// The Docker Engine's room.
+    pub fn containers(&self) -> Option<&Containers> {
+        self.containers.as_ref()
+    }
+
+    /// The room of namespace nodes.
+    pub fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    /// The room of management networks.
+    pub fn networks(&self) -> &Networks {
+        &self.networks
+    }
+
+    /// The room of Open vSwitch.
+    pub fn datapath(&self) -> &Datapath {
+        &self.datapath
+    }
+
+    /// Where things of this installation are.
+    pub fn place(&self) -> &Place {
+        &self.settings.place
+    }
+
+    /// Works on devices and namespaces on a thread that may wait.
+    async fn with_links<R: Send + 'static>(&self, work: impl FnOnce(&mut Links) -> R + Send + 'static) -> Option<R> {
+        let links = self.links.clone();
+        let run = move || work(&mut links.lock().unwrap_or_else(PoisonError::into_inner));
+        tokio::task::spawn_blocking(run).await.ok()
+    }
+
+    async fn apply_links(&self, spec: &Arc<HostSpec>, steps: Vec<Step>) -> Vec<Outcome> {
+        if steps.is_empty() {
+            return Vec::new();
+        }
+        let (spec, kind, running) = (spec.clone(), self.datapath.kind(), self.running());
+        let these = steps.clone();
+        let done = self.with_links(move |links| {
+            let mut done = links.apply(&spec, &these, kind);
+            plug_running(&spec, links.place(), &these, &mut done, &running);
+            done
+        });
+        let done = done.await.unwrap_or_else(|| steps.iter().map(|_| Err("ended early".to_string())).collect());
+        steps.into_iter().zip(done).map(|(step, done)| Outcome { step, error: done.err() }).collect()
+    }
+
+    async fn apply_datapath(&self, spec: &HostSpec, steps: Vec<Step>) -> Vec<Outcome> {
+        if steps.is_empty() {
+            return Vec::new();
+        }
+        let indexes = self.with_links(Links::ifindexes).await.unwrap_or_default();
+        let find = |device: &InterfaceName| indexes.get(device.as_str()).copied();
+        self.datapath.apply(spec, &steps, find).await
+    }
+
+    async fn apply_networks(&self, spec: &HostSpec, steps: Vec<Step>) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(steps.len());
+        for step in steps {
+            let done = match &step {
+                Step::SetNetwork { network } => self.networks.apply_set(spec, network).await,
+                Step::RemoveNetwork { network } => self.networks.apply_remove(network).await,
+                _ => Ok(()),
+            };
+            outcomes.push(Outcome { step, error: done.err().map(|error| error.to_string()) });
+        }
+        outcomes
+    }
+
+    fn begin(&self, spec: &HostSpec, step: Step) -> Outcome {
+        let Step::Node { container, action } = &step else { return Outcome { step, error: None } };
+        let in_spec = spec.node(container);
+        let of_engine = match in_spec {
+            Some((_, node)) if *action != NodeAction::Remove => matches!(node.body, NodeBody::Container(_)),
+            _ => !is_known(&self.processes.show(), container),
+        };
+        let error = if of_engine {
+            self.begin_container(spec, container, action)
+        } else {
+            self.processes.begin(spec, container, action.clone()).err()
+        };
+        Outcome { step, error }
+    }
+
+    fn begin_container(&self, spec: &HostSpec, container: &ContainerName, action: &NodeAction) -> Option<String> {
+        let Some(containers) = &self.containers else { return Some("this host has no Docker Engine".into()) };
+        let order = match (spec.node(container), action) {
+            (_, NodeAction::Remove) | (None, _) => containers::Order::remove(container.clone()),
+            (Some((lab, node)), action) => {
+                let known = match action {
+                    NodeAction::Exec { index, start } => (self.settings.known_exec)(container, start, *index),
+                    _ => None,
+                };
+                let node = Arc::new(node.clone());
+                containers::Order::new(lab.name.clone(), node, action.clone()).adopting(known)
+            }
+        };
+        containers.begin(order);
+        None
+    }
+
+    /// The nodes that run now, of every sort.
+    fn running(&self) -> BTreeSet<ContainerName> {
+        use archetype_model::observed::RunObserved;
+        let containers = self.containers.as_ref().map(Containers::show);
+        let nodes = containers.iter().filter_map(Reading::known).flatten();
+        let running = nodes.filter(|(_, node)| matches!(node.run, RunObserved::Running { .. }));
+        let mut all: BTreeSet<ContainerName> = running.map(|(name, _)| name.clone()).collect();
+        all.extend(self.processes.running());
+        all
+    }
+}
+
+#[async_trait]
+impl Host for LinuxHost {
+    async fn observe(&self) -> Observed {
+        let why = "the thread that reads devices ended";
+        let unread = || (Reading::Unreadable(why.into()), Reading::Unreadable(why.into()));
+        let (links, networks) = tokio::join!(self.with_links(Links::show), self.networks.show());
+        let (devices, namespaces) = links.unwrap_or_else(unread);
+        let containers = match &self.containers {
+            Some(containers) => containers.show(),
+            None => Reading::Known(BTreeMap::new()),
+        };
+        Observed {
+            datapath: self.datapath.show(),
+            devices,
+            namespaces,
+            containers,
+            processes: self.processes.show(),
+            networks,
+        }
+    }
+
+    async fn full_read(&self) -> u64 {
+        let (links, ports) = tokio::join!(self.with_links(Links::full_read), self.datapath.audit());
+        if let Some(containers) = self.containers.clone() {
+            // The engine may be slow; what it finds rings by itself.
+            tokio::spawn(async move { containers.refresh().await });
+        }
+        links.unwrap_or(0) + ports
+    }
+
+    async fn apply(&self, spec: &Arc<HostSpec>, steps: &[Step]) -> Vec<Outcome> {
+        let of = |room: fn(&Step) -> bool| steps.iter().filter(|step| room(step)).cloned().collect::<Vec<_>>();
+        let (networks, links, ports) = tokio::join!(
+            self.apply_networks(spec, of(is_network)),
+            self.apply_links(spec, of(is_link)),
+            self.apply_datapath(spec, of(is_port)),
+        );
+        let nodes = of(is_node).into_iter().map(|step| self.begin(spec, step));
+        networks.into_iter().chain(links).chain(ports).chain(nodes).collect()
+    }
+
+    async fn probe(&self, orders: &[ProbeOrder]) -> Vec<ProbeResult> {
+        let orders = orders.to_vec();
+        let count = orders.len();
+        let links = self.links.clone();
+        let work = move || {
+            let wanted: BTreeSet<_> =
+                orders.iter().flat_map(|order| order.ends.iter().map(|end| &end.container)).collect();
+            let insides = {
+                let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
+                wanted.into_iter().filter_map(|name| Some((name.clone(), links.inside(name)?))).collect()
+            };
+            crate::probe::probe(&orders, &insides)
+        };
+        let ended = || ProbeResult::NotSent { why: "the thread that probes ended".into() };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| (0..count).map(|_| ended()).collect())
+    }
+}
+
+fn is_network(step: &Step) -> bool {
+    matches!(step, Step::SetNetwork { .. } | Step::RemoveNetwork { .. })
+}
+
+fn is_port(step: &Step) -> bool {
+    matches!(step, Step::SetBridge { .. } | Step::AddPort { .. } | Step::SetPort { .. } | Step::RemovePort { .. })
+}
+
+fn is_node(step: &Step) -> bool {
+    matches!(step, Step::Node { .. })
+}
+
+fn is_link(step: &Step) -> bool {
+    !is_network(step) && !is_port(step) && !is_node(step)
+}
+
+fn is_known<T>(reading: &Reading<BTreeMap<ContainerName, T>>, container: &ContainerName) -> bool {
+    reading.known().is_some_and(|nodes| nodes.contains_key(container))
+}
+
+/// A pair that was made for a node that runs is written inside at once; any other is at its start.
+fn plug_running(
+    spec: &HostSpec,
+    place: &Place,
+    steps: &[Step],
+    done: &mut [Result<(), String>],
+    running: &BTreeSet<ContainerName>,
+) {
+    for (step, done) in steps.iter().zip(done) {
+        let Step::MakePair { container, interface, .. } = step else { continue };
+        if done.is_ok() && running.contains(container) && spec.node(container).is_some() {
+            *done = plug(place, container, interface).map_err(|error| error.to_string());
+        }
+    }
+}
+
+fn plug(place: &Place, container: &ContainerName, interface: &InterfaceName) -> archetype_netns::Result<()> {
+    let path = place.facts_file(container);
+    let Some(facts) = folder::read(&path)? else { return Ok(()) };
+    let _lock = Lock::take(&path, folder::LOCK_PATIENCE)?;
+    interior::plug(&facts, interface)
+}
+
+/// Rings whenever the devices' watch has something to say. The room itself reads it; until it has,
+/// one ring is enough.
+async fn ring_when_readable(heard: OwnedFd, waker: Waker) {
+    // SAFETY: the descriptor is owned by the value that is registered, and is never exchanged in it.
+    let registered = unsafe { AsyncFd::register_with_interest(heard, tokio::io::Interest::READABLE) };
+    let Ok(heard) = registered else {
+        tracing::error!("changes of devices cannot be watched; only the timed full read sees them");
+        return;
+    };
+    while let Ok(mut ready) = heard.readable().await {
+        waker.ring(Event::Changed(Part::Devices));
+        // Wait until the room has read it, so that one change does not ring for ever.
+        for _ in 0..200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if !is_readable(heard.get_ref()) {
+                break;
+            }
+        }
+        ready.clear_ready();
+        if is_readable(heard.get_ref()) {
+            waker.ring(Event::Changed(Part::Devices));
+        }
+    }
+}
+
+fn is_readable(fd: &OwnedFd) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one valid pollfd, no waiting.
+    unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }
+}
+
+fn open_containers(settings: &LinuxSettings, socket: PathBuf, waker: &Waker) -> Containers {
+    let (place, of_id) = (settings.place.clone(), settings.place.clone());
+    let container_settings = containers::Settings {
+        socket,
+        runtime: settings.docker_runtime.clone(),
+        place: settings.place.clone(),
+        deadline: Duration::from_secs(3),
+        write_facts: Arc::new(move |node, id| write_container_facts(&place, &node.container, id)),
+        remove_facts: Arc::new(move |id| remove_container_facts(&of_id, id)),
+        keep_exec: settings.keep_exec.clone(),
+    };
+    Containers::open(container_settings, waker.clone())
+}
+
+/// Puts the facts of a node where the runtime finds them by the container's id.
+fn write_container_facts(place: &Place, container: &ContainerName, id: &str) -> std::io::Result<()> {
+    let facts = folder::read(&place.facts_file(container)).map_err(std::io::Error::other)?;
+    let facts = facts.ok_or_else(|| std::io::Error::other(format!("{container} has no facts yet")))?;
+    std::fs::write(place.container_id_file(container), id)?;
+    folder::write(&NamespaceFacts::container_path(id), &facts).map_err(std::io::Error::other)
+}
+
+fn remove_container_facts(_place: &Place, id: &str) -> std::io::Result<()> {
+    folder::remove(&NamespaceFacts::container_path(id)).map_err(std::io::Error::other)
+}

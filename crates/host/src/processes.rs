@@ -1,0 +1,220 @@
+//! Namespace nodes: the host's own programs in a namespace, with nothing installed for them.
+//!
+//! A node without a command is its namespace, cold booted and marked as started. One with a command
+//! has a supervisor of its own, which outlives the agent. What runs is read from the run folder and
+//! from `/proc`, never remembered.
+
+mod run;
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use archetype_model::observed::{Busy, Mark, NodeObserved, Part, Reading, RunObserved};
+use archetype_model::report::ExecState;
+use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
+use archetype_model::step::NodeAction;
+use archetype_model::{ContainerName, LabName};
+use tokio::sync::Semaphore;
+
+use crate::event::{Event, TaskEnded, TaskError, Waker};
+use crate::place::Place;
+
+pub use run::{Output, run_inside};
+
+/// Cold boots at once. They share the kernel's one lock for network changes, so more gain nothing.
+const AT_ONCE: usize = 3;
+
+/// The room.
+#[derive(Debug, Clone)]
+pub struct Processes {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    place: Place,
+    /// The program that supervises commands (`archetype-oci`).
+    supervisor: PathBuf,
+    waker: Waker,
+    busy: Mutex<BTreeMap<ContainerName, (NodeObserved, Busy)>>,
+    slots: Semaphore,
+}
+
+/// A task on a node.
+#[derive(Debug, Clone)]
+struct Order {
+    lab: LabName,
+    mark: Mark,
+    node: Arc<NodeSpec>,
+    action: NodeAction,
+}
+
+impl Processes {
+    /// Opens the room; `supervisor` is the program that runs commands of nodes.
+    pub fn open(place: Place, supervisor: PathBuf, waker: Waker) -> Self {
+        let slots = Semaphore::new(AT_ONCE);
+        Self { inner: Arc::new(Inner { place, supervisor, waker, busy: Mutex::default(), slots }) }
+    }
+
+    /// What runs, as the run folders and `/proc` tell.
+    pub fn show(&self) -> Reading<BTreeMap<ContainerName, NodeObserved>> {
+        let mut nodes = match state::all(&self.inner.place) {
+            Ok(nodes) => nodes,
+            Err(error) => return Reading::Unreadable(format!("run folders: {error}")),
+        };
+        for (container, (absent, busy)) in self.inner.busy().iter() {
+            let node = nodes.entry(container.clone()).or_insert_with(|| absent.clone());
+            node.busy = Some(busy.clone());
+        }
+        Reading::Known(nodes)
+    }
+
+    /// The nodes that run now.
+    pub fn running(&self) -> BTreeSet<ContainerName> {
+        let seen = self.show();
+        let nodes = seen.known().into_iter().flatten();
+        nodes
+            .filter(|(_, node)| matches!(node.run, RunObserved::Running { .. }))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Begins a task on a node and answers at once; it ends with [`Event::TaskEnded`].
+    ///
+    /// # Errors
+    /// When the spec does not have the node and it is not to be removed.
+    pub fn begin(&self, spec: &HostSpec, container: &ContainerName, action: NodeAction) -> Result<(), String> {
+        if action == NodeAction::Remove {
+            return self.begin_removal(container);
+        }
+        let (lab, node) = spec.node(container).ok_or_else(|| format!("{container} is not in the spec"))?;
+        let mark = Mark {
+            installation: spec.installation.clone(),
+            lab: lab.name.clone(),
+            node: node.name.clone(),
+            interface: None,
+        };
+        self.spawn(Order { lab: lab.name.clone(), mark, node: Arc::new(node.clone()), action });
+        Ok(())
+    }
+
+    fn spawn(&self, order: Order) {
+        let container = order.node.container.clone();
+        if !self.take(&container, &order.mark, &order.action) {
+            return;
+        }
+        let inner = self.inner.clone();
+        tokio::spawn(async move {
+            let slot = inner.slots.acquire().await;
+            let work = (inner.clone(), order.clone());
+            let done = tokio::task::spawn_blocking(move || work.0.carry_out(&work.1)).await;
+            drop(slot);
+            let (error, exec) = match done {
+                Ok(Ok(exec)) => (None, exec),
+                Ok(Err(error)) => (Some(error), None),
+                Err(_) => (Some(failed(&order, "the task ended early")), None),
+            };
+            inner.busy().remove(&container);
+            inner.waker.ring(Event::TaskEnded(TaskEnded { container, action: order.action, error, exec }));
+            inner.waker.ring(Event::Changed(Part::Processes));
+        });
+    }
+
+    fn begin_removal(&self, container: &ContainerName) -> Result<(), String> {
+        let seen = self.show();
+        let Some(node) = seen.known().and_then(|nodes| nodes.get(container)) else { return Ok(()) };
+        if !self.take(container, &node.mark, &NodeAction::Remove) {
+            return Ok(());
+        }
+        let (inner, container) = (self.inner.clone(), container.clone());
+        tokio::task::spawn_blocking(move || {
+            let done = run::stop(&inner.place, &container).and_then(|()| state::forget(&inner.place, &container));
+            inner.busy().remove(&container);
+            let error = done.err().map(|error| TaskError {
+                code: "node-not-removed",
+                message: format!("{container} could not be removed: {error}"),
+                hint: "it is tried again by itself".into(),
+            });
+            let action = NodeAction::Remove;
+            inner.waker.ring(Event::TaskEnded(TaskEnded { container, action, error, exec: None }));
+            inner.waker.ring(Event::Changed(Part::Processes));
+        });
+        Ok(())
+    }
+
+    /// Marks a node as busy; false when it is already.
+    fn take(&self, container: &ContainerName, mark: &Mark, action: &NodeAction) -> bool {
+        let mut busy = self.inner.busy();
+        if busy.contains_key(container) {
+            return false;
+        }
+        let absent = NodeObserved {
+            id: container.to_string(),
+            mark: mark.clone(),
+            made_from: String::new(),
+            run: RunObserved::Absent,
+            busy: None,
+            privileges: None,
+            stand_in: false,
+        };
+        let doing = match action {
+            NodeAction::Start | NodeAction::Create => "starting",
+            NodeAction::Stop => "stopping",
+            NodeAction::Restart => "restarting",
+            NodeAction::Remove => "removing",
+            NodeAction::Exec { .. } => "running its exec list",
+        };
+        let since_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let since_ms = u64::try_from(since_ms).unwrap_or(u64::MAX);
+        busy.insert(container.clone(), (absent, Busy { doing: doing.into(), since_ms }));
+        true
+    }
+}
+
+impl Inner {
+    fn busy(&self) -> MutexGuard<'_, BTreeMap<ContainerName, (NodeObserved, Busy)>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn carry_out(&self, order: &Order) -> Result<Option<ExecState>, TaskError> {
+        let container = &order.node.container;
+        let failed = |error: std::io::Error| failed(order, &error.to_string());
+        match &order.action {
+            NodeAction::Create | NodeAction::Remove => {}
+            NodeAction::Start => self.start(order).map_err(failed)?,
+            NodeAction::Stop => run::stop(&self.place, container).map_err(failed)?,
+            NodeAction::Restart => {
+                run::stop(&self.place, container).map_err(failed)?;
+                self.start(order).map_err(failed)?;
+            }
+            NodeAction::Exec { index, .. } => {
+                let Some(command) = order.node.execs.get(*index) else { return Ok(None) };
+                return Ok(Some(run::exec(&self.place, &order.node, command)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn start(&self, order: &Order) -> std::io::Result<()> {
+        let NodeBody::Namespace(body) = &order.node.body else { return Ok(()) };
+        run::start(&self.place, &self.supervisor, &order.mark, &order.node, body)
+    }
+}
+
+fn failed(order: &Order, why: &str) -> TaskError {
+    TaskError {
+        code: "node-start-failed",
+        message: format!("{} of lab {} could not {}: {why}", order.node.name, order.lab, order.action),
+        hint: "it is tried again by itself; see `archetype logs`".into(),
+    }
+}
+
+/// Where the supervisor stands when nobody says otherwise: beside the running program, else at the
+/// runtime's fixed place.
+pub fn default_supervisor(installed: &Path) -> PathBuf {
+    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("archetype-oci")));
+    beside.filter(|path| path.exists()).unwrap_or_else(|| installed.to_path_buf())
+}

@@ -1,0 +1,127 @@
+//! The run folder of a namespace node: what was started, and what the supervisor wrote of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use archetype_model::ContainerName;
+use archetype_model::observed::{Exit, Mark, NodeObserved, RunObserved};
+use serde::{Deserialize, Serialize};
+
+use crate::datapath::start_ticks;
+use crate::place::Place;
+
+/// What `node.json` holds: written when a start is complete.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Started {
+    pub(super) mark: Mark,
+    pub(super) made_from: String,
+    /// Differs between any two starts.
+    pub(super) start: String,
+    /// Whether a supervisor runs a command; else the namespace alone is the node.
+    pub(super) supervised: bool,
+    /// Set when it was stopped by us.
+    pub(super) stopped: bool,
+}
+
+/// What the supervisor writes when the command runs.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Running {
+    pub(super) pid: u32,
+    pub(super) start_time: u64,
+    pub(super) supervisor: u32,
+}
+
+/// What the supervisor writes when the command ended.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Ended {
+    #[serde(default)]
+    pub(super) code: Option<i32>,
+    #[serde(default)]
+    pub(super) signal: Option<i32>,
+    #[serde(default)]
+    pub(super) oom: bool,
+}
+
+/// Every namespace node with a run folder.
+pub(super) fn all(place: &Place) -> io::Result<BTreeMap<ContainerName, NodeObserved>> {
+    let folder = place.root().join("nodes");
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error),
+    };
+    let mut nodes = BTreeMap::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let Some(Ok(container)) = name.to_str().map(ContainerName::new) else { continue };
+        if let Some(started) = read::<Started>(&place.run_folder(&container).join("node.json")) {
+            let run = run_of(&place.run_folder(&container), &started);
+            let node = NodeObserved {
+                id: format!("{container}@{}", started.start),
+                mark: started.mark,
+                made_from: started.made_from,
+                run,
+                busy: None,
+                privileges: None,
+                stand_in: false,
+            };
+            nodes.insert(container, node);
+        }
+    }
+    Ok(nodes)
+}
+
+fn run_of(folder: &Path, started: &Started) -> RunObserved {
+    let start = started.start.clone();
+    let ended = |exit| RunObserved::Ended { start: start.clone(), exit };
+    if started.stopped {
+        return ended(Exit::Status { code: 0 });
+    }
+    if !started.supervised {
+        return RunObserved::Running { pid: None, start, health: None };
+    }
+    if let Some(end) = read::<Ended>(&folder.join("exit.json")) {
+        return ended(match (end.oom, end.signal, end.code) {
+            (true, ..) => Exit::OutOfMemory,
+            (false, Some(signal), _) => Exit::Signal { signal },
+            (false, None, Some(code)) => Exit::Status { code },
+            (false, None, None) => Exit::Lost,
+        });
+    }
+    match running(folder) {
+        Some(running) => RunObserved::Running { pid: Some(running.pid), start, health: None },
+        None => ended(Exit::Lost),
+    }
+}
+
+/// The command's process, if it is the one that was started.
+pub(super) fn running(folder: &Path) -> Option<Running> {
+    let running: Running = read(&folder.join("pid.json"))?;
+    (start_ticks(running.pid) == Some(running.start_time)).then_some(running)
+}
+
+pub(super) fn started(place: &Place, container: &ContainerName) -> Option<Started> {
+    read(&place.run_folder(container).join("node.json"))
+}
+
+pub(super) fn write(place: &Place, container: &ContainerName, started: &Started) -> io::Result<()> {
+    let folder = place.run_folder(container);
+    fs::create_dir_all(&folder)?;
+    let beside = folder.join("node.new");
+    fs::write(&beside, serde_json::to_vec(started)?)?;
+    fs::rename(beside, folder.join("node.json"))
+}
+
+/// Removes the run folder: the node is not there any more.
+pub(super) fn forget(place: &Place, container: &ContainerName) -> io::Result<()> {
+    match fs::remove_dir_all(place.run_folder(container)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
