@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use archetype_model::observed::DaemonStart;
-use bollard::ClientVersion;
+use bollard::{ClientVersion, Docker};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -40,8 +40,26 @@ pub(super) async fn greet(socket: &Path) -> Result<Greeting, EngineError> {
     Ok(Greeting { api, daemon: pid.and_then(|pid| daemon_start(pid, socket)) })
 }
 
+/// A client that speaks the newest API which both sides know, and says so in each call: without a
+/// version in its path a call means whatever the engine thinks newest.
+pub(super) fn client(socket: &Path, seconds: u64, engine: (usize, usize)) -> Result<Docker, EngineError> {
+    let version = common_version(engine);
+    let client = Docker::connect_with_unix(&socket.to_string_lossy(), seconds, &version)?;
+    let prefix = format!("/v{}.{}", version.major_version, version.minor_version);
+    Ok(client.with_request_modifier(move |mut request| {
+        let (scheme, host) = (request.uri().scheme_str(), request.uri().authority());
+        let path = request.uri().path_and_query().map(|path| path.as_str()).unwrap_or_default();
+        if let (Some(scheme), Some(host), false) = (scheme, host, path.starts_with("/v1."))
+            && let Ok(versioned) = format!("{scheme}://{host}{prefix}{path}").parse()
+        {
+            *request.uri_mut() = versioned;
+        }
+        request
+    }))
+}
+
 /// The API version to use with an engine that speaks up to `engine`.
-pub(super) fn common_version(engine: (usize, usize)) -> ClientVersion {
+fn common_version(engine: (usize, usize)) -> ClientVersion {
     let (major_version, minor_version) = engine.min(NEWEST);
     ClientVersion { major_version, minor_version }
 }

@@ -119,14 +119,16 @@ impl Replica {
     /// One container was read (none: it is gone). Says whether it differs from before.
     pub(super) fn write(&mut self, id: &str, sight: Option<Sight>) -> bool {
         *self.writes.entry(id.to_owned()).or_default() += 1;
-        let before = match sight {
+        let differs = match sight {
             Some(sight) => self.containers.insert(id.to_owned(), sight.clone()).as_ref() != Some(&sight),
             None => self.containers.remove(id).is_some(),
         };
         if !self.containers.contains_key(id) {
             self.writes.remove(id);
+            let of_it = format!("{}@", id.get(..12).unwrap_or(id));
+            self.ends_seen.retain(|start| !start.starts_with(&of_it));
         }
-        before
+        differs
     }
 
     /// The engine announced the end of a container's run with the status it also gives where it

@@ -15,7 +15,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::door::{Greeting, common_version, greet};
+use super::door::{Greeting, client, greet};
 use super::error::EngineError;
 use super::privilege::Grant;
 use super::replica::Link;
@@ -87,8 +87,7 @@ struct Following {
 async fn connect(room: &Arc<Room>) -> Result<Following, EngineError> {
     let limit = room.settings.deadline;
     let greeting = within(SIGN_WITHIN.max(limit), greet(&room.settings.socket)).await?;
-    let socket = room.settings.socket.to_string_lossy();
-    let client = Docker::connect_with_unix(&socket, CLIENT_SECONDS, &common_version(greeting.api))?;
+    let client = client(&room.settings.socket, CLIENT_SECONDS, greeting.api)?;
     let events = Events::subscribe(&client, room);
     let facts = within(limit, read_facts(room, &client, greeting)).await?;
     let containers = within(limit * 3, read_all(room, &client)).await?;
