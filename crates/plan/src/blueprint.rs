@@ -30,6 +30,8 @@ use archetype_model::number::Generation;
 use archetype_model::spec::{FORMAT, HostSpec};
 use archetype_model::topology::Problem;
 
+use crate::invariants;
+
 use attempt::{Attempt, Drawn, Failures};
 pub use input::{HeldNetwork, HostFacts, LabInput, Listener, Overrides, PlanInput, PlanSettings, Wanted};
 
@@ -55,19 +57,39 @@ pub fn plan(input: &PlanInput<'_>) -> Planned {
         }
     };
     let blueprint = follow(input, drawn);
-    // With other settings a lab that keeps its part may have what is no longer allowed.
-    let same_settings = input.parent.is_none_or(|parent| parent.dead_tag == blueprint.dead_tag);
-    debug_assert_eq!(
-        if same_settings { crate::invariants::check_blueprint(&blueprint) } else { Vec::new() },
-        [],
-        "a plan keeps the invariants"
-    );
-    debug_assert_eq!(
-        input.parent.map(|parent| crate::invariants::check_succession(parent, &blueprint)).unwrap_or_default(),
-        [],
-        "a plan follows its parent"
-    );
+    if cfg!(debug_assertions) {
+        assert_sound(input, &blueprint, &problems);
+    }
     Planned { blueprint, problems }
+}
+
+/// In debug builds every plan keeps the invariants, follows its parent, and equals the one made
+/// from nothing but its allocations.
+fn assert_sound(input: &PlanInput<'_>, blueprint: &Blueprint, problems: &Failures) {
+    // With other settings a lab that keeps its part may have what is no longer allowed.
+    if input.parent.is_none_or(|parent| parent.dead_tag == blueprint.dead_tag) {
+        assert_eq!(invariants::check_blueprint(blueprint), [], "a plan keeps the invariants");
+    }
+    let broken = input.parent.map(|parent| invariants::check_succession(parent, blueprint));
+    assert_eq!(broken.unwrap_or_default(), [], "a plan follows its parent");
+
+    let is_anew = |lab: &LabName| {
+        let is_present = |named: &LabInput<'_>| &named.name == lab && matches!(named.wanted, Wanted::Present { .. });
+        input.labs.iter().any(is_present) && !problems.contains_key(lab)
+    };
+    let mut alone = blueprint.clone();
+    for spec in alone.specs.values_mut() {
+        spec.labs.retain(|lab| !is_anew(&lab.name));
+        spec.networks.clear();
+    }
+    let again = PlanInput { parent: Some(&alone), reported_gone: BTreeSet::new(), ..input.clone() };
+    let frozen: BTreeSet<LabName> = problems.keys().cloned().collect();
+    let drawn = Attempt::begin(&again, &frozen).draw();
+    let spec = &blueprint.specs[&input.host];
+    assert!(
+        drawn.is_ok_and(|drawn| drawn.labs == spec.labs && drawn.networks == spec.networks),
+        "a plan made step by step equals one made at once"
+    );
 }
 
 fn check_all(input: &PlanInput<'_>) -> Failures {

@@ -107,7 +107,7 @@ impl Check<'_> {
                 };
                 if !seen.insert(device.clone()) {
                     let message = format!("two links ask for the host's device {device}");
-                    add("device-named-twice", message, "give each its own name");
+                    add("interface-used-twice", message, "give each its own name");
                 } else if self.facts.devices.contains(device.as_str()) {
                     let message = format!("the host has a device {device} that is not ours");
                     add("device-taken", message, "give the host's end another name");

@@ -3,6 +3,7 @@
 pub mod blueprint;
 pub mod changes;
 pub mod check;
+pub mod codes;
 pub mod diff;
 pub mod invariants;
 pub mod judge;

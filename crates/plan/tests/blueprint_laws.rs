@@ -1,6 +1,8 @@
 //! The laws of planning on random labs under random edits: two ends in one VLAN and nobody else,
 //! A1, A2, B1, B2, T1, T2, and that a plan made step by step equals one made at once.
 
+#![allow(clippy::unwrap_used, reason = "what cannot fail in a test ends it when it does")]
+
 mod declared;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -156,7 +158,7 @@ fn shape(spec: &HostSpec) -> HostSpec {
     }
     for lab in &mut shape.labs {
         lab.wires.iter_mut().for_each(|wire| wire.tag = VlanTag::new(1).unwrap());
-        lab.nodes.iter_mut().for_each(|node| shape_node(node));
+        lab.nodes.iter_mut().for_each(shape_node);
     }
     shape
 }

@@ -1,6 +1,8 @@
 //! Cases of planning, one by one: management networks, addresses, MACs, ports, bridges, what is
 //! left out, what is refused and with which words.
 
+#![allow(clippy::unwrap_used, reason = "what cannot fail in a test ends it when it does")]
+
 mod declared;
 
 use archetype_model::blueprint::Blueprint;

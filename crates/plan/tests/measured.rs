@@ -1,4 +1,6 @@
 //! How planning grows. Nothing is asserted about time: the figures are printed with --nocapture.
+
+#![allow(clippy::unwrap_used, reason = "what cannot fail in a test ends it when it does")]
 mod declared;
 use declared::{Far, Lab, Sort, World};
 

@@ -152,7 +152,7 @@ fn segment(lab: &Lab<'_>, end: &End, network: &NetworkName) -> Segment {
 fn refuse(attempt: &mut Attempt<'_>, want: &Wanted, mac: Mac) {
     let lab = &attempt.labs[want.lab];
     let message = format!("{}:{}: {mac} is another interface's on the same segment", want.node, want.interface);
-    let problem = lab.problem("mac-used-twice", "topology.links", message).hint("state another address, or none");
+    let problem = lab.problem("mac-twice", "topology.links", message).hint("state another address, or none");
     let name = lab.name;
     attempt.fail(name, problem);
 }

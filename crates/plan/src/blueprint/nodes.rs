@@ -27,7 +27,8 @@ pub(super) fn write(
     given: &Given<'_>,
 ) -> LabSpec {
     let name = attempt.network_of(lab);
-    let network = networks.get(&name);
+    // A network of this name may be there only because a leaving lab still holds addresses of it.
+    let network = networks.get(&name).filter(|_| lab.shape.uses_network());
     let no_proxy = container::no_proxy_of_lab(lab, network);
     let writer = Writer { lab, given, network, network_name: name, no_proxy };
     let hosts = writer.hosts();

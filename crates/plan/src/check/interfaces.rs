@@ -57,7 +57,7 @@ impl<'a> Ends<'a> {
     fn link(&mut self, index: usize, link: &'a LinkDecl) {
         let [a, b] = link.endpoints.as_slice() else {
             let message = format!("the link has {} ends, not two", link.endpoints.len());
-            return self.add(index, link.position, "link-ends", message, "name two ends");
+            return self.add(index, link.position, "bad-endpoint", message, "name two ends");
         };
         self.end(index, a);
         self.end(index, b);
@@ -92,20 +92,14 @@ impl<'a> Ends<'a> {
         }
     }
 
-    /// What may be joined to what.
+    /// What may be joined to what. Ends in a node without a network of its own are told elsewhere.
     fn pair(&mut self, index: usize, link: &LinkDecl, near: What, far: What) {
-        let (code, message, hint) = match (near, far) {
-            (What::HostNode, _) | (_, What::HostNode) => {
-                let message = "this version cannot make a link to a node with network-mode host";
-                ("not-runnable-host-node-link", message, "use a link of type host, or leave it out with --partial")
-            }
-            (What::Node, _) | (_, What::Node) => return,
-            _ => {
-                let message = "this version cannot make a link without a node at either end";
-                ("not-runnable-bridge-link", message, "leave it out with --partial")
-            }
-        };
-        self.add(index, link.position, code, message.into(), hint);
+        let has_node = [near, far].iter().any(|what| matches!(what, What::Node | What::HostNode));
+        if !has_node {
+            let message = "this version cannot make a link without a node at either end".to_owned();
+            let hint = "leave it out with --partial";
+            self.add(index, link.position, "not-runnable-bridge-link", message, hint);
+        }
     }
 
     /// Stated addresses on one wire or LAN differ (A1).
@@ -120,7 +114,7 @@ impl<'a> Ends<'a> {
         if let Some(other) = self.macs.insert((segment.clone(), mac), end) {
             let message =
                 format!("{}:{} and {}:{} both state {mac}", other.node, other.interface, end.node, end.interface);
-            self.add(index, link.position, "mac-used-twice", message, "give each interface of a wire its own address");
+            self.add(index, link.position, "mac-twice", message, "give each interface of a wire its own address");
         }
     }
 }

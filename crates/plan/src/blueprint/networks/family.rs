@@ -222,7 +222,7 @@ fn gateway<A: Family>(attempt: &mut Attempt<'_>, users: &Users<'_>, net: A::Net,
     let pool: Pool<A> = Pool::new(net, A::of(0), None, None);
     if let Some(why) = pool.unusable(gateway) {
         let message = format!("network {}: the gateway {gateway} {why}", users.name);
-        fail::<A>(attempt, users, "gateway-refused", message, "state an address of the subnet");
+        fail::<A>(attempt, users, "address-refused", message, "state an address of the subnet");
     }
     gateway
 }

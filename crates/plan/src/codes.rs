@@ -1,0 +1,42 @@
+//! Every code that a problem found by planning can have and that reading alone cannot find: the
+//! list behind the documentation page and the tests.
+
+use archetype_model::topology::codes::Code;
+
+const fn code(code: &'static str, meaning: &'static str, remedy: &'static str) -> Code {
+    Code { code, meaning, remedy }
+}
+
+/// All codes, in alphabetical order.
+#[rustfmt::skip]
+pub const CODES: &[Code] = &[
+    code("address-refused", "A static management address or a gateway cannot be had on its network: it is another \
+         node's, the gateway's, the network's own or broadcast address, or not in the subnet.",
+        "State another address, or none to be given one."),
+    code("bridge-taken", "The name that the file gives the management bridge is that of another network's bridge or \
+         of a device of the host that is not ours.",
+        "Name another bridge under `mgmt`, or leave it out."),
+    code("container-name-twice", "Two labs come to the same name of a node on the host.",
+        "Rename the node or the lab, or state another `prefix`."),
+    code("container-taken", "The name that the node would have on its host is held by a container that is not ours.",
+        "Remove that container, or rename the lab."),
+    code("device-taken", "A device that the file names on the host exists there and is not the lab's.",
+        "Give the host's end of the link another name."),
+    code("network-conflict", "Labs on one management network state different things of it.",
+        "State the same, or name another network under `mgmt`."),
+    code("network-taken", "The name of the management network is held by somebody else; the message says by whom.",
+        "Name another network under `mgmt`, or start with `--mgmt-network`."),
+    code("network-too-small", "The management network has fewer addresses than its nodes need.",
+        "State a larger subnet under `mgmt`, or another network."),
+    code("not-runnable-bridge-link", "Neither end of a link is at a node: bridges, host and management network are \
+         not joined with each other.",
+        "Leave the link out with `--partial`."),
+    code("not-runnable-key", "A node has a key that this version does not carry out.",
+        "Leave the key out, or the node with `--partial`."),
+    code("port-taken", "A port of the host that a node publishes is used by something else; the message says by what.",
+        "Publish another port of the host."),
+    code("subnet-taken", "The subnet of the management network overlaps one of somebody else; the message says whose.",
+        "State another subnet under `mgmt`, `auto`, or start with `--mgmt-subnet`."),
+    code("tags-exhausted", "The bridge has no tags left for the wires of the lab.",
+        "Remove a lab, widen `--tags`, or reserve fewer with `--reserve-tags`."),
+];

@@ -1,0 +1,146 @@
+//! Every code of planning is produced here, and the page that explains them is the list.
+
+#![allow(clippy::unwrap_used, reason = "what cannot fail in a test ends it when it does")]
+
+mod declared;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use archetype_model::VlanTag;
+use archetype_model::topology::{Subnet, Topology};
+use archetype_plan::blueprint::{HeldNetwork, LabInput, Listener, Overrides, PlanInput, Planned, Wanted, plan};
+use archetype_plan::codes::CODES;
+use declared::{Far, Lab, Sort, World};
+
+/// A lab of two linked containers, a bridge and a link to the host.
+fn lab() -> Lab {
+    let mut lab = Lab::new("a");
+    let (one, two) = (lab.node(Sort::Container), lab.node(Sort::Container));
+    lab.link(one, Far::Node(two));
+    lab.link(one, Far::Host);
+    lab.node(Sort::Bridge);
+    lab
+}
+
+fn planned(world: &World, topologies: &[Topology]) -> Planned {
+    let labs = topologies.iter().map(|topology| LabInput {
+        name: topology.name.clone(),
+        wanted: Wanted::Present { topology, overrides: Overrides::default() },
+    });
+    plan(&PlanInput {
+        installation: "tests".parse().unwrap(),
+        incarnation: "one".into(),
+        host: "here".parse().unwrap(),
+        settings: world.settings.clone(),
+        labs: labs.collect(),
+        reported_gone: BTreeSet::new(),
+        facts: world.facts.clone(),
+        parent: None,
+    })
+}
+
+/// Plans the lab after it and the world were changed so that it does not fit.
+#[track_caller]
+fn produces(code: &str, change: impl FnOnce(&mut World, &mut Vec<Topology>)) -> String {
+    let mut world = World::default();
+    let mut topologies = vec![lab().topology()];
+    assert!(planned(&world, &topologies).problems.is_empty());
+    change(&mut world, &mut topologies);
+    let problems = planned(&world, &topologies).problems;
+    let problems: Vec<_> = problems.into_values().flatten().collect();
+    let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_ref()).collect();
+    assert!(codes.contains(&code), "{code} is not among {codes:?}");
+    assert!(problems.iter().all(|problem| problem.hint.is_some()), "every problem says what to do");
+    code.to_owned()
+}
+
+fn port(host_port: u16) -> archetype_model::topology::PortDecl {
+    archetype_model::topology::PortDecl {
+        host_address: None,
+        host_port: Some(host_port),
+        node_port: 22,
+        protocol: archetype_model::topology::Protocol::Tcp,
+    }
+}
+
+fn of_networks() -> Vec<String> {
+    let held = |name: Option<&str>, subnets: &[&str]| HeldNetwork {
+        name: name.map(str::to_owned),
+        subnets: subnets.iter().map(|subnet| subnet.parse().unwrap()).collect(),
+        holder: "somebody".into(),
+    };
+    vec![
+        produces("address-refused", |_, labs| labs[0].mgmt.ipv4_gw = Some("172.20.20.0".parse().unwrap())),
+        produces("address-refused", |_, labs| {
+            labs[0].nodes[0].definition.mgmt_ipv4 = Some("172.20.20.1".parse().unwrap());
+        }),
+        produces("bridge-taken", |world, labs| {
+            labs[0].mgmt.bridge = Some("br0".parse().unwrap());
+            world.facts.devices.insert("br0".into());
+        }),
+        produces("network-conflict", |_, labs| {
+            let mut other = lab().topology();
+            other.name = "b".parse().unwrap();
+            other.links.clear();
+            labs[0].mgmt.mtu = Some(1400.try_into().unwrap());
+            other.mgmt.mtu = Some(1500.try_into().unwrap());
+            labs.push(other);
+        }),
+        produces("network-taken", |world, _| world.facts.held.push(held(Some("clab"), &[]))),
+        produces("network-too-small", |_, labs| {
+            labs[0].mgmt.ipv4_subnet = Some(Subnet::Net("10.0.0.0/30".parse().unwrap()));
+        }),
+        produces("subnet-taken", |world, _| world.facts.held.push(held(None, &["172.20.0.0/16"]))),
+    ]
+}
+
+fn of_the_rest() -> Vec<String> {
+    vec![
+        produces("container-name-twice", |_, labs| {
+            let mut other = lab().topology();
+            other.name = "b".parse().unwrap();
+            other.links.clear();
+            labs.push(other);
+            labs.iter_mut().for_each(|lab| lab.prefix = Some(String::new()));
+        }),
+        produces("container-taken", |world, _| world.facts.containers = ["clab-a-n1".into()].into()),
+        produces("device-taken", |world, _| world.facts.devices = ["ha-4".into()].into()),
+        produces("not-runnable-bridge-link", |_, labs| labs[0].links[1].endpoints[0].node = "n5".into()),
+        produces("not-runnable-key", |_, labs| labs[0].nodes[0].definition.pid_mode = Some("host".into())),
+        produces("port-taken", |world, labs| {
+            labs[0].nodes[0].ports.push(port(22));
+            let protocol = archetype_model::spec::Protocol::Tcp;
+            world.facts.listeners.push(Listener { address: None, port: 22, protocol, holder: "sshd".into() });
+        }),
+        produces("tags-exhausted", |world, _| {
+            let tag = VlanTag::new(7).unwrap();
+            world.settings.tags = (tag, tag);
+        }),
+    ]
+}
+
+#[test]
+fn every_code_is_produced_and_stands_in_the_list() {
+    let produced: BTreeSet<String> = of_networks().into_iter().chain(of_the_rest()).collect();
+    let listed: BTreeSet<String> = CODES.iter().map(|code| code.code.to_owned()).collect();
+    assert_eq!(produced, listed);
+    assert!(CODES.is_sorted_by_key(|code| code.code) && listed.len() == CODES.len());
+}
+
+#[test]
+fn the_page_explains_every_code() {
+    let mut page = "# What can keep a lab from being planned\n\nProblems that `archetype check`, `plan` and `deploy` \
+                    name when a topology is sound by itself and does not fit the host, the settings or the other \
+                    labs. Such a lab keeps what it had; the others go on.\n"
+        .to_owned();
+    for code in CODES {
+        page.push_str(&format!("\n## {}\n\n{} {}\n", code.code, code.meaning, code.remedy));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/planning-problems.md");
+    if std::env::var_os("ARCHETYPE_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "run this test with ARCHETYPE_WRITE_DOCS=1 to write {}", path.display());
+}
