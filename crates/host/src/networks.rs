@@ -45,7 +45,7 @@ use crate::Place;
 use crate::event::{Event, Waker};
 use guests::Guests;
 use ports::Held;
-use record::Record;
+use record::{Meant, Record};
 
 pub use error::Error;
 
@@ -91,7 +91,9 @@ pub struct Networks {
 /// What is kept between calls. Every call takes it as a whole.
 #[derive(Default)]
 struct State {
-    records: BTreeMap<NetworkName, Record>,
+    records: BTreeMap<NetworkName, Arc<Meant>>,
+    /// Blocks of hosts files found right.
+    known: hosts::Known,
     held: Held,
     /// Rules found right, by network: not read again while nothing changed.
     checked: BTreeMap<NetworkName, Checked>,
@@ -112,7 +114,8 @@ impl Networks {
     /// Opens the room: reads what an earlier agent recorded, binds its published ports again,
     /// begins to watch the packet rules and the engine's networks. Needs a tokio runtime.
     pub fn open(settings: Settings, waker: Waker) -> Self {
-        let records = Record::all(&settings.place);
+        let records = Record::all(&settings.place).into_iter().map(|(name, record)| (name, Arc::new(record.into())));
+        let records = records.collect();
         let mut state = State { records, ..State::default() };
         let ports = state.ports();
         if let Err(error) = state.held.set(&ports) {
@@ -228,7 +231,7 @@ impl Room {
 impl State {
     /// Every published port of every network.
     fn ports(&self) -> Vec<PublishedPort> {
-        let networks = self.records.values().flat_map(|record| &record.wanted.ports);
+        let networks = self.records.values().flat_map(|meant| &meant.record.wanted.ports);
         networks.map(|wanted| wanted.port.clone()).collect()
     }
 }

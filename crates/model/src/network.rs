@@ -18,6 +18,8 @@ pub struct NetworkWanted {
     pub network: NetworkSpec,
     /// Every port published from it, in order of port.
     pub ports: Vec<PortWanted>,
+    /// The different marked blocks of its nodes' hosts files; mostly one for all nodes of a lab.
+    pub blocks: Vec<Vec<HostsLine>>,
     /// What the nodes on it see of names.
     pub nodes: BTreeMap<ContainerName, NamesWanted>,
     /// The lines of each lab in the host's own hosts file.
@@ -42,8 +44,8 @@ pub struct PortWanted {
 pub struct NamesWanted {
     /// Its lab.
     pub lab: LabName,
-    /// The lines of the marked block in its hosts file.
-    pub hosts: Vec<HostsLine>,
+    /// Which of the [`NetworkWanted::blocks`] stands in its hosts file.
+    pub block: usize,
     /// Its resolver settings; empty lists mean the host's own.
     pub dns: DnsSpec,
 }
@@ -52,7 +54,13 @@ impl HostSpec {
     /// What is wanted of the management network `name`; none when the spec does not have it.
     pub fn network_wanted(&self, name: &NetworkName) -> Option<NetworkWanted> {
         let network = self.networks.iter().find(|network| &network.name == name)?.clone();
-        let mut wanted = NetworkWanted { network, ports: Vec::new(), nodes: BTreeMap::new(), labs: BTreeMap::new() };
+        let mut wanted = NetworkWanted {
+            network,
+            ports: Vec::new(),
+            blocks: Vec::new(),
+            nodes: BTreeMap::new(),
+            labs: BTreeMap::new(),
+        };
         for (lab, node) in self.nodes() {
             if wanted.take(&lab.name, node) {
                 wanted.labs.entry(lab.name.clone()).or_default();
@@ -88,7 +96,7 @@ impl NetworkWanted {
 
     /// The digest of the names that nodes and host see.
     pub fn hosts_digest(&self) -> String {
-        crate::digest(&(&self.nodes, &self.labs))
+        crate::digest(&(&self.blocks, &self.nodes, &self.labs))
     }
 
     /// Adds a node whose `eth0` is on this network; says whether it was one.
@@ -103,10 +111,20 @@ impl NetworkWanted {
         let container = &node.container;
         let ports = node.ports().iter().cloned();
         self.ports.extend(ports.map(|port| PortWanted { port, container: container.clone(), ipv4, ipv6 }));
-        let hosts = self.lines_of(node);
-        let names = NamesWanted { lab: lab.clone(), hosts, dns: dns_of(node) };
+        let block = self.block_of(node);
+        let names = NamesWanted { lab: lab.clone(), block, dns: dns_of(node) };
         self.nodes.insert(container.clone(), names);
         true
+    }
+
+    /// The place of the node's block among all, put there if it is a new one. The nodes of a lab stand
+    /// in a row, so that a known block is mostly the last.
+    fn block_of(&mut self, node: &NodeSpec) -> usize {
+        let lines = self.lines_of(node);
+        self.blocks.iter().rposition(|block| *block == lines).unwrap_or_else(|| {
+            self.blocks.push(lines);
+            self.blocks.len() - 1
+        })
     }
 
     /// The lab's lines, then those the file adds for this node alone (`name:address`, where the
@@ -147,7 +165,9 @@ fn host_lines(nodes: &[NodeSpec]) -> Vec<HostsLine> {
     let containers: BTreeSet<&str> = nodes.iter().map(|node| node.container.as_str()).collect();
     let mut seen = BTreeSet::new();
     let mut lines = Vec::new();
-    for line in nodes.iter().flat_map(|node| &node.hosts) {
+    // Mostly every node has the same lines: those of its predecessor are not looked at again.
+    let news = nodes.iter().enumerate().filter(|(at, node)| *at == 0 || nodes[at - 1].hosts != node.hosts);
+    for line in news.flat_map(|(_, node)| &node.hosts) {
         let own = line.names.iter().find(|name| containers.contains(name.as_str()));
         let Some(name) = own.or(line.names.first()) else { continue };
         if seen.insert((line.address, name)) {

@@ -1,5 +1,7 @@
 //! Making a network as wanted, and removing it.
 
+use std::sync::Arc;
+
 use archetype_model::network::NetworkWanted;
 use archetype_model::{BridgeName, NetworkName};
 use archetype_netns::rtnl::Socket;
@@ -15,7 +17,7 @@ use super::{Error, Room, conflict, reading, resolvers, rules, user_chain};
 pub(super) fn set(room: &mut Room, wanted: NetworkWanted) -> Result<(), Error> {
     let mut socket = Socket::open()?;
     let name = wanted.network.name.clone();
-    let old = room.state.records.get(&name).cloned();
+    let old = room.state.records.get(&name).map(|meant| meant.record.clone());
     may_make(room, &mut socket, &wanted, old.as_ref())?;
     let mut record = Record::new(wanted);
     if let Some(old) = &old {
@@ -57,11 +59,11 @@ fn moved(socket: &mut Socket, old: &Record, new: &Record) -> Result<(), Error> {
 
 fn keep(room: &mut Room, record: &Record) -> Result<(), Error> {
     let name = &record.wanted.network.name;
-    if room.state.records.get(name) == Some(record) {
+    if room.state.records.get(name).is_some_and(|there| &there.record == record) {
         return Ok(());
     }
     record.save(&room.settings.place)?;
-    room.state.records.insert(name.clone(), record.clone());
+    room.state.records.insert(name.clone(), Arc::new(record.clone().into()));
     Ok(())
 }
 
@@ -97,8 +99,10 @@ fn set_names(room: &Room, old: Option<&Record>, record: &mut Record) -> Result<(
         leave(room, old, &record.wanted)?;
     }
     record.resolvers.retain(|container, _| record.wanted.nodes.contains_key(container));
+    let blocks: Vec<String> = record.wanted.blocks.iter().map(|lines| hosts::text_of(lines)).collect();
     for (container, names) in &record.wanted.nodes {
-        hosts::set_node(&place.hosts_file(container), &fence(&names.lab), &names.hosts)?;
+        let block = blocks.get(names.block).map_or("", String::as_str);
+        hosts::set_node(&place.hosts_file(container), &fence(&names.lab), block)?;
         let text = resolvers::text_of(&names.dns, &host);
         let path = place.resolver_file(container);
         if record.resolvers.get(container) != Some(&text) || !path.exists() {
@@ -108,7 +112,7 @@ fn set_names(room: &Room, old: Option<&Record>, record: &mut Record) -> Result<(
     }
     if room.settings.write_host_hosts {
         for (lab, lines) in &record.wanted.labs {
-            hosts::set_host(&room.settings.hosts_path, &fence(lab), Some(lines))?;
+            hosts::set_host(&room.settings.hosts_path, &fence(lab), Some(&hosts::text_of(lines)))?;
         }
     }
     Ok(())
@@ -129,8 +133,8 @@ fn leave(room: &Room, old: &Record, new: &NetworkWanted) -> Result<(), Error> {
     }
     let name = &new.network.name;
     for lab in old.wanted.labs.keys().filter(|lab| !new.labs.contains_key(*lab)) {
-        let elsewhere = room.state.records.values().filter(|record| &record.wanted.network.name != name);
-        if room.settings.write_host_hosts && !elsewhere.into_iter().any(|record| record.wanted.labs.contains_key(lab)) {
+        let mut others = room.state.records.iter().filter(|(other, _)| *other != name).map(|(_, meant)| &meant.record);
+        if room.settings.write_host_hosts && !others.any(|record| record.wanted.labs.contains_key(lab)) {
             hosts::set_host(&room.settings.hosts_path, &Fence::new(place.installation(), lab), None)?;
         }
     }
@@ -141,7 +145,7 @@ fn leave(room: &Room, old: &Record, new: &NetworkWanted) -> Result<(), Error> {
 pub(super) fn remove(room: &mut Room, network: &NetworkName) -> Result<(), Error> {
     let mut socket = Socket::open()?;
     let engine = room.guests.engine();
-    let record = room.state.records.get(network).cloned();
+    let record = room.state.records.get(network).map(|meant| meant.record.clone());
     let found = record.as_ref().map(|record| record.wanted.network.bridge.clone());
     let Some(bridge) = found.or_else(|| reading::strays(room, &engine).remove(network)) else { return Ok(()) };
     strip(room, network, &bridge, record.as_ref())?;
@@ -186,6 +190,7 @@ fn strip(room: &mut Room, network: &NetworkName, bridge: &BridgeName, record: Op
     let mut bare = old.clone();
     bare.wanted.ports.clear();
     bare.wanted.nodes.clear();
+    bare.wanted.blocks.clear();
     bare.wanted.labs.clear();
     leave(room, old, &bare.wanted)?;
     (bare.table, bare.stripped) = (None, true);

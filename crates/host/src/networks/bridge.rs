@@ -4,10 +4,9 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use archetype_model::BridgeName;
-use archetype_model::InterfaceName;
 use archetype_model::observed::Mark;
 use archetype_model::spec::NetworkSpec;
+use archetype_model::{BridgeName, InterfaceName, Mac};
 use archetype_netns::rtnl::link::LinkKind;
 use archetype_netns::rtnl::network::address_request;
 use archetype_netns::rtnl::{Address, Link, LinkChange, LinkKey, NewLink, Socket};
@@ -65,7 +64,7 @@ pub(super) fn set(socket: &mut Socket, mark: &BridgeMark, network: &NetworkSpec)
     }
     let (index, addresses) = match there {
         Some(bridge) => (bridge.link.index, bridge.addresses),
-        None => (socket.create(&new(name, mark)?)?, Vec::new()),
+        None => (socket.create(&new(name, mark))?, Vec::new()),
     };
     // An MTU set by hand stays: a bridge left alone takes the smallest of its ports.
     let change = LinkChange::new(LinkKey::Index(index), Some(true)).mtu(network.mtu).alias(&mark.to_string());
@@ -101,10 +100,19 @@ fn device(name: &BridgeName) -> InterfaceName {
     InterfaceName::new(name.as_str()).expect("a bridge's name is a device's name")
 }
 
-fn new(name: &BridgeName, mark: &BridgeMark) -> Result<NewLink, Error> {
+fn new(name: &BridgeName, mark: &BridgeMark) -> NewLink {
     let mut new = NewLink::new(device(name), LinkKind::Bridge);
     new.alias = mark.to_string();
-    Ok(new)
+    new.mac = own_mac(mark);
+    new
+}
+
+/// An address of its own, the same each time: a bridge without one takes a port's, and nodes would
+/// lose their gateway whenever a port comes or goes.
+fn own_mac(mark: &BridgeMark) -> Option<Mac> {
+    let digest = archetype_model::digest(&mark.to_string());
+    let octet = |at: usize| u8::from_str_radix(digest.get(at..at + 2)?, 16).ok();
+    Mac::new([0x02, octet(0)?, octet(2)?, octet(4)?, octet(6)?, octet(8)?]).ok()
 }
 
 /// The host's addresses on the network.

@@ -20,7 +20,7 @@ pub(super) fn find(room: &Room, network: &NetworkSpec) -> Result<Vec<Error>, Err
     let there = Bridge::read(&mut socket, &network.bridge)?;
     if let Some(there) = &there
         && there.mark().is_none_or(|mark| mark != own)
-        && !room.state.records.get(&network.name).is_some_and(|record| record.laid)
+        && !room.state.records.get(&network.name).is_some_and(|meant| meant.record.laid)
     {
         found.push(bridge_taken(network, there));
     }

@@ -1,10 +1,13 @@
 //! Hosts files: a marked block in each, edited in place. Everything outside the block is left as
 //! it is, also while a container has the file bound at `/etc/hosts`: the inode stays.
 
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use archetype_model::spec::HostsLine;
 use archetype_model::{InstallationId, LabName};
@@ -21,7 +24,7 @@ const BASE: &str = "127.0.0.1\tlocalhost\n\
     ff02::2\tip6-allrouters\n";
 
 /// The two lines around a block.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Fence {
     begin: String,
     end: String,
@@ -79,31 +82,72 @@ pub(super) fn text_of(lines: &[HostsLine]) -> String {
     lines.iter().map(|line| format!("{}\t{}\n", line.address, line.names.join(" "))).collect()
 }
 
-/// Whether the file holds exactly these lines in this block (`None`: has no such block).
-pub(super) fn holds(path: &Path, fence: &Fence, lines: Option<&[HostsLine]>) -> bool {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    fence.inside(&text) == lines.map(text_of).as_deref()
+/// Blocks found right, with their file's state then: one that was not touched since is not read
+/// again. The key is a hash of file, fence and text.
+#[derive(Debug, Default)]
+pub(super) struct Known(BTreeMap<u64, State>);
+
+/// Inode, size and time of the last change; another one is another content.
+type State = (u64, u64, i64, i64);
+
+impl Known {
+    /// Whether the file holds exactly this text in this block.
+    pub fn holds(&mut self, path: &Path, fence: &Fence, wanted: &str) -> bool {
+        let key = hash_of(&(path, fence, wanted));
+        let state = state_of(path);
+        if state.is_some() && self.0.get(&key).copied() == state {
+            return true;
+        }
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let holds = fence.inside(&text) == Some(wanted);
+        // A file changed only just may change again within the same tick of the clock.
+        if let Some(state) = state.filter(|(_, _, seconds, _)| holds && is_settled(*seconds)) {
+            self.0.insert(key, state);
+        }
+        holds
+    }
+
+    /// Forgets everything, for a full read.
+    pub fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+fn state_of(path: &Path) -> Option<State> {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.ino(), meta.size(), meta.ctime(), meta.ctime_nsec()))
+}
+
+fn is_settled(seconds: i64) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    i64::try_from(now).is_ok_and(|now| seconds + 1 < now)
+}
+
+fn hash_of(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Makes the block of a node's own file hold these lines, and the file where there is none.
 /// Writes nothing when it is so.
-pub(super) fn set_node(path: &Path, fence: &Fence, lines: &[HostsLine]) -> Result<(), Error> {
+pub(super) fn set_node(path: &Path, fence: &Fence, lines: &str) -> Result<(), Error> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
     }
     edit(path, true, |text| {
         let base = if text.is_empty() { BASE } else { text };
-        fence.put(base, Some(&text_of(lines)))
+        fence.put(base, Some(lines))
     })
 }
 
 /// Makes the block of the host's own file hold these lines; none takes it out. A host without the
 /// file gets none.
-pub(super) fn set_host(path: &Path, fence: &Fence, lines: Option<&[HostsLine]>) -> Result<(), Error> {
+pub(super) fn set_host(path: &Path, fence: &Fence, lines: Option<&str>) -> Result<(), Error> {
     if !path.exists() {
         return Ok(());
     }
-    edit(path, false, |text| fence.put(text, lines.map(text_of).as_deref()))
+    edit(path, false, |text| fence.put(text, lines))
 }
 
 /// Reads, changes and writes a file under a lock, in place.
@@ -164,14 +208,17 @@ mod tests {
 
     #[test]
     fn a_file_keeps_its_inode_and_foreign_lines() {
-        use std::os::unix::fs::MetadataExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hosts");
         std::fs::write(&path, "192.0.2.7 printer\n").unwrap();
         let inode = std::fs::metadata(&path).unwrap().ino();
         let line = HostsLine { address: "10.0.0.1".parse().unwrap(), names: vec!["a".into(), "b".into()] };
-        set_host(&path, &fence("one"), Some(std::slice::from_ref(&line))).unwrap();
-        assert!(holds(&path, &fence("one"), Some(std::slice::from_ref(&line))));
+        let lines = text_of(&[line]);
+        set_host(&path, &fence("one"), Some(&lines)).unwrap();
+        let mut known = Known::default();
+        assert!(known.holds(&path, &fence("one"), &lines));
+        assert!(!known.holds(&path, &fence("one"), ""));
+        assert!(!known.holds(&path, &fence("two"), &lines));
         set_host(&path, &fence("one"), None).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "192.0.2.7 printer\n");
         assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode);

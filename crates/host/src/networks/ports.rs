@@ -31,12 +31,17 @@ impl Held {
         self.0.retain(|key, _| keys.contains_key(key));
         let mut taken = None;
         for (key, port) in keys {
-            if self.0.contains_key(&key) {
+            // What could not be bound for want of its address or family is tried again.
+            if self.0.get(&key).is_some_and(|sockets| !sockets.is_empty()) {
                 continue;
             }
             match hold(key) {
                 Ok(sockets) => drop(self.0.insert(key, sockets)),
-                Err(errno) => drop(taken.get_or_insert((port, errno))),
+                Err(Errno::EADDRINUSE) if self.is_ours(port) => drop(self.0.insert(key, Vec::new())),
+                Err(errno) => {
+                    self.0.remove(&key);
+                    taken.get_or_insert((port, errno));
+                }
             }
         }
         let Some((port, errno)) = taken else { return Ok(()) };
@@ -45,6 +50,13 @@ impl Held {
         }
         let holder = listeners::of(std::slice::from_ref(port)).pop().map(|(_, who)| who);
         Err(Error::port(port, holder.unwrap_or_else(|| "a process that cannot be named".into())))
+    }
+
+    /// Whether what stands in the way of a port is our own hold on it for another address.
+    fn is_ours(&self, port: &PublishedPort) -> bool {
+        let same = |(protocol, number, _): &Key| (*protocol, *number) == (port.protocol, port.host_port);
+        self.0.iter().any(|(key, sockets)| same(key) && !sockets.is_empty())
+            && listeners::of(std::slice::from_ref(port)).is_empty()
     }
 
     /// Whether this one is held.
@@ -149,6 +161,20 @@ mod tests {
         std::net::TcpListener::bind(("127.0.0.2", free.host_port)).unwrap_err();
         held.set(&[]).unwrap();
         std::net::TcpListener::bind(("127.0.0.2", free.host_port)).unwrap();
+    }
+
+    #[test]
+    fn a_port_on_all_addresses_and_on_one_is_no_conflict_with_itself() {
+        let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let one = port("127.0.0.1", probe.local_addr().unwrap().port());
+        let all = PublishedPort { address: None, ..one.clone() };
+        drop(probe);
+        let mut held = Held::default();
+        held.set(std::slice::from_ref(&one)).unwrap();
+        held.set(&[one.clone(), all.clone()]).unwrap();
+        assert!(held.has(&one) && held.has(&all));
+        held.set(std::slice::from_ref(&all)).unwrap();
+        std::net::TcpListener::bind(("0.0.0.0", one.host_port)).unwrap_err();
     }
 
     #[test]

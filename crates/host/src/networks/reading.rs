@@ -1,17 +1,19 @@
 //! Reading networks back: kernel and files against the record, the engine's part as last told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use archetype_model::network::NamesWanted;
 use archetype_model::observed::{NetworkObserved, Reading};
 use archetype_model::{BridgeName, NetworkName};
 use archetype_netns::rtnl::Socket;
 
 use super::bridge::Bridge;
 use super::guests::Engine;
-use super::hosts::{self, Fence};
+use super::hosts::Fence;
 use super::mark::BridgeMark;
-use super::record::Record;
+use super::record::{Meant, Record};
 use super::{Checked, Error, Room, nftables, resolvers, rules, user_chain};
 
 /// How often what no event tells is read in full: legacy iptables, bridges without a record.
@@ -22,11 +24,11 @@ pub(super) fn show(room: &mut Room) -> Result<BTreeMap<NetworkName, NetworkObser
     let mut socket = Socket::open()?;
     let engine = room.guests.engine();
     search(room, &mut socket)?;
-    let records: Vec<Record> = room.state.records.values().cloned().collect();
+    let all: Vec<_> = room.state.records.values().cloned().collect();
     let mut shown = BTreeMap::new();
-    for record in &records {
-        let observed = observe(room, &mut socket, &engine, record)?;
-        shown.insert(record.wanted.network.name.clone(), observed);
+    for meant in &all {
+        let observed = observe(room, &mut socket, &engine, meant)?;
+        shown.insert(meant.record.wanted.network.name.clone(), observed);
     }
     for (network, bridge) in strays(room, &engine) {
         let there = Bridge::read(&mut socket, &bridge)?;
@@ -58,19 +60,20 @@ fn bare(there: Option<&Bridge>) -> NetworkObserved {
     }
 }
 
-fn observe(room: &mut Room, socket: &mut Socket, engine: &Engine, record: &Record) -> Result<NetworkObserved, Error> {
+fn observe(room: &mut Room, socket: &mut Socket, engine: &Engine, meant: &Meant) -> Result<NetworkObserved, Error> {
+    let record = &meant.record;
     let network = &record.wanted.network;
     let mark = mark(room, &network.name);
     let there = Bridge::read(socket, &network.bridge)?;
     note_laid(room, engine, &network.name)?;
     let is_right = there.as_ref().is_some_and(|bridge| bridge.is_right(&mark, network));
     let rules = !record.stripped && is_right && rules_are_right(room, record)?;
-    let hosts = !record.stripped && hosts_are_right(room, record);
+    let hosts = !record.stripped && hosts_are_right(room, meant);
     Ok(NetworkObserved {
         ours: there.as_ref().is_none_or(|bridge| is_ours(bridge, &mark, engine, record)),
         guests: if record.stripped { Reading::Known(false) } else { room.guests.reading(network) },
-        rules: rules.then(|| record.wanted.rules_digest()),
-        hosts: hosts.then(|| record.wanted.hosts_digest()),
+        rules: rules.then(|| meant.rules_digest.clone()),
+        hosts: hosts.then(|| meant.hosts_digest.clone()),
         foreign: foreign(socket, engine, &network.name, there.as_ref())?,
         ..bare(there.as_ref())
     })
@@ -99,13 +102,12 @@ fn note_laid(room: &mut Room, engine: &Engine, network: &NetworkName) -> Result<
     let Engine::Known(networks) = engine else { return Ok(()) };
     let installation = room.settings.place.installation().clone();
     let laid = networks.get(network.as_str()).is_some_and(|guest| guest.is_of(&installation));
-    match room.state.records.get_mut(network) {
-        Some(record) if record.laid != laid => {
-            record.laid = laid;
-            record.save(&room.settings.place)
-        }
-        _ => Ok(()),
-    }
+    let Some(there) = room.state.records.get(network).filter(|there| there.record.laid != laid) else { return Ok(()) };
+    let mut record = there.record.clone();
+    record.laid = laid;
+    record.save(&room.settings.place)?;
+    room.state.records.insert(network.clone(), Arc::new(record.into()));
+    Ok(())
 }
 
 /// Who else is on a network: containers by the engine's word; where there is none, devices.
@@ -152,18 +154,20 @@ pub(super) fn rules_are_right(room: &mut Room, record: &Record) -> Result<bool, 
 }
 
 /// Whether every file holds what the record says, and nodes were told the host's resolvers of now.
-pub(super) fn hosts_are_right(room: &Room, record: &Record) -> bool {
-    let place = &room.settings.place;
+fn hosts_are_right(room: &mut Room, meant: &Meant) -> bool {
+    let Room { settings, state, .. } = room;
+    let place = &settings.place;
     let fence = |lab| Fence::new(place.installation(), lab);
     let host = resolvers::of_host();
-    let nodes = record.wanted.nodes.iter().all(|(container, names)| {
-        hosts::holds(&place.hosts_file(container), &fence(&names.lab), Some(&names.hosts))
-            && record.resolvers.get(container) == Some(&resolvers::text_of(&names.dns, &host))
+    let block = |names: &NamesWanted| meant.blocks.get(names.block).map_or("", String::as_str);
+    let nodes = meant.record.wanted.nodes.iter().all(|(container, names)| {
+        state.known.holds(&place.hosts_file(container), &fence(&names.lab), block(names))
+            && meant.record.resolvers.get(container) == Some(&resolvers::text_of(&names.dns, &host))
             && place.resolver_file(container).exists()
     });
-    let path = &room.settings.hosts_path;
-    let writes = room.settings.write_host_hosts && path.exists();
-    nodes && (!writes || record.wanted.labs.iter().all(|(lab, lines)| hosts::holds(path, &fence(lab), Some(lines))))
+    let path = &settings.hosts_path;
+    let writes = settings.write_host_hosts && path.exists();
+    nodes && (!writes || meant.labs.iter().all(|(lab, text)| state.known.holds(path, &fence(lab), text)))
 }
 
 /// Looks for bridges of ours that no record tells of, now and then.
@@ -177,6 +181,7 @@ fn search(room: &mut Room, socket: &mut Socket) -> Result<(), Error> {
         Some((mark.network, link.name.parse().ok()?))
     });
     room.state.stray = marked.collect();
+    room.state.known.forget();
     room.state.searched = Some(Instant::now());
     Ok(())
 }

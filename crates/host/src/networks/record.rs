@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use archetype_model::network::NetworkWanted;
-use archetype_model::{ContainerName, NetworkName};
+use archetype_model::{ContainerName, LabName, NetworkName};
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::{Error, hosts};
 use crate::Place;
 
 /// The format this code writes; another one is not read.
@@ -30,6 +30,33 @@ pub(super) struct Record {
     pub laid: bool,
     /// Whether the network was taken down except for what others still use.
     pub stripped: bool,
+}
+
+/// What is derived from a record, once: networks are read at every pass.
+#[derive(Debug)]
+pub(super) struct Meant {
+    /// The record.
+    pub record: Record,
+    /// The digest of the rules.
+    pub rules_digest: String,
+    /// The digest of the names.
+    pub hosts_digest: String,
+    /// The text of each of the nodes' blocks.
+    pub blocks: Vec<String>,
+    /// The text of each lab's block in the host's file.
+    pub labs: BTreeMap<LabName, String>,
+}
+
+impl From<Record> for Meant {
+    fn from(record: Record) -> Self {
+        Self {
+            rules_digest: record.wanted.rules_digest(),
+            hosts_digest: record.wanted.hosts_digest(),
+            blocks: record.wanted.blocks.iter().map(|lines| hosts::text_of(lines)).collect(),
+            labs: record.wanted.labs.iter().map(|(lab, lines)| (lab.clone(), hosts::text_of(lines))).collect(),
+            record,
+        }
+    }
 }
 
 /// An nft table as it was made.
