@@ -66,12 +66,14 @@ pub fn plan(input: &PlanInput<'_>) -> Planned {
 /// In debug builds every plan keeps the invariants, follows its parent, and equals the one made
 /// from nothing but its allocations.
 fn assert_sound(input: &PlanInput<'_>, blueprint: &Blueprint, problems: &Failures) {
-    // With other settings a lab that keeps its part may have what is no longer allowed.
-    if input.parent.is_none_or(|parent| parent.dead_tag == blueprint.dead_tag) {
+    // With other settings wires may have to move, and a lab that keeps its part may have what is
+    // no longer allowed.
+    let held = input.parent.iter().flat_map(|parent| parent.allocations.labs.values());
+    if held.flat_map(|held| held.tags.values()).all(|tag| input.settings.allows(*tag)) {
         assert_eq!(invariants::check_blueprint(blueprint), [], "a plan keeps the invariants");
+        let broken = input.parent.map(|parent| invariants::check_succession(parent, blueprint));
+        assert_eq!(broken.unwrap_or_default(), [], "a plan follows its parent");
     }
-    let broken = input.parent.map(|parent| invariants::check_succession(parent, blueprint));
-    assert_eq!(broken.unwrap_or_default(), [], "a plan follows its parent");
 
     let is_anew = |lab: &LabName| {
         let is_present = |named: &LabInput<'_>| &named.name == lab && matches!(named.wanted, Wanted::Present { .. });

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::blueprint::{Blueprint, LabAllocations};
 use archetype_model::spec::{Attachment, HostSpec, LabSpec, NodeBody};
+use archetype_model::topology::Subnet;
 use archetype_model::{InterfaceName, VlanTag};
 use archetype_plan::blueprint::PlanSettings;
 use archetype_plan::invariants::{check_blueprint, check_succession};
@@ -243,11 +244,16 @@ proptest! {
     #[test]
     fn a_lab_that_does_not_fit_keeps_its_part_and_the_others_go_on(
         edits in proptest::collection::vec(edit(), 1..40),
-        tags in 1..6u16,
+        tags in prop_oneof![2..6u16, Just(200u16)],
+        subnet in prop_oneof![Just("172.20.20.0/24"), Just("172.20.20.192/27"), Just("172.20.20.200/29")],
     ) {
         let mut labs = vec![Lab::new("a"), Lab::new("b"), Lab::new("c")];
         let tags = (VlanTag::new(10).unwrap(), VlanTag::new(10 + tags).unwrap());
-        let mut world = World { settings: PlanSettings { tags, ..PlanSettings::default() }, ..World::default() };
+        let mut world = World { settings: PlanSettings {
+            tags,
+            mgmt_ipv4: Some(Subnet::Net(subnet.parse().unwrap())),
+            ..PlanSettings::default()
+        }, ..World::default() };
         let mut parent: Option<Blueprint> = None;
         for edit in &edits {
             apply(&mut labs, &mut world, edit);

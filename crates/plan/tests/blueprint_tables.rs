@@ -357,3 +357,17 @@ fn changes_name_what_is_touched_and_nothing_else() {
     assert_eq!(shown(&told.untouched), ["node n1", "node n2"]);
     assert!(changes(Some(&spec(&second)), &spec(&second), &"a".parse().unwrap()).is_empty());
 }
+
+#[test]
+fn a_tag_that_is_reserved_later_is_given_up_and_the_others_stay() {
+    let mut world = World::default();
+    let mut lab = nodes("a", 3);
+    lab.link(1, Far::Node(2));
+    lab.link(2, Far::Node(3));
+    let first = world.plan(&[lab.clone()], None).blueprint;
+    let tags = |blueprint: &Blueprint| part(blueprint, "a").wires.iter().map(|wire| wire.tag.get()).collect::<Vec<_>>();
+    assert_eq!(tags(&first), [1, 2]);
+    world.settings.reserved_tags.insert(1.try_into().unwrap());
+    let second = world.plan(&[lab], Some(&first)).blueprint;
+    assert_eq!(tags(&second), [3, 2]);
+}
