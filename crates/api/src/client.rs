@@ -15,7 +15,7 @@ use reqwest::{Method, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use attach::{ExecInput, ExecOutput, ExecReceiver, ExecSender};
+pub use attach::{ExecReceiver, ExecSender};
 
 use crate::answer::{Accepted, Checked, Health, PlanAnswer, Reconciled, Version};
 use crate::explain::Explanation;

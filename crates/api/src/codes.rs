@@ -19,7 +19,6 @@ codes! {
     TOKEN_MISSING = "token-missing": "The request brings no token, or not the right one.";
     ORIGIN_REFUSED = "origin-refused": "The request came by a name or from a page that is not this machine's.";
     TOPOLOGY_REFUSED = "topology-refused": "The topology file has problems; nothing was changed.";
-    LAB_HELD = "lab-held": "A lab of this name runs already from another topology file.";
     NODE_NOT_RUNNING = "node-not-running": "What was asked for needs a node that runs.";
     NODE_WITHOUT_PROCESS = "node-without-process": "The node is a bridge: nothing runs in it.";
     EXEC_FAILED = "exec-failed": "The command could not be run in the node.";
@@ -27,6 +26,7 @@ codes! {
     AGENT_AWAY = "agent-away": "The host's agent does not answer.";
     STORE_FAILED = "store-failed": "The store could not be read or written.";
     PLAN_FAILED = "plan-failed": "The lab could not be planned.";
+    SPEC_REFUSED = "spec-refused": "The host's agent refuses what it is to make true.";
     HOST_SILENT = "host-silent": "The host's agent has not reported for too long.";
     HOST_UNREADABLE = "host-unreadable": "A part of the host could not be read.";
     RESOURCE_FAILING = "resource-failing": "Something could not be made or mended; it is tried again.";

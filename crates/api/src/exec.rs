@@ -68,3 +68,23 @@ pub enum ExecEnd {
     /// It could not be run, or what it did could no longer be followed.
     Failed(Box<Problem>),
 }
+
+/// What the client sends to a running command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExecInput {
+    /// Bytes for it to read.
+    Stdin(Vec<u8>),
+    /// Another terminal size, or the end of the input.
+    Wish(ExecWish),
+}
+
+/// What comes from a running command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExecOutput {
+    /// What it printed.
+    Stdout(Vec<u8>),
+    /// What it printed as error.
+    Stderr(Vec<u8>),
+    /// It ended; nothing follows.
+    End(ExecEnd),
+}

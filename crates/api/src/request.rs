@@ -21,9 +21,6 @@ pub struct TopologyText {
     /// The environment that `${NAME}` in the file stands for. Only names the text mentions are needed.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// The lab's name, where the user overrules the file's.
-    #[serde(default)]
-    pub name: Option<String>,
 }
 
 /// A wish for a lab to be as a file says.

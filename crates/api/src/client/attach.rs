@@ -11,32 +11,12 @@ use tokio_tungstenite::tungstenite::{Error, handshake::client::Request};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::{ClientError, Target, chain};
-use crate::exec::{ExecEnd, ExecStart, ExecWish, STDERR, STDIN, STDOUT};
+use crate::exec::{ExecInput, ExecOutput, ExecStart, STDERR, STDIN, STDOUT};
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 type Socket = WebSocketStream<Box<dyn Duplex>>;
-
-/// What the client sends to a running command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ExecInput {
-    /// Bytes for it to read.
-    Stdin(Vec<u8>),
-    /// Another terminal size, or the end of the input.
-    Wish(ExecWish),
-}
-
-/// What comes from a running command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ExecOutput {
-    /// What it printed.
-    Stdout(Vec<u8>),
-    /// What it printed as error.
-    Stderr(Vec<u8>),
-    /// It ended; nothing follows.
-    End(ExecEnd),
-}
 
 /// Sends to a running command.
 pub struct ExecSender(SplitSink<Socket, Message>);

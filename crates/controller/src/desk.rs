@@ -1,0 +1,45 @@
+//! What requests are served with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use archetype_api::Problem;
+use archetype_model::spec::NodeSpec;
+use archetype_model::topology::RuntimeKind;
+use archetype_model::{LabName, NodeName};
+
+use crate::bell::Bell;
+use crate::now::{Board, Now};
+use crate::planning::Planner;
+use crate::port::AgentAccess;
+use crate::store::{Revision, Store};
+use crate::wishing;
+
+/// Everything a request may need.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub store: Arc<dyn Store>,
+    pub board: Board,
+    pub planner: Arc<Planner>,
+    pub access: Arc<dyn AgentAccess>,
+    pub bell: Bell,
+    pub silent_after: Duration,
+}
+
+/// The current revision of a lab.
+pub(crate) fn revision<'a>(now: &'a Now, lab: &LabName) -> Result<&'a Arc<Revision>, Box<Problem>> {
+    now.revision(lab).ok_or_else(|| Box::new(wishing::lab_unknown(lab)))
+}
+
+/// A node that something runs in, as its host is to run it.
+pub(crate) fn node<'a>(now: &'a Now, lab: &LabName, node: &NodeName) -> Result<&'a NodeSpec, Box<Problem>> {
+    let revision = revision(now, lab)?;
+    if let Some(spec) = now.part(lab).and_then(|part| part.node(node)) {
+        return Ok(spec);
+    }
+    let declared = revision.wish.present().and_then(|present| present.topology.node(node.as_str()));
+    Err(Box::new(match declared.map(|declared| declared.runtime()) {
+        Some(RuntimeKind::Bridge) => wishing::without_process(node),
+        _ => wishing::node_unknown(lab, node),
+    }))
+}

@@ -1,0 +1,170 @@
+//! The facts behind a link's state, each with the command that shows it on the host.
+
+use archetype_api::{Explanation, Fact};
+use archetype_model::LabName;
+use archetype_model::report::{EndReport, Fault, ProbeResult, WireReport};
+use archetype_model::spec::{LabSpec, WireSpec};
+
+use crate::desk::Desk;
+use crate::judging::{DeclaredLink, Leads};
+use crate::now::Now;
+use crate::store::{StoreError, Stretch};
+use crate::view::LabView;
+
+/// Explains a link, named by its id or one of its ends.
+pub(crate) fn explain(now: &Now, lab: &LabName, view: &LabView<'_>, name: &str) -> Option<Explanation> {
+    let links = view.links();
+    let is_end = |link: &archetype_api::Link| {
+        let ends = link.endpoints.iter();
+        ends.flat_map(|end| {
+            [Some(end.interface.as_str()), end.linux_interface.as_ref().map(|name| name.as_str())]
+                .into_iter()
+                .flatten()
+                .map(|interface| format!("{}:{interface}", end.node))
+        })
+        .any(|end| end == name)
+    };
+    let shown = links.iter().find(|link| link.id == name || is_end(link))?;
+    let (declared, status) = view.judged.links.iter().find(|(declared, _)| declared.id == shown.id)?;
+    Some(Explanation {
+        lab: lab.to_string(),
+        link: shown.id.clone(),
+        state: status.state,
+        reason: status.reason.clone(),
+        last_verified_at: shown.last_verified_at,
+        facts: facts(now, lab, declared),
+    })
+}
+
+/// What was mended in a lab since an entry of the journal.
+pub(crate) async fn mended(desk: &Desk, lab: &LabName, since: u64) -> Result<Vec<String>, StoreError> {
+    let stretch = Stretch { lab: Some(lab.clone()), since: Some(since), limit: 10_000 };
+    let entries = desk.store.journal(&stretch).await?;
+    Ok(entries.into_iter().filter(|entry| entry.kind == "repair").filter_map(|entry| entry.subject).collect())
+}
+
+fn facts(now: &Now, lab: &LabName, link: &DeclaredLink) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let (id, member) = match &link.leads {
+        Leads::Wire(id) => (id, None),
+        Leads::Member { lan, end } => (lan, Some(end)),
+        Leads::Out { end } => {
+            facts.push(fact(&end.to_string(), "it leads out of the lab; no probe can be sent".into(), None, None));
+            return facts;
+        }
+        Leads::Nowhere => return facts,
+    };
+    let part = now.part(lab);
+    let wire = part.and_then(|part| part.wires.iter().find(|wire| &wire.id == id));
+    let report = now.heard.as_ref().and_then(|heard| heard.report.wires.get(lab)?.get(id));
+    let (Some(part), Some(wire), Some(report)) = (part, wire, report) else {
+        facts.push(fact("both", "its host has not reported it yet".into(), Some(false), None));
+        return facts;
+    };
+    for end in report.ends.iter().filter(|end| member.is_none_or(|member| member == &end.end)) {
+        of_end(part, wire, end, &mut facts);
+    }
+    facts.push(of_proof(report));
+    facts
+}
+
+fn of_end(part: &LabSpec, wire: &WireSpec, end: &EndReport, facts: &mut Vec<Fact>) {
+    let about = end.end.to_string();
+    let container = part.node(&end.end.node).map(|node| node.container.to_string()).unwrap_or_default();
+    let device = &end.device_name;
+    let running = match end.running {
+        Some(true) => ("its node runs", Some(true)),
+        Some(false) => ("its node does not run", Some(false)),
+        None => ("whether its node runs could not be read", None),
+    };
+    facts.push(fact(&about, running.0.into(), running.1, Some(format!("ip netns pids {container}"))));
+    match &end.inside {
+        Some(inside) => facts.push(fact(
+            &about,
+            format!(
+                "inside it is {}, {}, {} carrier, MTU {}",
+                inside.name,
+                if inside.up { "up" } else { "shut" },
+                if inside.carrier { "with" } else { "without" },
+                inside.mtu
+            ),
+            Some(inside.up),
+            Some(format!("ip -n {container} -d link show {}", inside.name)),
+        )),
+        None => facts.push(fact(
+            &about,
+            "it is not in its node".into(),
+            Some(false),
+            Some(format!("ip -n {container} link show {}", end.end.interface)),
+        )),
+    }
+    of_device(&about, device, end, facts);
+    of_port(&about, device, wire, end, facts);
+    for fault in &end.faults {
+        let (text, good) = match fault {
+            Fault::Unreadable(what) => (format!("{what} could not be read"), None),
+            Fault::NodeNotRunning(what) | Fault::NotMade(what) | Fault::Wrong(what) | Fault::ShutInside(what) => {
+                (what.clone(), Some(false))
+            }
+        };
+        facts.push(fact(&about, text, good, None));
+    }
+}
+
+fn of_device(about: &str, device: &str, end: &EndReport, facts: &mut Vec<Fact>) {
+    let shows = Some(format!("ip -d link show {device}"));
+    facts.push(match &end.device {
+        Some(found) => {
+            let state = if found.up { "up" } else { "down" };
+            let text = format!("its host end {device} has ifindex {} and is {state}, MTU {}", found.ifindex, found.mtu);
+            fact(about, text, Some(found.up), shows)
+        }
+        None => fact(about, format!("its host end {device} is missing"), Some(false), shows),
+    });
+}
+
+fn of_port(about: &str, device: &str, wire: &WireSpec, end: &EndReport, facts: &mut Vec<Fact>) {
+    let Some(port) = &end.port else {
+        let shows = Some(format!("ovs-vsctl port-to-br {device}"));
+        facts.push(fact(about, format!("Open vSwitch has no port {device}"), Some(false), shows));
+        return;
+    };
+    let tag = port.tag.map_or("none".to_string(), |tag| tag.to_string());
+    let tag_is_right = port.tag == Some(wire.tag.get()) && port.vlan_mode == "dot1q-tunnel" && !port.protected;
+    facts.push(fact(
+        about,
+        format!("port {device} is on {}, tag {tag} (wanted {}), {}", port.bridge, wire.tag, port.vlan_mode),
+        Some(tag_is_right),
+        Some(format!("ovs-vsctl --columns=name,tag,vlan_mode,protected,external_ids list port {device}")),
+    ));
+    let ofport = port.ofport.unwrap_or(-1);
+    let ifindex = port.ifindex.map_or("none".to_string(), |ifindex| ifindex.to_string());
+    let holds = port.ifindex == end.device.as_ref().map(|device| device.ifindex);
+    let error = if port.error.is_empty() { String::new() } else { format!(", error {:?}", port.error) };
+    facts.push(fact(
+        about,
+        format!("Open vSwitch has it as number {ofport} with ifindex {ifindex}{error}"),
+        Some(ofport > 0 && holds && port.error.is_empty()),
+        Some(format!("ovs-vsctl --columns=name,ofport,ifindex,error list interface {device}")),
+    ));
+}
+
+fn of_proof(report: &WireReport) -> Fact {
+    let (text, good) = match (&report.wiring, &report.proof) {
+        (None, _) => ("it is not wired completely, so nothing was sent".to_string(), Some(false)),
+        (Some(_), None) => ("no probe was sent on this wiring yet".to_string(), None),
+        (Some(wiring), Some(proof)) if &proof.wiring != wiring => {
+            ("the wiring is another one than the last probe crossed".to_string(), None)
+        }
+        (Some(_), Some(proof)) => match &proof.result {
+            ProbeResult::Crossed => ("a probe crossed it each way since it is wired like this".to_string(), Some(true)),
+            ProbeResult::Lost { directions } => (format!("probes were lost: {}", directions.join(", ")), Some(false)),
+            ProbeResult::NotSent { why } => (format!("no probe could be sent: {why}"), None),
+        },
+    };
+    fact("both", text, good, None)
+}
+
+fn fact(about: &str, text: String, good: Option<bool>, command: Option<String>) -> Fact {
+    Fact { about: about.to_string(), fact: text, good, command }
+}

@@ -1,0 +1,64 @@
+//! Topology files: what is wrong with one, and what it would change.
+
+use archetype_api::{Checked, DeployRequest, PlanAnswer, Problem, TopologyText};
+use axum::Json;
+use axum::extract::State;
+
+use super::extract::Document;
+use super::failure::Failure;
+use crate::desk::Desk;
+use crate::planning::answer;
+use crate::view::left_out;
+use crate::wishing;
+
+/// What a deployment of a file would do
+#[utoipa::path(post, path = "/plan", tag = "labs", request_body = DeployRequest,
+    responses((status = 200, body = PlanAnswer), (status = 400, body = Problem)))]
+pub(super) async fn plan(
+    State(desk): State<Desk>,
+    Document(request): Document<DeployRequest>,
+) -> Result<Json<PlanAnswer>, Failure> {
+    let facts = desk.planner.refresh_facts().await;
+    let (text, partial) = (request.topology.clone(), request.partial);
+    let read = tokio::task::spawn_blocking(move || wishing::read(&text, partial, &facts));
+    let read = read.await.map_err(Failure::unreadable)?;
+    let now = desk.board.look();
+    let Some(topology) = read.topology else {
+        let nothing = PlanAnswer {
+            lab: None,
+            changes: Vec::new(),
+            nodes_untouched: 0,
+            links_untouched: 0,
+            left_out: Vec::new(),
+            problems: read.problems.into_iter().map(Into::into).collect(),
+        };
+        return Ok(Json(nothing));
+    };
+    let lab = topology.name.clone();
+    let said = left_out(&topology, &read.left_out);
+    let files = wishing::consumed(&topology);
+    let (draft, _) = wishing::deployment(&now, topology, read.left_out, &request, files);
+    let mut planned = desk.planner.try_out(Some((&lab, &draft.wish)));
+    let refused = planned.problems.remove(&lab).unwrap_or_default();
+    let mut problems = read.problems;
+    problems.extend(refused);
+    problems.sort_by_key(archetype_model::topology::Problem::position);
+    problems.dedup();
+    let mut answer = answer(now.spec(), planned.blueprint.specs.get(&now.host), &lab);
+    answer.left_out = said;
+    answer.problems = problems.into_iter().map(Into::into).collect();
+    Ok(Json(answer))
+}
+
+/// What is wrong with a file
+#[utoipa::path(post, path = "/check", tag = "labs", request_body = TopologyText,
+    responses((status = 200, body = Checked), (status = 400, body = Problem)))]
+pub(super) async fn check(
+    State(desk): State<Desk>,
+    Document(text): Document<TopologyText>,
+) -> Result<Json<Checked>, Failure> {
+    let facts = desk.planner.refresh_facts().await;
+    let read = tokio::task::spawn_blocking(move || wishing::read(&text, false, &facts));
+    let read = read.await.map_err(Failure::unreadable)?;
+    Ok(Json(Checked::new(read.topology.as_ref(), read.problems)))
+}

@@ -1,0 +1,64 @@
+//! What happened.
+
+use archetype_api::Problem;
+use archetype_api::journal::{Journal, JournalEntry};
+use archetype_model::LabName;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, Sse};
+use futures::Stream;
+use serde::Deserialize;
+
+use super::extract::Asked;
+use super::failure::Failure;
+use super::stream;
+use crate::desk::Desk;
+use crate::store::Stretch;
+
+/// Entries in one answer, when it is not said.
+const MANY: u32 = 1000;
+/// And at most.
+const MOST: u32 = 10_000;
+
+/// Which part of the journal is asked for.
+#[derive(Debug, Deserialize)]
+pub(super) struct Part {
+    /// Only entries of this lab.
+    lab: Option<LabName>,
+    /// Only entries after this id.
+    since: Option<u64>,
+    /// At most so many.
+    limit: Option<u32>,
+}
+
+/// What happened
+///
+/// With `since` the oldest entries after it, without it the newest; in the order of ids.
+#[utoipa::path(get, path = "/journal", operation_id = "read_journal", tag = "journal",
+    params(("lab" = Option<String>, Query), ("since" = Option<u64>, Query), ("limit" = Option<u32>, Query)),
+    responses((status = 200, body = Journal), (status = 400, body = Problem)))]
+pub(super) async fn read(State(desk): State<Desk>, Asked(part): Asked<Part>) -> Result<Json<Journal>, Failure> {
+    let stretch = Stretch { lab: part.lab, since: part.since, limit: part.limit.unwrap_or(MANY).min(MOST) };
+    Ok(Json(Journal { entries: desk.store.journal(&stretch).await? }))
+}
+
+/// What happened after an entry, and what happens from now on
+///
+/// Each event has the entry's id, so that a browser goes on where it left off (`Last-Event-ID`).
+/// Without a start it begins with what happens next.
+#[utoipa::path(get, path = "/journal/stream", operation_id = "follow_journal", tag = "journal",
+    params(("lab" = Option<String>, Query), ("since" = Option<u64>, Query), ("Last-Event-ID" = Option<u64>, Header)),
+    responses((status = 200, body = JournalEntry, content_type = "text/event-stream")))]
+pub(super) async fn follow(
+    State(desk): State<Desk>,
+    Asked(part): Asked<Part>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, Failure> {
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let since = match last.or(part.since) {
+        Some(since) => since,
+        None => desk.store.newest_entry().await?,
+    };
+    Ok(stream::alive(stream::journal(desk, part.lab, since)))
+}

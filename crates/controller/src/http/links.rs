@@ -1,0 +1,141 @@
+//! Links of a lab, and what their state rests on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use archetype_api::answer::ReconciledLink;
+use archetype_api::lab::{Link, Links};
+use archetype_api::mapping::InterfaceMappings;
+use archetype_api::{Explanation, Problem, Reconciled, codes};
+use archetype_model::LabName;
+use archetype_model::status::LinkState;
+use axum::Json;
+use axum::extract::State;
+use tokio::time::Instant;
+
+use super::extract::Segments;
+use super::failure::Failure;
+use crate::desk::{Desk, revision};
+use crate::explaining::explain as explanation;
+use crate::view::LabView;
+
+/// How long a look at every link may take until what was mended is proven again.
+const MENDING: Duration = Duration::from_secs(15);
+
+/// The links of a lab
+#[utoipa::path(get, path = "/labs/{lab}/links", operation_id = "list_links", tag = "links", params(("lab" = String, Path)),
+    responses((status = 200, body = Links), (status = 404, body = Problem)))]
+pub(super) async fn list(State(desk): State<Desk>, Segments(lab): Segments<LabName>) -> Result<Json<Links>, Failure> {
+    Ok(Json(Links { links: links(&desk, &lab)? }))
+}
+
+fn links(desk: &Desk, lab: &LabName) -> Result<Vec<Link>, Failure> {
+    let now = desk.board.look();
+    Ok(LabView::of(&now, revision(&now, lab)?, desk.silent_after).links())
+}
+
+/// Look at every link again, and mend what is not as wanted
+///
+/// Everything is read from its source and every link is probed. `valid` were as wanted at the
+/// first look, `repaired` were not and are now, `errors` still are not.
+#[utoipa::path(post, path = "/labs/{lab}/links/reconcile", operation_id = "reconcile_links", tag = "links", params(("lab" = String, Path)),
+    responses((status = 200, body = Reconciled), (status = 404, body = Problem), (status = 503, body = Problem)))]
+pub(super) async fn reconcile(
+    State(desk): State<Desk>,
+    Segments(lab): Segments<LabName>,
+) -> Result<Json<Reconciled>, Failure> {
+    let first = links(&desk, &lab)?;
+    let since = desk.store.newest_entry().await?;
+    verify(&desk, &lab).await?;
+    let end = Instant::now() + MENDING;
+    let mut watch = desk.board.watch();
+    let last = loop {
+        watch.mark_unchanged();
+        let links = links(&desk, &lab)?;
+        if links.iter().all(is_valid) || Instant::now() >= end {
+            break links;
+        }
+        drop(tokio::time::timeout_at(end, watch.changed()).await);
+    };
+    let mended = crate::explaining::mended(&desk, &lab, since).await?;
+    Ok(Json(counted(&first, last, &mended)))
+}
+
+fn is_valid(link: &Link) -> bool {
+    matches!(link.actual_state, LinkState::Up | LinkState::Down | LinkState::Pending)
+}
+
+fn counted(first: &[Link], last: Vec<Link>, mended: &[String]) -> Reconciled {
+    let before: BTreeMap<&str, bool> = first.iter().map(|link| (link.id.as_str(), is_valid(link))).collect();
+    let was_mended = |link: &Link| {
+        let ports = link.endpoints.iter().filter_map(|end| end.ovs_port.as_ref());
+        ports.into_iter().any(|port| mended.iter().any(|subject| subject.split(' ').any(|word| word == port)))
+    };
+    let mut answer = Reconciled { checked: last.len(), valid: 0, repaired: 0, errors: 0, links: Vec::new() };
+    for link in last {
+        let was_valid = before.get(link.id.as_str()).copied().unwrap_or(false) && !was_mended(&link);
+        match (is_valid(&link), was_valid) {
+            (true, true) => answer.valid += 1,
+            (true, false) => answer.repaired += 1,
+            (false, _) => answer.errors += 1,
+        }
+        answer.links.push(ReconciledLink { id: link.id, state: link.actual_state, reason: link.reason });
+    }
+    answer
+}
+
+/// The facts behind a link's state
+///
+/// `link` is the link's id, or one of its ends as `node:interface`.
+#[utoipa::path(get, path = "/labs/{lab}/links/{link}/explain", operation_id = "explain_link", tag = "links",
+    params(("lab" = String, Path), ("link" = String, Path)),
+    responses((status = 200, body = Explanation), (status = 404, body = Problem)))]
+pub(super) async fn explain(
+    State(desk): State<Desk>,
+    Segments((lab, link)): Segments<(LabName, String)>,
+) -> Result<Json<Explanation>, Failure> {
+    let now = desk.board.look();
+    let view = LabView::of(&now, revision(&now, &lab)?, desk.silent_after);
+    let found = explanation(&now, &lab, &view, &link);
+    Ok(Json(found.ok_or_else(|| {
+        Problem::new(404, codes::LINK_UNKNOWN, format!("lab {lab} has no link {link}"))
+            .hint("name a link by its id or by one of its ends, as `node:interface`")
+    })?))
+}
+
+/// Which port of Open vSwitch is which interface
+#[utoipa::path(get, path = "/labs/{lab}/interface-mappings", operation_id = "list_interface_mappings", tag = "links", params(("lab" = String, Path)),
+    responses((status = 200, body = InterfaceMappings), (status = 404, body = Problem)))]
+pub(super) async fn mappings(
+    State(desk): State<Desk>,
+    Segments(lab): Segments<LabName>,
+) -> Result<Json<InterfaceMappings>, Failure> {
+    let now = desk.board.look();
+    let view = LabView::of(&now, revision(&now, &lab)?, desk.silent_after);
+    Ok(Json(InterfaceMappings { mappings: view.mappings() }))
+}
+
+/// The same, with everything read from its source first
+#[utoipa::path(post, path = "/labs/{lab}/interface-mappings/sync", operation_id = "sync_interface_mappings", tag = "links", params(("lab" = String, Path)),
+    responses((status = 200, body = InterfaceMappings), (status = 404, body = Problem), (status = 503, body = Problem)))]
+pub(super) async fn sync(
+    State(desk): State<Desk>,
+    Segments(lab): Segments<LabName>,
+) -> Result<Json<InterfaceMappings>, Failure> {
+    revision(&desk.board.look(), &lab)?;
+    verify(&desk, &lab).await?;
+    mappings(State(desk), Segments(lab)).await
+}
+
+/// Has everything read again, and waits until that is on the board.
+async fn verify(desk: &Desk, lab: &LabName) -> Result<(), Failure> {
+    let verified = |desk: &Desk| desk.board.look().heard.as_ref().and_then(|heard| heard.received);
+    let before = verified(desk);
+    desk.access.verify(Some(lab.clone())).await.map_err(Failure::agent_away)?;
+    let end = Instant::now() + MENDING;
+    let mut watch = desk.board.watch();
+    while verified(desk) == before && Instant::now() < end {
+        drop(tokio::time::timeout_at(end, watch.changed()).await);
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! What the journal says about states: a note whenever a lab, node, link, exec or finding came to
+//! be something else that is worth telling.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use archetype_model::report::{ExecState, Finding};
+use archetype_model::status::{LabState, LinkState, NodeState, Status};
+use archetype_model::{LabName, NodeName};
+use serde_json::json;
+
+use crate::clock;
+use crate::judging::{Judged, judge};
+use crate::now::Now;
+use crate::store::Note;
+
+/// What was told last.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    labs: BTreeMap<LabName, Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    state: Option<LabState>,
+    nodes: BTreeMap<NodeName, NodeState>,
+    links: BTreeMap<String, LinkState>,
+    findings: BTreeSet<(String, String)>,
+    execs: BTreeSet<(NodeName, String, usize)>,
+}
+
+impl Memory {
+    /// What is so at the start is taken as told.
+    pub fn of(now: &Now, silent_after: Duration) -> Self {
+        let mut memory = Self::default();
+        memory.learn(now, silent_after);
+        memory
+    }
+
+    /// What is to be told about what changed since.
+    pub fn learn(&mut self, now: &Now, silent_after: Duration) -> Vec<Note> {
+        let silent = now.is_silent(silent_after);
+        let mut notes = Vec::new();
+        let shown: BTreeSet<LabName> = now.labs().map(|revision| revision.lab.clone()).collect();
+        for lab in self.labs.keys().filter(|lab| !shown.contains(*lab)) {
+            notes.push(note(lab, "lab", None, "nothing of it is left".into(), json!({ "state": "gone" })));
+        }
+        self.labs.retain(|lab, _| shown.contains(lab));
+        for revision in now.labs() {
+            let judged = judge(now, revision, silent);
+            let told = self.labs.entry(revision.lab.clone()).or_default();
+            told.learn_states(&revision.lab, &judged, &mut notes);
+            told.learn_findings(&revision.lab, &judged.findings, &mut notes);
+            told.learn_execs(&revision.lab, now, &mut notes);
+        }
+        notes
+    }
+}
+
+impl Told {
+    fn learn_states(&mut self, lab: &LabName, judged: &Judged, notes: &mut Vec<Note>) {
+        for (name, status) in &judged.nodes {
+            let passing = matches!(status.state, NodeState::Pending | NodeState::Starting);
+            if !passing && self.nodes.insert(name.clone(), status.state) != Some(status.state) {
+                notes.push(state_note(lab, "node", Some(name.to_string()), status));
+            }
+        }
+        for (link, status) in &judged.links {
+            let passing = matches!(status.state, LinkState::Pending | LinkState::Creating);
+            if !passing && self.links.insert(link.id.clone(), status.state) != Some(status.state) {
+                notes.push(state_note(lab, "link", Some(link.id.clone()), status));
+            }
+        }
+        self.nodes.retain(|name, _| judged.nodes.iter().any(|(node, _)| node == name));
+        self.links.retain(|id, _| judged.links.iter().any(|(link, _)| &link.id == id));
+        if self.state.replace(judged.state.state) != Some(judged.state.state) {
+            notes.push(state_note(lab, "lab", None, &judged.state));
+        }
+    }
+
+    fn learn_findings(&mut self, lab: &LabName, findings: &[Finding], notes: &mut Vec<Note>) {
+        let own = findings.iter().filter(|finding| finding.lab.is_some());
+        let key = |finding: &Finding| {
+            (finding.code.clone(), finding.resource.as_ref().map(ToString::to_string).unwrap_or_default())
+        };
+        let mut found = BTreeSet::new();
+        for finding in own {
+            let key = key(finding);
+            if found.insert(key.clone()) && !self.findings.contains(&key) {
+                let detail = json!({ "code": finding.code, "hint": finding.hint });
+                let subject = finding.resource.as_ref().map(ToString::to_string);
+                notes.push(note(lab, "finding", subject, finding.message.clone(), detail));
+            }
+        }
+        self.findings = found;
+    }
+
+    /// Each command is told once it has ended; its output stays out, for it may show secrets.
+    fn learn_execs(&mut self, lab: &LabName, now: &Now, notes: &mut Vec<Note>) {
+        let (Some(part), Some(heard)) = (now.part(lab), &now.heard) else { return };
+        let mut ended = BTreeSet::new();
+        for node in &part.nodes {
+            let Some(report) = heard.report.nodes.get(&node.container) else { continue };
+            let start = match &report.run {
+                Some(archetype_model::observed::RunObserved::Running { start, .. }) => start.clone(),
+                _ => continue,
+            };
+            for (index, exec) in report.execs.iter().enumerate() {
+                let how = match &exec.state {
+                    ExecState::Ended { code, .. } => format!("ended with status {code}"),
+                    ExecState::Unknown => "ended, how is not known".to_string(),
+                    ExecState::Waiting | ExecState::Running { .. } => continue,
+                };
+                let key = (node.name.clone(), start.clone(), index);
+                if ended.insert(key.clone()) && !self.execs.contains(&key) {
+                    let message = format!("exec `{}` {how}", exec.command.join(" "));
+                    notes.push(note(lab, "exec", Some(node.name.to_string()), message, json!({ "index": index })));
+                }
+            }
+        }
+        self.execs = ended;
+    }
+}
+
+fn state_note<S: std::fmt::Display>(
+    lab: &LabName,
+    kind: &'static str,
+    subject: Option<String>,
+    status: &Status<S>,
+) -> Note {
+    let message = match &status.reason {
+        Some(reason) => format!("{}: {reason}", status.state),
+        None => status.state.to_string(),
+    };
+    note(lab, kind, subject, message, json!({ "state": status.state.to_string() }))
+}
+
+fn note(
+    lab: &LabName,
+    kind: &'static str,
+    subject: Option<String>,
+    message: String,
+    detail: serde_json::Value,
+) -> Note {
+    Note { at_ms: clock::now_ms(), lab: Some(lab.clone()), kind, subject, message, detail }
+}

@@ -1,0 +1,309 @@
+//! From the picture to the states that users see: the rules are `archetype_plan::judge`'s, here is
+//! only which of them applies to which thing of a topology.
+
+mod declared;
+
+use std::collections::BTreeMap;
+
+use archetype_model::NodeName;
+use archetype_model::observed::RunObserved;
+use archetype_model::report::{EndReport, ExecState, Finding, NodeReport, ProbeResult, WireReport};
+use archetype_model::spec::{DesiredRun, EndRef, LabSpec, LinkId, NodeSpec, Presence, WireSpec};
+use archetype_model::status::{LabState, LinkState, NodeState, Status};
+use archetype_model::step::Resource;
+use archetype_model::topology::{RuntimeKind, Topology};
+use archetype_plan::judge;
+
+use crate::now::{Now, Planning};
+use crate::planning::left_out;
+use crate::store::{Revision, Wish};
+
+pub(crate) use declared::{DeclaredLink, Leads, links};
+
+/// A lab with all its states.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Judged {
+    pub state: Status<LabState>,
+    /// By node, in file order; what is left out is not here.
+    pub nodes: Vec<(NodeName, Status<NodeState>)>,
+    /// In file order; what is left out is not here.
+    pub links: Vec<(DeclaredLink, Status<LinkState>)>,
+    /// What remains different, of this lab and of the host as a whole.
+    pub findings: Vec<Finding>,
+    /// What is being done, in words.
+    pub doing: Vec<String>,
+    /// Whether every command of the nodes that run has ended.
+    pub execs_done: bool,
+}
+
+/// Judges a lab. `silent` says that its host was not heard for too long.
+pub(crate) fn judge(now: &Now, revision: &Revision, silent: bool) -> Judged {
+    match &revision.wish {
+        Wish::Gone => leaving(now, revision, silent),
+        Wish::Present(present) => {
+            let view = View { now, part: now.part(&revision.lab), silent };
+            view.present(revision, &present.topology, &left_out(&present.wishes))
+        }
+    }
+}
+
+fn leaving(now: &Now, revision: &Revision, silent: bool) -> Judged {
+    let left = now.heard.as_ref().and_then(|heard| heard.report.leaving.get(&revision.lab));
+    let reason = match left {
+        Some(left) if !left.is_empty() => Some(format!("still there: {}", left.join(", "))),
+        _ => None,
+    };
+    let state = if silent { LabState::Unknown } else { LabState::Destroying };
+    let findings = findings_of(now, revision);
+    Judged {
+        state: Status { state, reason },
+        nodes: Vec::new(),
+        links: Vec::new(),
+        findings,
+        doing: Vec::new(),
+        execs_done: true,
+    }
+}
+
+/// What the host and the planning say against a lab.
+fn findings_of(now: &Now, revision: &Revision) -> Vec<Finding> {
+    let lab = &revision.lab;
+    let planning = now.planned.get(lab).into_iter().flat_map(|planning| &planning.problems).map(|problem| Finding {
+        code: problem.code.to_string(),
+        lab: Some(lab.clone()),
+        resource: None,
+        message: problem.message.clone(),
+        hint: problem.hint.clone().unwrap_or_default(),
+    });
+    let heard = now.heard.iter().flat_map(|heard| &heard.report.findings);
+    let told = heard.filter(|finding| finding.lab.as_ref().is_none_or(|of| of == lab)).cloned();
+    let refusal = now.refusal.iter().map(|why| Finding {
+        code: archetype_api::codes::SPEC_REFUSED.into(),
+        lab: None,
+        resource: None,
+        message: why.clone(),
+        hint: "the host keeps what it has; see the controller's log".into(),
+    });
+    planning.chain(told).chain(refusal).collect()
+}
+
+/// Everything a judgement looks at.
+struct View<'a> {
+    now: &'a Now,
+    part: Option<&'a LabSpec>,
+    silent: bool,
+}
+
+impl View<'_> {
+    fn present(
+        &self,
+        revision: &Revision,
+        topology: &Topology,
+        left_out: &std::collections::BTreeSet<archetype_model::topology::Subject>,
+    ) -> Judged {
+        use archetype_model::topology::Subject;
+        let findings = findings_of(self.now, revision);
+        let wanted = topology.nodes.iter().filter(|node| !left_out.contains(&Subject::Node(node.name.clone())));
+        let nodes: Vec<(NodeName, Status<NodeState>)> =
+            wanted.map(|node| (node.name.clone(), self.node(&node.name, node.runtime(), &findings))).collect();
+        let states: BTreeMap<&NodeName, NodeState> = nodes.iter().map(|(name, status)| (name, status.state)).collect();
+        let links: Vec<_> = links(topology, left_out)
+            .into_iter()
+            .map(|link| {
+                let status = self.link(&link, &states, &findings);
+                (link, status)
+            })
+            .collect();
+        let state = self.lab(revision, &nodes, &links, &findings);
+        Judged { state, findings, doing: self.doing(), execs_done: self.execs_done(), nodes, links }
+    }
+
+    fn wanted_part(&self) -> Option<&LabSpec> {
+        self.part.filter(|part| part.presence == Presence::Present)
+    }
+
+    fn node(&self, name: &NodeName, runtime: RuntimeKind, findings: &[Finding]) -> Status<NodeState> {
+        if self.silent {
+            return Status::because(NodeState::Unknown, "its host is silent");
+        }
+        let Some(part) = self.wanted_part() else { return Status::because(NodeState::Pending, "not planned yet") };
+        if runtime == RuntimeKind::Bridge {
+            // Nothing runs in a bridge: it is there with its members.
+            let told = self.now.is_told(&part.name);
+            return Status::plain(if told { NodeState::Running } else { NodeState::Pending });
+        }
+        match part.node(name) {
+            Some(node) => judge::node_state(node, self.node_report(node), findings),
+            None => Status::because(NodeState::Pending, "not planned yet"),
+        }
+    }
+
+    fn node_report(&self, node: &NodeSpec) -> Option<&NodeReport> {
+        self.now.heard.as_ref()?.report.nodes.get(&node.container)
+    }
+
+    fn link(
+        &self,
+        link: &DeclaredLink,
+        nodes: &BTreeMap<&NodeName, NodeState>,
+        findings: &[Finding],
+    ) -> Status<LinkState> {
+        if self.silent {
+            return Status::because(LinkState::Unknown, "its host is silent");
+        }
+        match &link.leads {
+            Leads::Wire(id) => self.wire(id, None),
+            Leads::Member { lan, end } if self.wire_spec(lan).is_some() => self.wire(lan, Some(end)),
+            Leads::Member { end, .. } | Leads::Out { end } => self.out(end, nodes, findings),
+            Leads::Nowhere => Status::because(LinkState::Pending, "not planned yet"),
+        }
+    }
+
+    fn wire_spec(&self, id: &LinkId) -> Option<&WireSpec> {
+        self.wanted_part()?.wires.iter().find(|wire| &wire.id == id)
+    }
+
+    fn wire(&self, id: &LinkId, member: Option<&EndRef>) -> Status<LinkState> {
+        let Some((part, wire)) = self.wanted_part().zip(self.wire_spec(id)) else {
+            return Status::because(LinkState::Pending, "not planned yet");
+        };
+        let report = self.wire_report(part, id);
+        match member {
+            None => judge::link_status(wire, report),
+            Some(end) => judge::link_status(wire, report.map(|report| of_member(report, end)).as_ref()),
+        }
+    }
+
+    fn wire_report(&self, part: &LabSpec, id: &LinkId) -> Option<&WireReport> {
+        self.now.heard.as_ref()?.report.wires.get(&part.name)?.get(id)
+    }
+
+    /// A link that leads out of the lab has one end of ours, and nobody at the other to send a
+    /// probe to: it is as good as what was read back of its own end.
+    fn out(&self, end: &EndRef, nodes: &BTreeMap<&NodeName, NodeState>, findings: &[Finding]) -> Status<LinkState> {
+        let found = self.wanted_part().and_then(|part| part.interface(end).map(|(_, interface)| (part, interface)));
+        let Some((part, interface)) = found else {
+            return Status::because(LinkState::Pending, "not planned yet");
+        };
+        let device = Resource::Device(interface.host_device.clone());
+        if let Some(finding) = findings.iter().find(|finding| finding.resource.as_ref() == Some(&device)) {
+            return Status::because(LinkState::Error, format!("{end}: {}", finding.message));
+        }
+        match nodes.get(&end.node) {
+            Some(NodeState::Running) if self.now.is_told(&part.name) => {
+                Status::because(LinkState::Up, "leads out of the lab: read back, not probed")
+            }
+            Some(NodeState::Unknown) => Status::because(LinkState::Unknown, "its node could not be read"),
+            Some(NodeState::Running) => Status::plain(LinkState::Creating),
+            _ => Status::because(LinkState::Pending, format!("waits for {}", end.node)),
+        }
+    }
+
+    fn lab(
+        &self,
+        revision: &Revision,
+        nodes: &[(NodeName, Status<NodeState>)],
+        links: &[(DeclaredLink, Status<LinkState>)],
+        findings: &[Finding],
+    ) -> Status<LabState> {
+        if self.silent {
+            return Status::because(LabState::Unknown, "its host is silent");
+        }
+        let planning = self.now.planned.get(&revision.lab);
+        if let Some(Planning { problems, .. }) = planning
+            && let Some(problem) = problems.first()
+        {
+            let state = if self.wanted_part().is_some() { LabState::Degraded } else { LabState::Pending };
+            return Status::because(state, format!("it cannot be planned: {}", problem.message));
+        }
+        let Some(part) = self.wanted_part().filter(|_| planning.is_some_and(|p| p.revision == revision.number)) else {
+            return Status::because(LabState::Pending, "not planned yet");
+        };
+        let told = self.now.is_told(&part.name);
+        let node_states = nodes.iter().filter_map(|(name, status)| Some((part.node(name)?, status.state)));
+        let link_states = links.iter().filter_map(|(link, status)| Some((self.spec_of(link)?, status.state)));
+        let out_is_up = links.iter().all(|(link, status)| self.spec_of(link).is_some() || is_settled(status));
+        let own = findings.iter().filter(|finding| finding.lab.is_some());
+        let state = judge::lab_state(told, node_states, link_states, own.clone().count());
+        match state {
+            LabState::Up if !out_is_up => Status::because(LabState::Converging, "a link that leads out is not there"),
+            LabState::Degraded => Status { state, reason: reason_of(own, nodes, links) },
+            LabState::Unknown => Status { state, reason: unreadable(self.now) },
+            state => Status::plain(state),
+        }
+    }
+
+    fn spec_of(&self, link: &DeclaredLink) -> Option<&WireSpec> {
+        match &link.leads {
+            Leads::Wire(id) | Leads::Member { lan: id, .. } => self.wire_spec(id),
+            Leads::Out { .. } | Leads::Nowhere => None,
+        }
+    }
+
+    fn reports(&self) -> impl Iterator<Item = (&NodeSpec, &NodeReport)> {
+        let nodes = self.wanted_part().into_iter().flat_map(|part| &part.nodes);
+        nodes.filter_map(|node| Some((node, self.node_report(node)?)))
+    }
+
+    fn doing(&self) -> Vec<String> {
+        let mut doing = Vec::new();
+        for (node, report) in self.reports() {
+            doing.extend(report.busy.iter().map(|busy| format!("{}: {}", node.name, busy.doing)));
+            let running = report.execs.iter().filter(|exec| matches!(exec.state, ExecState::Running { .. }));
+            doing.extend(running.map(|exec| format!("{}: running {}", node.name, exec.command.join(" "))));
+        }
+        doing
+    }
+
+    fn execs_done(&self) -> bool {
+        let open = |state: &ExecState| matches!(state, ExecState::Waiting | ExecState::Running { .. });
+        self.reports().all(|(node, report)| {
+            let runs = matches!(report.run, Some(RunObserved::Running { .. }));
+            !runs || node.desired == DesiredRun::Stopped || !report.execs.iter().any(|exec| open(&exec.state))
+        })
+    }
+}
+
+/// What a LAN's report says of one of its members.
+fn of_member(report: &WireReport, end: &EndRef) -> WireReport {
+    let mut report = report.clone();
+    let name = end.to_string();
+    report.ends.retain(|other: &EndReport| &other.end == end);
+    if let Some(proof) = &mut report.proof
+        && let ProbeResult::Lost { directions } = &mut proof.result
+    {
+        directions.retain(|direction| direction.split(' ').any(|word| word == name));
+        if directions.is_empty() {
+            proof.result = ProbeResult::Crossed;
+        }
+    }
+    report
+}
+
+fn is_settled(status: &Status<LinkState>) -> bool {
+    matches!(status.state, LinkState::Up | LinkState::Down)
+}
+
+/// The first thing that is wrong, for the reason of a lab.
+fn reason_of<'a>(
+    mut findings: impl Iterator<Item = &'a Finding>,
+    nodes: &[(NodeName, Status<NodeState>)],
+    links: &[(DeclaredLink, Status<LinkState>)],
+) -> Option<String> {
+    let node = || {
+        let (name, status) =
+            nodes.iter().find(|(_, status)| matches!(status.state, NodeState::Error | NodeState::Exited))?;
+        Some(format!("node {name}: {}", status.reason.as_deref().unwrap_or("does not run")))
+    };
+    let link = || {
+        let (link, status) = links.iter().find(|(_, status)| status.state == LinkState::Error)?;
+        Some(format!("link {}: {}", link.id, status.reason.as_deref().unwrap_or("is not as wanted")))
+    };
+    findings.next().map(|finding| finding.message.clone()).or_else(node).or_else(link)
+}
+
+fn unreadable(now: &Now) -> Option<String> {
+    let heard = now.heard.as_ref()?;
+    let (part, why) = heard.report.unreadable.first()?;
+    Some(format!("{part} could not be read: {why}"))
+}

@@ -1,0 +1,229 @@
+//! From wishes to a target. Everything that changes what is wanted goes through one order here, so
+//! that what was tried out is what is written.
+//!
+//! It decides nothing about a plan's content; that is `archetype_plan`'s.
+
+mod answer;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use archetype_model::LabName;
+use archetype_model::topology::{Problem, RuntimeKind, Subject, Topology};
+use archetype_plan::blueprint::{HostFacts, LabInput, Overrides, PlanInput, PlanSettings, Planned, Wanted, plan};
+use tokio::sync::Notify;
+
+use crate::now::{Board, Now, Planning};
+use crate::port::AgentAccess;
+use crate::store::{Appended, Draft, Note, Present, Store, StoreError, Target, Wish, Wishes};
+
+pub(crate) use answer::answer;
+
+/// The label by which a node that is to be made again differs from what runs.
+const RELOAD_LABEL: &str = "archetype.reload";
+/// How long planning rests after the store failed.
+const REST: Duration = Duration::from_secs(2);
+
+/// Plans.
+pub(crate) struct Planner {
+    store: Arc<dyn Store>,
+    board: Board,
+    access: Arc<dyn AgentAccess>,
+    settings: PlanSettings,
+    /// What is on the host that is not ours, as it was last told.
+    facts: Mutex<HostFacts>,
+    /// One at a time: between trying out and writing, nothing else changes what is wanted.
+    order: tokio::sync::Mutex<()>,
+    work: Notify,
+}
+
+/// Why a wish was not taken.
+#[derive(Debug)]
+pub(crate) enum NotTaken<E> {
+    /// It cannot be wished as things are.
+    Refused(E),
+    /// It cannot be planned.
+    Unplannable(Vec<Problem>),
+    /// It could not be written.
+    Store(StoreError),
+}
+
+impl Planner {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        board: Board,
+        access: Arc<dyn AgentAccess>,
+        settings: PlanSettings,
+    ) -> Self {
+        Self {
+            store,
+            board,
+            access,
+            settings,
+            facts: Mutex::default(),
+            order: tokio::sync::Mutex::default(),
+            work: Notify::new(),
+        }
+    }
+
+    /// What is on the host that is not ours, asked anew; what was last told where it cannot be.
+    pub(crate) async fn refresh_facts(&self) -> HostFacts {
+        match self.access.facts().await {
+            Ok(facts) => *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = facts,
+            Err(why) => tracing::warn!(why, "what else is on the host could not be read"),
+        }
+        self.facts()
+    }
+
+    fn facts(&self) -> HostFacts {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks for planning soon.
+    pub(crate) fn wake(&self) {
+        self.work.notify_one();
+    }
+
+    /// Plans when asked to, for ever.
+    pub(crate) async fn run(self: Arc<Self>) {
+        loop {
+            if let Err(error) = self.plan_current().await {
+                tracing::error!(%error, "planning could not be written");
+                tokio::time::sleep(REST).await;
+                continue;
+            }
+            self.work.notified().await;
+        }
+    }
+
+    /// Makes the target follow from what is wanted now.
+    pub(crate) async fn plan_current(&self) -> Result<(), StoreError> {
+        let _order = self.order.lock().await;
+        let planned = self.try_out(None);
+        self.write(planned).await
+    }
+
+    /// What a wish would come to, with nothing changed by it.
+    pub(crate) fn try_out(&self, wish: Option<(&LabName, &Wish)>) -> Planned {
+        let now = self.board.look();
+        let identity = self.store.identity();
+        plan(&PlanInput {
+            installation: identity.installation.clone(),
+            incarnation: identity.incarnation.clone(),
+            host: now.host.clone(),
+            settings: self.settings.clone(),
+            labs: inputs(&now, wish).iter().map(Prepared::input).collect(),
+            reported_gone: now.gone().into_iter().collect(),
+            facts: self.facts(),
+            parent: now.target.as_ref().map(|target| &*target.blueprint),
+        })
+    }
+
+    /// Takes a wish: it is durable when this returns, and the target follows it.
+    ///
+    /// `wish` makes the draft from the picture; nothing else changes in between.
+    pub(crate) async fn take<E>(
+        &self,
+        wish: impl FnOnce(&Now) -> Result<(Draft, Note), E>,
+    ) -> Result<Appended, NotTaken<E>> {
+        let _order = self.order.lock().await;
+        let now = self.board.look();
+        let (draft, note) = wish(&now).map_err(NotTaken::Refused)?;
+        let lab = draft.lab.clone();
+        let is_new = now.revisions.get(&lab).is_none_or(|current| current.wish.digest() != draft.wish.digest());
+        let mut planned = is_new.then(|| self.try_out(Some((&lab, &draft.wish))));
+        if let Some(problems) = planned.as_mut().and_then(|planned| planned.problems.remove(&lab)) {
+            return Err(NotTaken::Unplannable(problems));
+        }
+        let appended = self.store.append_revision(draft, note).await.map_err(NotTaken::Store)?;
+        if let Some(planned) = planned.filter(|_| appended.new) {
+            self.board.change(|now| drop(now.revisions.insert(lab, appended.revision.clone())));
+            if let Err(error) = self.write(planned).await {
+                tracing::error!(%error, "the target could not be written");
+                self.wake();
+            }
+        }
+        Ok(appended)
+    }
+
+    async fn write(&self, planned: Planned) -> Result<(), StoreError> {
+        let now = self.board.look();
+        let target = Target::new(planned.blueprint);
+        let moved = now.target.as_ref().is_none_or(|old| old.digest != target.digest);
+        if moved {
+            self.store.set_target(&target).await?;
+        }
+        let problems = planned.problems;
+        let plannings = now.revisions.values().map(|revision| {
+            let problems = problems.get(&revision.lab).cloned().unwrap_or_default();
+            (revision.lab.clone(), Planning { revision: revision.number, problems })
+        });
+        let plannings = plannings.collect();
+        if moved || now.planned != plannings {
+            self.board.change(|now| {
+                now.planned = plannings;
+                if moved {
+                    now.take_target(target);
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// One lab's input to a plan, with what it owns.
+struct Prepared<'a> {
+    name: &'a LabName,
+    wish: Option<(Cow<'a, Topology>, Overrides)>,
+}
+
+impl Prepared<'_> {
+    fn input(&self) -> LabInput<'_> {
+        let wanted = match &self.wish {
+            Some((topology, overrides)) => Wanted::Present { topology, overrides: overrides.clone() },
+            None => Wanted::Gone,
+        };
+        LabInput { name: self.name.clone(), wanted }
+    }
+}
+
+/// Every lab that is wanted, or of which the target still speaks; `wish` replaces its lab's.
+fn inputs<'a>(now: &'a Now, wish: Option<(&'a LabName, &'a Wish)>) -> Vec<Prepared<'a>> {
+    let replaced = wish.map(|(lab, _)| lab);
+    let others = now.revisions.values().filter(|revision| Some(&revision.lab) != replaced);
+    let all = others.map(|revision| (&revision.lab, &revision.wish)).chain(wish);
+    let needed = all.filter(|(lab, wish)| **wish != Wish::Gone || now.holds(lab));
+    needed.map(|(name, wish)| Prepared { name, wish: wish.present().map(prepare) }).collect()
+}
+
+fn prepare(present: &Present) -> (Cow<'_, Topology>, Overrides) {
+    let wishes = &present.wishes;
+    let mut overrides = Overrides {
+        stopped: wishes.stopped.clone(),
+        restarts: wishes.restarts.clone(),
+        links_down: wishes.links_down.clone(),
+        left_out: left_out(wishes),
+    };
+    let mut topology = Cow::Borrowed(&present.topology);
+    for (name, count) in &wishes.reloads {
+        let Some(node) = topology.node(name.as_str()) else { continue };
+        if node.runtime() == RuntimeKind::Container {
+            let nodes = &mut topology.to_mut().nodes;
+            let reloaded = nodes.iter_mut().filter(|node| &node.name == name);
+            reloaded.for_each(|node| {
+                node.definition.labels.insert(RELOAD_LABEL.into(), count.to_string());
+            });
+        } else {
+            // A namespace node takes over changed files at each start.
+            *overrides.restarts.entry(name.clone()).or_default() += count;
+        }
+    }
+    (topology, overrides)
+}
+
+/// The parts that are left out, as planning wants them.
+pub(crate) fn left_out(wishes: &Wishes) -> BTreeSet<Subject> {
+    wishes.left_out.iter().map(|part| part.subject.clone()).collect()
+}

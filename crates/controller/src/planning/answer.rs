@@ -1,0 +1,50 @@
+//! What a deployment would change, for people.
+
+use archetype_api::answer::{Change, ChangeKind, PlanAnswer};
+use archetype_model::LabName;
+use archetype_model::spec::{HostSpec, NodeSpec};
+use archetype_plan::changes::{Part, changes};
+
+/// The answer to `plan`, without problems and what is left out.
+pub(crate) fn answer(old: Option<&HostSpec>, new: Option<&HostSpec>, lab: &LabName) -> PlanAnswer {
+    let mut answer = PlanAnswer {
+        lab: Some(lab.to_string()),
+        changes: Vec::new(),
+        nodes_untouched: 0,
+        links_untouched: 0,
+        left_out: Vec::new(),
+        problems: Vec::new(),
+    };
+    let Some(new) = new else { return answer };
+    let found = changes(old, new, lab);
+    let removed = found.removed.iter().map(|part| change(ChangeKind::Remove, part, None));
+    let added = found.added.iter().map(|part| change(ChangeKind::Add, part, None));
+    let changed = found.changed.iter().map(|(part, what)| {
+        let kind = if is_made_again(old, new, lab, part) { ChangeKind::Recreate } else { ChangeKind::Change };
+        change(kind, part, Some(what.join("; ")))
+    });
+    answer.changes = removed.chain(changed).chain(added).collect();
+    for part in &found.untouched {
+        match part {
+            Part::Node { .. } => answer.nodes_untouched += 1,
+            Part::Wire { .. } | Part::Interface { .. } => answer.links_untouched += 1,
+        }
+    }
+    answer
+}
+
+fn change(kind: ChangeKind, part: &Part, why: Option<String>) -> Change {
+    let (what, name) = match part {
+        Part::Node { node } => ("node", node.to_string()),
+        Part::Wire { wire } => ("link", wire.to_string()),
+        Part::Interface { end } => ("link", end.to_string()),
+    };
+    Change { change: kind, what: what.to_string(), name, why }
+}
+
+/// A node whose body differs cannot be changed in place.
+fn is_made_again(old: Option<&HostSpec>, new: &HostSpec, lab: &LabName, part: &Part) -> bool {
+    let Part::Node { node } = part else { return false };
+    let made_from = |spec: &HostSpec| spec.lab(lab).and_then(|lab| lab.node(node)).map(NodeSpec::body_digest);
+    old.and_then(made_from) != made_from(new)
+}

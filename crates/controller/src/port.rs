@@ -1,0 +1,71 @@
+//! What the controller needs of a host's agent, whatever carries it: a channel inside one process,
+//! or a network later.
+
+use std::sync::Arc;
+
+use archetype_api::Problem;
+use archetype_api::exec::{ExecInput, ExecOutput, ExecStart};
+use archetype_model::report::{Repair, Report};
+use archetype_model::spec::{HostSpec, NodeSpec};
+use archetype_model::{HostName, LabName};
+use archetype_plan::blueprint::HostFacts;
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use tokio::sync::mpsc;
+
+/// One agent: how to speak to it, and what it tells.
+pub struct AgentPort {
+    /// The host it keeps.
+    pub host: HostName,
+    /// What it tells after each of its passes.
+    pub reports: BoxStream<'static, ReportEnvelope>,
+    /// How to speak to it.
+    pub access: Arc<dyn AgentAccess>,
+}
+
+/// What an agent tells after a pass.
+#[derive(Debug, Clone)]
+pub struct ReportEnvelope {
+    /// The report, whole. The same [`Arc`] while nothing changed, so that a heartbeat costs nothing.
+    pub report: Arc<Report>,
+    /// When all of it was read back, in milliseconds of the Unix epoch.
+    pub verified_at_ms: u64,
+    /// Repairs that were not acknowledged yet, oldest first.
+    pub repairs: Vec<Repair>,
+}
+
+/// Speaking to an agent.
+#[async_trait]
+pub trait AgentAccess: Send + Sync + 'static {
+    /// Hands it a spec; an error is its refusal, in words for people.
+    async fn accept(&self, spec: Arc<HostSpec>) -> Result<(), String>;
+
+    /// Has everything read again, and the links of one lab or of all probed again; returns once
+    /// the report of that is on its way.
+    async fn verify(&self, lab: Option<LabName>) -> Result<(), String>;
+
+    /// Tells it that the repairs up to this number are in the journal.
+    fn acknowledge(&self, number: u64);
+
+    /// What is on its host that is not ours.
+    async fn facts(&self) -> Result<HostFacts, String>;
+
+    /// Runs a command in a node.
+    async fn exec(&self, node: &NodeSpec, start: ExecStart) -> Result<Attached, Box<Problem>>;
+
+    /// What a node printed, and with `follow` what it prints from now on; `tail` limits the lines
+    /// of the past.
+    async fn logs(&self, node: &NodeSpec, follow: bool, tail: Option<u32>) -> Result<Output, Box<Problem>>;
+}
+
+/// Pieces of what a node printed.
+pub type Output = BoxStream<'static, Result<Vec<u8>, std::io::Error>>;
+
+/// A running command. It ends when `input` is dropped or its process does.
+#[derive(Debug)]
+pub struct Attached {
+    /// To it.
+    pub input: mpsc::Sender<ExecInput>,
+    /// From it; the last is [`ExecOutput::End`].
+    pub output: mpsc::Receiver<ExecOutput>,
+}

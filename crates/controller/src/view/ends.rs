@@ -1,0 +1,125 @@
+//! Ends of links, interfaces and ports in the words of the API: what was read back at each.
+
+use std::collections::BTreeMap;
+
+use archetype_api::lab::Endpoint;
+use archetype_api::mapping::{InterfaceMapping, NodeInterface};
+use archetype_model::report::EndReport;
+use archetype_model::spec::{Attachment, EndRef, InterfaceSpec};
+use archetype_model::topology::{EndpointDecl, Place};
+use archetype_model::{LabName, NodeName};
+use jiff::Timestamp;
+
+use crate::now::Now;
+use crate::store::timestamp;
+
+/// What was read back at each end of a lab's wires.
+pub(super) struct Ends<'a> {
+    told: BTreeMap<&'a EndRef, &'a EndReport>,
+    at: Option<Timestamp>,
+}
+
+impl<'a> Ends<'a> {
+    /// The ends of a lab.
+    pub fn of(now: &'a Now, lab: &LabName) -> Self {
+        let wires = now.heard.as_ref().and_then(|heard| heard.report.wires.get(lab));
+        let ends = wires.into_iter().flat_map(|wires| wires.values()).flat_map(|wire| &wire.ends);
+        let at = now.heard.as_ref().map(|heard| timestamp(heard.verified_at_ms));
+        Self { told: ends.map(|end| (&end.end, end)).collect(), at }
+    }
+
+    /// One end of a declared link.
+    pub fn endpoint(&self, declared: &EndpointDecl) -> Endpoint {
+        let told = self.find(declared);
+        let port = told.and_then(|told| told.port.as_ref());
+        let linux = declared.linux_interface.clone();
+        let is_vendors = linux.as_ref().is_some_and(|linux| linux.as_str() != declared.interface);
+        Endpoint {
+            node: declared.node.clone(),
+            interface: declared.interface.clone(),
+            vendor_interface: is_vendors.then(|| declared.interface.clone()),
+            ovs_port: port.and(told).map(|told| told.device_name.clone()),
+            vlan_tag: port.and_then(|port| port.tag),
+            linux_interface: linux,
+        }
+    }
+
+    fn find(&self, declared: &EndpointDecl) -> Option<&'a EndReport> {
+        if declared.place != Place::Node {
+            return None;
+        }
+        let node = NodeName::new(declared.node.as_str()).ok()?;
+        let end = EndRef { node, interface: declared.linux_interface.clone()? };
+        self.told.get(&end).copied()
+    }
+
+    /// Which port is which interface, in spec order.
+    pub fn mappings(&self, now: &Now, lab: &LabName) -> Vec<InterfaceMapping> {
+        let nodes = now.part(lab).into_iter().flat_map(|part| &part.nodes);
+        let all = nodes.flat_map(|node| node.interfaces.iter().map(move |interface| (node, interface)));
+        let wired = all.filter_map(|(node, interface)| match &interface.attachment {
+            Attachment::Wire { wire } => Some((node, interface, wire)),
+            _ => None,
+        });
+        wired
+            .map(|(node, interface, wire)| {
+                let end = EndRef { node: node.name.clone(), interface: interface.name.clone() };
+                let told = self.told.get(&end).copied();
+                let port = told.and_then(|told| told.port.as_ref());
+                InterfaceMapping {
+                    lab: lab.clone(),
+                    node: node.name.clone(),
+                    device_kind: node.kind.clone(),
+                    linux_interface: interface.name.clone(),
+                    vendor_interface: vendor_interface(interface),
+                    ovs_port: port.map(|_| interface.host_device.to_string()),
+                    ovs_bridge: port.map(|port| port.bridge.to_string()),
+                    ofport: port.and_then(|port| port.ofport),
+                    vlan_tag: port.and_then(|port| port.tag),
+                    link: wire.to_string(),
+                    last_verified_at: self.at.filter(|_| told.is_some()),
+                }
+            })
+            .collect()
+    }
+
+    /// The interfaces of a node, in spec order.
+    pub fn interfaces(&self, now: &Now, lab: &LabName, node: &NodeName) -> Vec<NodeInterface> {
+        let Some(node) = now.part(lab).and_then(|part| part.node(node)) else { return Vec::new() };
+        let interfaces = node.interfaces.iter().map(|interface| {
+            let end = EndRef { node: node.name.clone(), interface: interface.name.clone() };
+            let told = self.told.get(&end).copied();
+            let inside = told.and_then(|told| told.inside.as_ref());
+            let (attachment, attached_to) = attachment(interface);
+            NodeInterface {
+                linux_interface: interface.name.clone(),
+                vendor_interface: vendor_interface(interface),
+                mac: interface.mac,
+                mtu: interface.mtu.get(),
+                attachment: attachment.to_string(),
+                attached_to,
+                host_device: interface.host_device.clone(),
+                name_now: inside.map(|inside| inside.name.clone()),
+                up: inside.map(|inside| inside.up),
+                carrier: inside.map(|inside| inside.carrier),
+                mtu_now: inside.map(|inside| inside.mtu),
+                addresses: inside.map(|i| i.addresses.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+                last_verified_at: self.at.filter(|_| told.is_some()),
+            }
+        });
+        interfaces.collect()
+    }
+}
+
+fn vendor_interface(interface: &InterfaceSpec) -> Option<String> {
+    (interface.written != interface.name.as_str()).then(|| interface.written.clone())
+}
+
+fn attachment(interface: &InterfaceSpec) -> (&'static str, Option<String>) {
+    match &interface.attachment {
+        Attachment::Wire { wire } => ("wire", Some(wire.to_string())),
+        Attachment::Network { network, .. } => ("network", Some(network.to_string())),
+        Attachment::Host => ("host", None),
+        Attachment::ForeignBridge { bridge } => ("bridge", Some(bridge.to_string())),
+    }
+}

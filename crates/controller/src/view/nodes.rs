@@ -1,0 +1,87 @@
+//! Nodes in the words of the API.
+
+use archetype_api::answer::runtime_word;
+use archetype_api::lab::{Exec, Management, Node};
+use archetype_model::LabName;
+use archetype_model::observed::RunObserved;
+use archetype_model::report::{ExecReport, ExecState, NodeReport};
+use archetype_model::spec::{Attachment, NodeSpec, Protocol, PublishedPort};
+use archetype_model::status::{NodeState, Status};
+use archetype_model::topology::{NodeDecl, RuntimeKind, Topology};
+
+use crate::now::Now;
+
+/// A node: as declared, planned and told.
+pub(crate) fn node(
+    now: &Now,
+    lab: &LabName,
+    topology: &Topology,
+    declared: &NodeDecl,
+    status: &Status<NodeState>,
+) -> Option<Node> {
+    let part = now.part(lab);
+    let spec = part.and_then(|part| part.node(&declared.name));
+    let report = spec.and_then(|spec| now.heard.as_ref()?.report.nodes.get(&spec.container));
+    let runs = declared.runtime() != RuntimeKind::Bridge;
+    Some(Node {
+        name: declared.name.clone(),
+        kind: declared.kind.clone(),
+        runtime: runtime_word(declared.runtime()).to_string(),
+        host: part.filter(|_| spec.is_some() || !runs).map(|_| now.host.clone()),
+        state: status.state,
+        reason: status.reason.clone(),
+        image: declared.definition.image.clone(),
+        management: spec.and_then(management),
+        container: topology.container_name(&declared.name).ok().filter(|_| runs),
+        container_id: report.and_then(|report| report.id.clone()),
+        privileges: report.and_then(|report| report.privileges.clone()),
+        stand_in: report.is_some_and(|report| report.stand_in),
+        health: report.and_then(health),
+        ended_times: report.and_then(|report| report.ended.as_ref()).map_or(0, |(times, _)| *times),
+        ended_how: report.and_then(|report| report.ended.as_ref()).map(|(_, exit)| exit.to_string()),
+        execs: report.map(|report| report.execs.iter().map(exec).collect()).unwrap_or_default(),
+        ports: spec.map(|spec| spec.ports().iter().map(port).collect()).unwrap_or_default(),
+    })
+}
+
+fn management(node: &NodeSpec) -> Option<Management> {
+    let (interface, network) = node.management()?;
+    let Attachment::Network { ipv4, ipv6, .. } = &interface.attachment else { return None };
+    Some(Management {
+        network: network.clone(),
+        ipv4: ipv4.map(|address| address.to_string()),
+        ipv6: ipv6.map(|address| address.to_string()),
+        mac: interface.mac,
+    })
+}
+
+fn health(report: &NodeReport) -> Option<String> {
+    match &report.run {
+        Some(RunObserved::Running { health, .. }) => health.clone(),
+        _ => None,
+    }
+}
+
+fn exec(report: &ExecReport) -> Exec {
+    let (state, code, output) = match &report.state {
+        ExecState::Waiting => ("waiting", None, None),
+        ExecState::Running { .. } => ("running", None, None),
+        ExecState::Ended { code, output } => ("ended", Some(*code), Some(output.clone())),
+        ExecState::Unknown => ("unknown", None, None),
+    };
+    Exec { command: report.command.clone(), state: state.to_string(), code, output }
+}
+
+fn port(port: &PublishedPort) -> String {
+    let protocol = match port.protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+        Protocol::Sctp => "sctp",
+    };
+    let address = match port.address {
+        None => "0.0.0.0".to_string(),
+        Some(std::net::IpAddr::V6(address)) => format!("[{address}]"),
+        Some(address) => address.to_string(),
+    };
+    format!("{address}:{}->{}/{protocol}", port.host_port, port.node_port)
+}

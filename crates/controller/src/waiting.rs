@@ -1,0 +1,105 @@
+//! How far a lab is, and when there is nothing more to wait for.
+
+use std::time::Duration;
+
+use archetype_api::progress::{Progress, Settled};
+use archetype_model::LabName;
+use archetype_model::status::{LabState, LinkState, NodeState};
+use tokio::time::Instant;
+
+use crate::judging::Judged;
+use crate::now::Now;
+use crate::store::Revision;
+use crate::view::LabView;
+
+/// A finding that goes away by itself within this time keeps nobody from waiting on.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Somebody waits for a revision.
+pub(crate) struct Waiting {
+    lab: LabName,
+    revision: u64,
+    silent_after: Duration,
+    finding_since: Option<Instant>,
+}
+
+impl Waiting {
+    /// Waits for `revision` of `lab` to be settled.
+    pub fn new(lab: LabName, revision: u64, silent_after: Duration) -> Self {
+        Self { lab, revision, silent_after, finding_since: None }
+    }
+
+    /// How far it is by this picture. To be asked again at each change, and at the latest after
+    /// [`Self::patience`].
+    pub fn look(&mut self, now: &Now) -> Progress {
+        match now.revision(&self.lab) {
+            None => self.gone(now),
+            Some(revision) => {
+                let view = LabView::of(now, revision, self.silent_after);
+                let settled = self.settled(now, revision, &view.judged);
+                progress(revision, &view.judged, settled)
+            }
+        }
+    }
+
+    /// How long a picture may be taken for still true by itself.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    /// The lab is not there: it left, or it never was.
+    fn gone(&self, now: &Now) -> Progress {
+        let revision = now.revisions.get(&self.lab).map_or(0, |revision| revision.number);
+        Progress {
+            lab: self.lab.clone(),
+            revision,
+            state: LabState::Destroying,
+            reason: Some("nothing of it is left".into()),
+            nodes_ready: 0,
+            nodes: 0,
+            links_ready: 0,
+            links: 0,
+            doing: Vec::new(),
+            settled: Some(if revision > self.revision { Settled::Overtaken } else { Settled::Gone }),
+        }
+    }
+
+    fn settled(&mut self, now: &Now, revision: &Revision, judged: &Judged) -> Option<Settled> {
+        if revision.number > self.revision {
+            return Some(Settled::Overtaken);
+        }
+        // What was kept from before a restart is shown, but nobody's waiting ends by it.
+        let fresh = now.heard.as_ref().is_some_and(|heard| heard.received.is_some());
+        let unplannable = now.planned.get(&self.lab).is_some_and(|planning| !planning.problems.is_empty());
+        if unplannable {
+            return Some(Settled::Finding);
+        }
+        if fresh && matches!(judged.state.state, LabState::Up | LabState::Down) && judged.execs_done {
+            return Some(Settled::AsWanted);
+        }
+        let stands_in_the_way = judged.findings.iter().any(|finding| finding.lab.is_some());
+        if !(fresh && stands_in_the_way && now.is_told(&self.lab)) {
+            self.finding_since = None;
+            return None;
+        }
+        let since = *self.finding_since.get_or_insert_with(Instant::now);
+        (since.elapsed() >= GRACE).then_some(Settled::Finding)
+    }
+}
+
+fn progress(revision: &Revision, judged: &Judged, settled: Option<Settled>) -> Progress {
+    let node_ready = |state: &NodeState| matches!(state, NodeState::Running | NodeState::Stopped);
+    let link_ready = |state: &LinkState| matches!(state, LinkState::Up | LinkState::Down);
+    Progress {
+        lab: revision.lab.clone(),
+        revision: revision.number,
+        state: judged.state.state,
+        reason: judged.state.reason.clone(),
+        nodes_ready: judged.nodes.iter().filter(|(_, status)| node_ready(&status.state)).count(),
+        nodes: judged.nodes.len(),
+        links_ready: judged.links.iter().filter(|(_, status)| link_ready(&status.state)).count(),
+        links: judged.links.len(),
+        doing: judged.doing.clone(),
+        settled,
+    }
+}

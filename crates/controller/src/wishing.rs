@@ -1,0 +1,193 @@
+//! From what users ask for to drafts of revisions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use archetype_api::{DeployRequest, FileProblem, NodeAction, Problem, TopologyText, codes};
+use archetype_model::topology::{self, Subject, Topology};
+use archetype_model::{LabName, NodeName};
+use archetype_plan::blueprint::HostFacts;
+use archetype_plan::check::check;
+use archetype_topology::{Reading, read_text};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::clock;
+use crate::now::Now;
+use crate::store::{Draft, LeftOutPart, Note, Present, Wish, Wishes};
+
+/// A file that was read and checked.
+pub(crate) struct ReadFile {
+    /// What it declares, as far as it could be read.
+    pub topology: Option<Topology>,
+    /// What `--partial` leaves out.
+    pub left_out: Vec<LeftOutPart>,
+    /// What keeps it from being deployed, in the order of the file.
+    pub problems: Vec<topology::Problem>,
+}
+
+/// Reads and checks a file. Not for an async thread: it looks at files that the topology names.
+pub(crate) fn read(text: &TopologyText, partial: bool, facts: &HostFacts) -> ReadFile {
+    let shown = text.shown.as_deref().unwrap_or(&text.file);
+    let Reading { topology, mut problems } = read_text(shown, Path::new(&text.directory), &text.text, &text.env);
+    let Some(mut topology) = topology else { return ReadFile { topology: None, left_out: Vec::new(), problems } };
+    topology.source.file.clone_from(&text.file);
+    problems.extend(check(&topology, &BTreeSet::new(), facts));
+    let mut left_out = Vec::new();
+    if partial {
+        leave_out(&topology, facts, &mut problems, &mut left_out);
+    }
+    problems.sort_by_key(topology::Problem::position);
+    problems.dedup();
+    ReadFile { topology: Some(topology), left_out, problems }
+}
+
+/// Leaves out every part that has a problem, until what remains has none of a part.
+fn leave_out(
+    topology: &Topology,
+    facts: &HostFacts,
+    problems: &mut Vec<topology::Problem>,
+    left_out: &mut Vec<LeftOutPart>,
+) {
+    let mut subjects: BTreeSet<Subject> = BTreeSet::new();
+    loop {
+        let before = subjects.len();
+        for problem in problems.extract_if(.., |problem| problem.subject.is_some()) {
+            let Some(subject) = problem.subject.clone() else { continue };
+            if subjects.insert(subject.clone()) {
+                left_out.push(LeftOutPart { subject, problem });
+            }
+        }
+        if subjects.len() == before {
+            return;
+        }
+        problems.extend(check(topology, &subjects, facts));
+    }
+}
+
+/// The draft of a deployment.
+pub(crate) fn deployment(
+    now: &Now,
+    topology: Topology,
+    left_out: Vec<LeftOutPart>,
+    request: &DeployRequest,
+    files: BTreeMap<String, Vec<u8>>,
+) -> (Draft, Note) {
+    let lab = topology.name.clone();
+    let before = now.revisions.get(&lab).and_then(|revision| revision.wish.present());
+    let mut wishes = before.map(|before| before.wishes.carried_to(&topology)).unwrap_or_default();
+    wishes.left_out = left_out;
+    for node in request.reload.iter().filter(|node| topology.node(node.as_str()).is_some()) {
+        *wishes.reloads.entry(node.clone()).or_default() += 1;
+    }
+    let file = format!("{}/{}", topology.source.directory, topology.source.file);
+    let what = if before.is_some() { "changed" } else { "deployed" };
+    let note = Note {
+        at_ms: clock::now_ms(),
+        lab: Some(lab.clone()),
+        kind: "deploy",
+        subject: None,
+        message: format!("{what} from {file}"),
+        detail: json!({ "file": file, "left_out": wishes.left_out.len(), "reload": request.reload }),
+    };
+    let hashed: BTreeMap<String, Vec<u8>> = files.values().map(|content| (hash(content), content.clone())).collect();
+    let files = files.into_iter().map(|(path, content)| (path, hash(&content))).collect();
+    let wish = Wish::Present(Box::new(Present { topology, wishes, files }));
+    (Draft { lab, wish, files: hashed }, note)
+}
+
+/// Nodes that are to be reloaded and are not in the file.
+pub(crate) fn unknown_reloads(topology: &Topology, request: &DeployRequest) -> Option<Box<Problem>> {
+    let unknown = request.reload.iter().find(|node| topology.node(node.as_str()).is_none())?;
+    Some(Box::new(node_unknown(&topology.name, unknown)))
+}
+
+/// The files that the reading consumed: their content belongs to the revision.
+pub(crate) fn consumed(topology: &Topology) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for node in &topology.nodes {
+        let definition = &node.definition;
+        let named = definition.env_files.iter().chain(&definition.startup_config).chain(&definition.license);
+        for name in named.filter(|name| !name.contains('\n')) {
+            let path = Path::new(&topology.source.directory).join(name);
+            if let Ok(content) = std::fs::read(&path) {
+                files.insert(path.display().to_string(), content);
+            }
+        }
+    }
+    files
+}
+
+fn hash(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The draft of a destruction.
+pub(crate) fn destruction(now: &Now, lab: &LabName) -> Result<(Draft, Note), Box<Problem>> {
+    now.revision(lab).ok_or_else(|| Box::new(lab_unknown(lab)))?;
+    let note = note(lab, "destroy", None, "wanted gone".into());
+    Ok((Draft { lab: lab.clone(), wish: Wish::Gone, files: BTreeMap::new() }, note))
+}
+
+/// The draft of what is wished of a node.
+pub(crate) fn node_wish(
+    now: &Now,
+    lab: &LabName,
+    node: &NodeName,
+    action: NodeAction,
+) -> Result<(Draft, Note), Box<Problem>> {
+    let revision = now.revision(lab).ok_or_else(|| Box::new(lab_unknown(lab)))?;
+    let present = revision.wish.present().ok_or_else(|| Box::new(lab_unknown(lab)))?;
+    let declared = present.topology.node(node.as_str()).ok_or_else(|| Box::new(node_unknown(lab, node)))?;
+    if declared.runtime() == topology::RuntimeKind::Bridge {
+        return Err(Box::new(without_process(node)));
+    }
+    let mut present = present.clone();
+    change(&mut present.wishes, node, action);
+    let files = BTreeMap::new();
+    let draft = Draft { lab: lab.clone(), wish: Wish::Present(Box::new(present)), files };
+    Ok((draft, note(lab, "wish", Some(node.to_string()), format!("{action} wanted"))))
+}
+
+fn change(wishes: &mut Wishes, node: &NodeName, action: NodeAction) {
+    match action {
+        NodeAction::Start => drop(wishes.stopped.remove(node)),
+        NodeAction::Stop => drop(wishes.stopped.insert(node.clone())),
+        NodeAction::Restart => {
+            wishes.stopped.remove(node);
+            *wishes.restarts.entry(node.clone()).or_default() += 1;
+        }
+    }
+}
+
+fn note(lab: &LabName, kind: &'static str, subject: Option<String>, message: String) -> Note {
+    Note { at_ms: clock::now_ms(), lab: Some(lab.clone()), kind, subject, message, detail: json!({}) }
+}
+
+/// There is no such lab.
+pub(crate) fn lab_unknown(lab: &LabName) -> Problem {
+    Problem::new(404, codes::LAB_UNKNOWN, format!("there is no lab {lab}")).hint("`archetype inspect` lists the labs")
+}
+
+/// There is no such node.
+pub(crate) fn node_unknown(lab: &LabName, node: &NodeName) -> Problem {
+    Problem::new(404, codes::NODE_UNKNOWN, format!("lab {lab} has no node {node}"))
+        .hint(format!("`archetype inspect {lab}` lists its nodes"))
+}
+
+/// The node is a bridge.
+pub(crate) fn without_process(node: &NodeName) -> Problem {
+    Problem::new(409, codes::NODE_WITHOUT_PROCESS, format!("{node} is a bridge; nothing runs in it"))
+        .hint("name one of the nodes that are on it")
+}
+
+/// The file has problems.
+pub(crate) fn refused(problems: Vec<topology::Problem>) -> Problem {
+    let count = problems.len();
+    let noun = if count == 1 { "problem" } else { "problems" };
+    let detail = format!("the topology has {count} {noun}; nothing was changed");
+    let hint = "mend the file, or leave out what cannot run with --partial";
+    Problem::new(422, codes::TOPOLOGY_REFUSED, detail)
+        .hint(hint)
+        .with(problems.into_iter().map(FileProblem::from).collect())
+}
