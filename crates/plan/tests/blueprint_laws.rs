@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::blueprint::{Blueprint, LabAllocations};
 use archetype_model::spec::{Attachment, HostSpec, LabSpec, NodeBody};
-use archetype_model::topology::Subnet;
+use archetype_model::topology::{MgmtDecl, Subnet};
 use archetype_model::{InterfaceName, VlanTag};
 use archetype_plan::blueprint::PlanSettings;
 use archetype_plan::invariants::{check_blueprint, check_succession};
@@ -30,6 +30,27 @@ enum Edit {
     Deploy(usize),
     ReportGone,
     AnotherMtu(usize, usize, u32),
+    AnotherNetwork(usize, u8),
+}
+
+/// Edits, those of the management network included.
+fn edit_of_anything() -> impl Strategy<Value = Edit> {
+    prop_oneof![10 => edit(), 1 => (0..3usize, 0..7u8).prop_map(|(lab, which)| Edit::AnotherNetwork(lab, which))]
+}
+
+/// What a file may say of its management network.
+fn mgmt(which: u8) -> MgmtDecl {
+    let net = |text: &str| Some(Subnet::Net(text.parse().unwrap()));
+    let named = MgmtDecl { network: Some("other".parse().unwrap()), ..MgmtDecl::default() };
+    match which {
+        0 => MgmtDecl::default(),
+        1 => named,
+        2 => MgmtDecl { ipv4_subnet: net("10.9.0.0/29"), ..named },
+        3 => MgmtDecl { ipv4_subnet: Some(Subnet::Auto), ipv6_subnet: Some(Subnet::Auto), ..named },
+        4 => MgmtDecl { ipv4_subnet: net("10.9.0.0/24"), mtu: Some(1400.try_into().unwrap()), ..MgmtDecl::default() },
+        5 => MgmtDecl { ipv4_gw: Some("172.20.20.202".parse().unwrap()), ..MgmtDecl::default() },
+        _ => MgmtDecl { ipv4_subnet: net("10.9.0.0/24"), ipv4_range: Some("10.9.0.32/28".parse().unwrap()), ..named },
+    }
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
@@ -109,6 +130,7 @@ fn apply(labs: &mut [Lab], world: &mut World, edit: &Edit) {
         Edit::Destroy(lab) => labs[lab].gone = true,
         Edit::Deploy(lab) => labs[lab].gone = false,
         Edit::ReportGone => world.reported_gone.extend(labs.iter().map(|lab| lab.name.clone())),
+        Edit::AnotherNetwork(lab, which) => labs[lab].mgmt = mgmt(which),
         Edit::AnotherMtu(lab, link, mtu) => {
             if let Some(link) = of(&labs[lab].links, link) {
                 labs[lab].links.iter_mut().filter(|other| other.id == link.id).for_each(|link| link.mtu = Some(mtu));
@@ -243,7 +265,7 @@ proptest! {
 
     #[test]
     fn a_lab_that_does_not_fit_keeps_its_part_and_the_others_go_on(
-        edits in proptest::collection::vec(edit(), 1..40),
+        edits in proptest::collection::vec(edit_of_anything(), 1..40),
         tags in prop_oneof![2..6u16, Just(200u16)],
         subnet in prop_oneof![Just("172.20.20.0/24"), Just("172.20.20.192/27"), Just("172.20.20.200/29")],
     ) {
