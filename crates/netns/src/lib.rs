@@ -7,6 +7,9 @@
 //! | [`folder`] | facts files: read, replaced, locked |
 //! | [`pin`] | namespaces made, pinned at a path, unpinned |
 //! | [`veth`] | pairs of devices, made in place and many at once |
+//! | [`mounts`] | a mount namespace of a node's own |
+//! | [`supervised`] | what the supervisor of a namespace node tells of a run |
+//! | [`enter`] | commands run inside a running node |
 //! | [`namespace`] | a namespace held by a descriptor, told apart from the host's own |
 //! | [`rtnl`] | the netlink socket: devices, addresses, routes, read and written, one by one or in batches |
 //! | [`sysctl`], [`ethtool`], [`firewall`] | settings, features, filters of the calling thread's namespace |
@@ -16,17 +19,20 @@
 //! namespace is refused wherever something would be taken away.
 
 pub mod boot;
+pub mod enter;
 pub mod error;
 pub mod ethtool;
 pub mod firewall;
 pub mod folder;
 pub mod interior;
+pub mod mounts;
 pub mod namespace;
 pub mod pin;
 mod recorded;
 mod reset;
 mod room;
 pub mod rtnl;
+pub mod supervised;
 pub mod sysctl;
 pub mod veth;
 

@@ -1,0 +1,77 @@
+//! Commands run inside the namespaces of a running node.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command};
+
+use nix::sched::{CloneFlags, setns};
+
+use crate::error::{Error, Result};
+
+/// The namespaces of a process, held open: they can be entered even when it has ended meanwhile.
+#[derive(Debug)]
+pub struct Entry {
+    process: File,
+    net: File,
+    mount: File,
+    host_name: File,
+}
+
+impl Entry {
+    /// Opens the namespaces of the process with this number.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn of_process(pid: i32) -> Result<Self> {
+        let open = |name: &str| {
+            let path = format!("/proc/{pid}/ns/{name}");
+            File::open(&path).map_err(|error| Error::system(format!("open {path}: is the node running?"), error))
+        };
+        Ok(Self { process: open("pid")?, net: open("net")?, mount: open("mnt")?, host_name: open("uts")? })
+    }
+
+    /// Starts `command` inside, in the folder `cwd` there. Its standard streams are as `command`
+    /// says; with `terminal` its standard input, a terminal, becomes the one that controls it.
+    /// Folders set on `command` itself are without effect.
+    ///
+    /// # Errors
+    /// When the namespaces cannot be entered or the command is not there.
+    pub fn spawn(&self, mut command: Command, cwd: &Path, terminal: bool) -> Result<Child> {
+        let what = format!("run {} inside the node", command.get_program().to_string_lossy());
+        let folder = CString::new(cwd.as_os_str().as_bytes()).map_err(|error| Error::system(what.as_str(), error))?;
+        let fds = [&self.net, &self.host_name, &self.mount].map(AsRawFd::as_raw_fd);
+        // SAFETY: the closure makes plain system calls only, on descriptors and a text that live
+        // until the command has been started.
+        unsafe {
+            command.pre_exec(move || {
+                fds.iter().try_for_each(|fd| check(libc::setns(*fd, 0)))?;
+                check(libc::chdir(folder.as_ptr()))?;
+                check(libc::prctl(libc::PR_SET_PDEATHSIG, 0))?;
+                if terminal {
+                    check(libc::setsid())?;
+                    check(libc::ioctl(0, libc::TIOCSCTTY, 0))?;
+                }
+                Ok(())
+            });
+        }
+        // A process enters a process namespace only by being born into it, and who is born is
+        // decided by the thread that gives birth: hence one for this alone.
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                setns(&self.process, CloneFlags::CLONE_NEWPID)?;
+                command.spawn()
+            });
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+        .map_err(|error: io::Error| Error::system(what, error))
+    }
+}
+
+fn check(answer: libc::c_int) -> io::Result<()> {
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
