@@ -250,7 +250,7 @@ fn check_step(labs: &[Lab], world: &World, parent: Option<&Blueprint>) -> Result
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_law_holds_after_every_edit(edits in proptest::collection::vec(edit(), 1..40)) {
