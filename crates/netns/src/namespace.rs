@@ -69,7 +69,7 @@ impl Namespace {
         let namespace = Self::open(path)?;
         let host = ["/proc/self/ns/net", "/proc/1/ns/net"];
         let is_host = |path: &&str| Self::open(path).is_ok_and(|host| host.identity == namespace.identity);
-        if host.iter().any(|path| is_host(&path)) {
+        if host.iter().any(is_host) {
             return Err(Error::HostNamespace { path: namespace.path });
         }
         Ok(namespace)

@@ -5,6 +5,7 @@
 //! | [`wire`] | the bytes of a netlink message and of its attributes |
 //! | [`socket`] | [`Socket`]: requests, batches of requests, dumps; stays in the namespace it was opened in |
 //! | [`link`] | network devices: [`Link`], [`LinkChange`], creating, finding, deleting |
+//! | [`vxlan`] | the tunnel of a VXLAN device |
 //! | [`network`] | addresses, routes, rules, neighbours and nexthops, read raw and deleted as they were read |
 //! | [`qdisc`] | queueing disciplines |
 //! | [`watch`] | [`Watch`]: what the kernel says about devices by itself |
@@ -15,6 +16,7 @@ pub mod link;
 pub mod network;
 pub mod qdisc;
 pub mod socket;
+pub mod vxlan;
 pub mod watch;
 pub mod wire;
 

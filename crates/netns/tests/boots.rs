@@ -1,6 +1,8 @@
 //! The law of the cold boot, on a real kernel: whatever a run leaves, the next start finds the
 //! namespace as the first one did.
 
+#![allow(clippy::unwrap_used)] // a test has nobody to hand an error to
+
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};

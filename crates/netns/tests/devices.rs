@@ -1,5 +1,7 @@
 //! Devices of a real kernel: made in place, read, changed, watched, deleted.
 
+#![allow(clippy::unwrap_used)] // a test has nobody to hand an error to
+
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! Namespaces of a real kernel: pinned, published, told apart from the host's own.
 
+#![allow(clippy::unwrap_used)] // a test has nobody to hand an error to
+
 use std::path::{Path, PathBuf};
 
 use archetype_netns::{Error, Namespace, pin};

@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::link::ip;
 use super::socket::Socket;
+use super::vxlan::ip;
 use super::wire::{Message, Request, read_u32};
 use crate::error::Result;
 
