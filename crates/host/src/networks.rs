@@ -27,6 +27,7 @@ mod reading;
 mod record;
 mod resolvers;
 mod rules;
+mod survey;
 mod user_chain;
 
 use std::collections::BTreeMap;
@@ -48,6 +49,7 @@ use ports::Held;
 use record::{Meant, Record};
 
 pub use error::Error;
+pub use survey::{HeldNetwork, HeldPort, Survey};
 
 /// What the room needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +177,24 @@ impl Networks {
     pub async fn conflicts(&self, network: &NetworkSpec) -> Result<Vec<Error>, Error> {
         let network = network.clone();
         self.within(move |room| conflict::find(room, &network)).await
+    }
+
+    /// Everything of networks and ports that is somebody else's on this host, for a plan to keep
+    /// away from. Takes some milliseconds; the engine's part is what it last told.
+    ///
+    /// # Errors
+    /// When the kernel cannot be read.
+    pub async fn survey(&self) -> Result<Survey, Error> {
+        self.within(survey::survey).await
+    }
+
+    /// Reads everything from its source at once, and the engine's part soon. Answers how many
+    /// networks' rules were not what was believed although the kernel told of no change.
+    pub async fn full_read(&self) -> u64 {
+        let wrong = self.within(reading::full).await;
+        let guests = self.guests.clone();
+        tokio::spawn(async move { guests.read_again().await });
+        wrong.unwrap_or(0)
     }
 
     /// Which of these ports somebody else listens on, with who it is in words. Ports that this

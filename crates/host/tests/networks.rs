@@ -315,6 +315,30 @@ fn a_bridge_or_subnet_of_somebody_elses_is_never_touched() {
 }
 
 #[test]
+fn a_survey_names_what_is_somebody_elses_and_nothing_of_ours() {
+    in_sandbox(async {
+        let bed = Bed::without_engine();
+        bed.room.apply_set(&spec(vec![node("a", 2, vec![port(8080, 80)])]), &network()).await.unwrap();
+        let survey = bed.room.survey().await.unwrap();
+        assert!(survey.networks.is_empty() && survey.listeners.is_empty(), "{survey:?}");
+        bed.outside();
+        let mut other = bed::other_listener(8022);
+        run("ip", ["link", "add", "theirs", "type", "bridge"]);
+        run("ip", ["link", "set", "theirs", "up", "alias", "archetype-network:zz9zz:lab"]);
+        run("ip", ["addr", "add", "100.65.0.1/24", "dev", "theirs"]);
+        let survey = bed.room.survey().await.unwrap();
+        let lab = survey.networks.iter().find(|held| held.name.as_deref() == Some("lab")).unwrap();
+        assert_eq!(lab.holder, "management network lab of installation zz9zz");
+        assert_eq!(lab.subnets, ["100.65.0.0/24".parse().unwrap()]);
+        assert!(survey.networks.iter().any(|held| held.holder.ends_with("up0")), "{survey:?}");
+        assert!(survey.listeners.iter().any(|held| held.port == 8022 && held.holder.contains("busybox")));
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert_eq!(bed.room.full_read().await, 0);
+    });
+}
+
+#[test]
 fn a_network_without_a_record_is_found_by_its_mark() {
     in_sandbox(async {
         let mut bed = Bed::without_engine();

@@ -120,8 +120,12 @@ impl NetworkWanted {
     /// The place of the node's block among all, put there if it is a new one. The nodes of a lab stand
     /// in a row, so that a known block is mostly the last.
     fn block_of(&mut self, node: &NodeSpec) -> usize {
+        let last = self.blocks.last().filter(|last| extra_hosts(node).is_empty() && **last == node.hosts);
+        if last.is_some() {
+            return self.blocks.len() - 1;
+        }
         let lines = self.lines_of(node);
-        self.blocks.iter().rposition(|block| *block == lines).unwrap_or_else(|| {
+        self.blocks.iter().position(|block| *block == lines).unwrap_or_else(|| {
             self.blocks.push(lines);
             self.blocks.len() - 1
         })
@@ -131,8 +135,7 @@ impl NetworkWanted {
     /// address `host-gateway` is the host's own on this network).
     fn lines_of(&self, node: &NodeSpec) -> Vec<HostsLine> {
         let mut lines = node.hosts.clone();
-        let NodeBody::Container(body) = &node.body else { return lines };
-        for extra in &body.extra_hosts {
+        for extra in extra_hosts(node) {
             let Some((name, address)) = extra.split_once([':', '=']) else { continue };
             let address = address.trim_matches(['[', ']']);
             let address = match address {
@@ -148,6 +151,13 @@ impl NetworkWanted {
     fn gateway(&self) -> Option<IpAddr> {
         let ipv4 = self.network.ipv4.as_ref().map(|subnet| IpAddr::V4(subnet.gateway));
         ipv4.or_else(|| self.network.ipv6.as_ref().map(|subnet| IpAddr::V6(subnet.gateway)))
+    }
+}
+
+fn extra_hosts(node: &NodeSpec) -> &[String] {
+    match &node.body {
+        NodeBody::Container(body) => &body.extra_hosts,
+        NodeBody::Namespace(_) => &[],
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn find(room: &Room, network: &NetworkSpec) -> Result<Vec<Error>, Err
 /// The device of that name is not ours.
 pub(super) fn bridge_taken(network: &NetworkSpec, there: &Bridge) -> Error {
     let holder = match there.mark() {
-        Some(mark) => format!("management network {} of installation {}", mark.network, mark.installation),
+        Some(mark) => mark.holder(),
         None if there.link.kind == "bridge" => "a bridge of somebody else".to_owned(),
         None => format!("no bridge but a {} device", there.link.kind),
     };
@@ -75,7 +75,7 @@ fn routed_elsewhere(socket: &mut Socket, network: &NetworkSpec, own: Option<u32>
     };
     let holder = match device {
         Some(link) => match BridgeMark::parse(&link.alias) {
-            Some(mark) => format!("management network {} of installation {}", mark.network, mark.installation),
+            Some(mark) => mark.holder(),
             None => format!("the network behind device {}", link.name),
         },
         None => "a route of this host".to_owned(),

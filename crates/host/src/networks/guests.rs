@@ -107,6 +107,15 @@ impl Guests {
         self.shared.lock().engine.clone()
     }
 
+    /// Reads the engine's networks now, outside of the watcher's time.
+    pub async fn read_again(&self) {
+        if self.shared.lock().engine != Engine::Absent
+            && let Err(error) = engine::read_again(&self.shared).await
+        {
+            self.shared.tell(Engine::Unreadable(error.to_string()));
+        }
+    }
+
     /// Whether the Docker network of a network is as wanted; unreadable while a task works on it.
     pub fn reading(&self, network: &NetworkSpec) -> Reading<bool> {
         let state = self.shared.lock();

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use archetype_model::spec::{Protocol, PublishedPort};
 
+use super::survey::HeldPort;
+
 /// A socket that waits for others to speak first.
 struct Listener {
     protocol: Protocol,
@@ -17,6 +19,26 @@ struct Listener {
 /// Which of `ports` somebody other than this process listens on, with who it is: `NAME (pid N)`.
 /// SCTP is not told by `/proc` everywhere and is left out where it is not.
 pub(super) fn of(ports: &[PublishedPort]) -> Vec<(PublishedPort, String)> {
+    let mut found = read();
+    found.retain(|listener| ports.iter().any(|port| meets(port, listener)));
+    let found = named(found);
+    let holder = |port| found.iter().find(|(listener, _)| meets(port, listener)).map(|(_, holder)| holder.clone());
+    ports.iter().filter_map(|port| Some((port.clone(), holder(port)?))).collect()
+}
+
+/// Everything on which somebody other than this process listens.
+pub(super) fn all() -> Vec<HeldPort> {
+    let held = |(listener, holder): (Listener, String)| HeldPort {
+        address: Some(listener.address).filter(|address| !address.is_unspecified()),
+        port: listener.port,
+        protocol: listener.protocol,
+        holder,
+    };
+    named(read()).into_iter().map(held).collect()
+}
+
+/// Every listener of this network namespace.
+fn read() -> Vec<Listener> {
     let tables = [(Protocol::Tcp, "tcp"), (Protocol::Tcp, "tcp6"), (Protocol::Udp, "udp"), (Protocol::Udp, "udp6")];
     let mut found = Vec::new();
     for (protocol, table) in tables {
@@ -24,27 +46,25 @@ pub(super) fn of(ports: &[PublishedPort]) -> Vec<(PublishedPort, String)> {
         let text = std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default();
         found.extend(text.lines().skip(1).filter_map(|line| parse(protocol, line)));
     }
-    let meets = |port: &PublishedPort, listener: &Listener| {
-        port.protocol == listener.protocol && port.host_port == listener.port && overlap(port.address, listener.address)
-    };
-    found.retain(|listener| ports.iter().any(|port| meets(port, listener)));
+    found
+}
+
+/// Listeners with who they are; our own are left out.
+fn named(found: Vec<Listener>) -> Vec<(Listener, String)> {
     if found.is_empty() {
         return Vec::new();
     }
-    let owners = owners();
-    let own = std::process::id();
-    let mut taken = Vec::new();
-    for port in ports {
-        let holder = found.iter().filter(|listener| meets(port, listener)).find_map(|listener| {
-            match owners.get(&listener.inode) {
-                Some((pid, _)) if *pid == own => None,
-                Some((pid, name)) => Some(format!("{name} (pid {pid})")),
-                None => Some("a process that cannot be named".to_owned()),
-            }
-        });
-        taken.extend(holder.map(|holder| (port.clone(), holder)));
-    }
-    taken
+    let (owners, own) = (owners(), std::process::id());
+    let holder = |listener: &Listener| match owners.get(&listener.inode) {
+        Some((pid, _)) if *pid == own => None,
+        Some((pid, name)) => Some(format!("{name} (pid {pid})")),
+        None => Some("a process that cannot be named".to_owned()),
+    };
+    found.into_iter().filter_map(|listener| holder(&listener).map(|holder| (listener, holder))).collect()
+}
+
+fn meets(port: &PublishedPort, listener: &Listener) -> bool {
+    port.protocol == listener.protocol && port.host_port == listener.port && overlap(port.address, listener.address)
 }
 
 fn overlap(wanted: Option<IpAddr>, there: IpAddr) -> bool {

@@ -23,6 +23,11 @@ impl std::fmt::Display for BridgeMark {
 }
 
 impl BridgeMark {
+    /// Whose the bridge is, in words.
+    pub fn holder(&self) -> String {
+        format!("management network {} of installation {}", self.network, self.installation)
+    }
+
     /// Reads an alias; none when it is no mark of a bridge.
     pub fn parse(alias: &str) -> Option<Self> {
         let mut parts = alias.split(':');

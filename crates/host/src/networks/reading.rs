@@ -48,6 +48,18 @@ pub(super) fn show(room: &mut Room) -> Result<BTreeMap<NetworkName, NetworkObser
     Ok(shown)
 }
 
+/// Reads everything from its source, and says how many networks' rules were believed wrongly.
+pub(super) fn full(room: &mut Room) -> Result<u64, Error> {
+    let believed = std::mem::take(&mut room.state.checked);
+    room.state.searched = None;
+    show(room)?;
+    let now = &room.state.checked;
+    let differs = |(network, was): &(&NetworkName, &Checked)| {
+        now.get(*network).is_some_and(|is| is.generation == was.generation && is.right != was.right)
+    };
+    Ok(believed.iter().filter(differs).count() as u64)
+}
+
 fn bare(there: Option<&Bridge>) -> NetworkObserved {
     NetworkObserved {
         bridge: there.map(|bridge| bridge.link.index),
