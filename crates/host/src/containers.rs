@@ -33,7 +33,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use error::EngineError;
 pub use privilege::Grant;
-pub use session::{ExecRequest, ExecSession, Output, Pieces};
+pub use session::{ExecControl, ExecRequest, ExecSession, Output, Pieces};
 
 use crate::{Place, Waker};
 use replica::{Link, Replica};
@@ -60,9 +60,10 @@ pub const RUNTIME: &str = "archetype";
 const STARTS: usize = 4;
 
 /// Writes what the runtime is to know before a container starts: the node, and its container's
-/// full id. May block.
+/// full id. Called after each creation and before each start of ours; may block.
 pub type WriteFacts = Arc<dyn Fn(&NodeSpec, &str) -> io::Result<()> + Send + Sync>;
-/// Removes what the runtime was to know of the container with this full id. May block.
+/// Removes what the runtime was to know of the container with this full id. Called when a
+/// container of ours is gone, whoever removed it, and maybe twice; may block.
 pub type RemoveFacts = Arc<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
 /// Keeps the engine's id of an exec so that it survives a crash. Called before the command runs;
 /// may block. When it fails the command does not run.

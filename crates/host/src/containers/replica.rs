@@ -107,10 +107,11 @@ impl Replica {
         news
     }
 
-    /// What is known of the engine changed.
-    pub(super) fn set_facts(&mut self, facts: EngineFacts) {
-        if let Reading::Known(link) = &mut self.link {
-            link.facts = facts;
+    /// Whether the engine knows the runtime. Says whether that is news.
+    pub(super) fn set_runtime_registered(&mut self, registered: bool) -> bool {
+        match &mut self.link {
+            Reading::Known(link) => std::mem::replace(&mut link.facts.runtime_registered, registered) != registered,
+            Reading::Unreadable(_) => false,
         }
     }
 

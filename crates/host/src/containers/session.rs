@@ -42,18 +42,25 @@ pub enum Output {
 /// Pieces of output as they come. It ends when the command or the node has ended.
 pub type Pieces = Pin<Box<dyn Stream<Item = Result<Output, EngineError>> + Send>>;
 
-/// A command that runs inside a node.
-pub struct ExecSession {
+/// A command that runs inside a node, without its streams.
+#[derive(Clone)]
+pub struct ExecControl {
     id: String,
     link: Link,
     limit: std::time::Duration,
+}
+
+/// A command that runs inside a node.
+pub struct ExecSession {
+    /// The command itself, apart from its streams.
+    pub control: ExecControl,
     /// What it writes.
     pub output: Pieces,
     /// What it reads. Shutting it down is the end of its input.
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
 }
 
-impl ExecSession {
+impl ExecControl {
     /// Tells the command's terminal its size.
     pub async fn resize(&self, rows: u16, columns: u16) -> Result<(), EngineError> {
         let size = ResizeExecOptions { height: rows, width: columns };
@@ -81,10 +88,10 @@ impl Containers {
             return Err(EngineError::unreachable("it ran the command without its streams"));
         };
         let output: Pieces = Box::pin(output.map(|piece| piece.map(into_output).map_err(EngineError::from)));
-        let session = ExecSession { id: made.id, link, limit, output, input };
+        let session = ExecSession { control: ExecControl { id: made.id, link, limit }, output, input };
         if let Some((rows, columns)) = request.size {
             // A command that ended at once has no terminal to tell.
-            drop(session.resize(rows, columns).await);
+            drop(session.control.resize(rows, columns).await);
         }
         Ok(session)
     }

@@ -282,8 +282,7 @@ impl Task {
         if !has_runtime(&info, &self.room.settings.runtime) {
             return Err(runtime_missing(&self.room.settings.runtime));
         }
-        let facts = super::EngineFacts { runtime_registered: true, ..self.link.facts.clone() };
-        self.room.replica().set_facts(facts);
+        self.room.replica().set_runtime_registered(true);
         Ok(())
     }
 

@@ -63,7 +63,7 @@ pub(super) async fn watch(room: Arc<Room>, mut looks: mpsc::UnboundedReceiver<Lo
 }
 
 type Reading = Pin<Box<dyn Future<Output = (String, Result<Option<Sight>, EngineError>)> + Send>>;
-type Sign = Pin<Box<dyn Future<Output = Result<Greeting, EngineError>> + Send>>;
+type Sign = Pin<Box<dyn Future<Output = Result<(Greeting, bool), EngineError>> + Send>>;
 
 /// Those who wait for a container to be read.
 #[derive(Default)]
@@ -120,16 +120,30 @@ impl Following {
         }
     }
 
+    /// A sign of life; and, for as long as the engine does not know the runtime, whether it has
+    /// learned it since.
     fn ask_sign(&self) -> Sign {
-        let socket = self.room.settings.socket.clone();
-        Box::pin(async move { within(SIGN_WITHIN, greet(&socket)).await })
+        let (room, client) = (Arc::clone(&self.room), self.client.clone());
+        let known = room.link().is_ok_and(|link| link.facts.runtime_registered);
+        Box::pin(async move {
+            let greeting = within(SIGN_WITHIN, greet(&room.settings.socket)).await?;
+            if known {
+                return Ok((greeting, true));
+            }
+            let info = within(room.settings.deadline, client.info()).await?;
+            Ok((greeting, has_runtime(&info, &room.settings.runtime)))
+        })
     }
 
-    fn alive(&self, answer: Result<Greeting, EngineError>) -> Result<(), EngineError> {
-        match answer? {
-            greeting if greeting == self.greeting => Ok(()),
-            _ => Err(EngineError::unreachable("it was restarted")),
+    fn alive(&self, answer: Result<(Greeting, bool), EngineError>) -> Result<(), EngineError> {
+        let (greeting, runtime_registered) = answer?;
+        if greeting != self.greeting {
+            return Err(EngineError::unreachable("it was restarted"));
         }
+        if self.room.replica().set_runtime_registered(runtime_registered) {
+            self.room.waker.ring(Event::Changed(Part::Engine));
+        }
+        Ok(())
     }
 
     fn heard(&mut self, event: Option<Result<EventMessage, EngineError>>) -> Result<(), EngineError> {
@@ -190,8 +204,17 @@ impl Following {
     }
 
     fn write(&self, id: &str, sight: Option<Sight>) {
-        if self.room.replica().write(id, sight) {
-            self.room.waker.ring(Event::Changed(Part::Engine));
+        let gone = sight.is_none();
+        if !self.room.replica().write(id, sight) {
+            return;
+        }
+        self.room.waker.ring(Event::Changed(Part::Engine));
+        if gone {
+            // Whoever removed it: nobody starts a container of this id any more.
+            let (remove, id) = (Arc::clone(&self.room.settings.remove_facts), id.to_owned());
+            tokio::task::spawn_blocking(move || {
+                remove(&id).unwrap_or_else(|error| tracing::warn!(%error, id, "facts of a removed container stay"));
+            });
         }
     }
 }

@@ -27,6 +27,8 @@ fn what_is_done_by_hand_wakes_the_agent() {
         assert_eq!(bed.exit_of("r1").await, Exit::Signal { signal: 9 });
         bed.engine.docker(["rm", "clab-lab1-r1"]);
         bed.until("it is gone", |bed| bed.node("r1").is_none().then_some(())).await;
+        let no_facts = |bed: &Bed| bed.notes().iter().any(|note| note == "no facts 64").then_some(());
+        bed.until("its facts are gone", no_facts).await;
         assert_eq!(bed.room.refresh().await, Ok(0));
     });
 }
@@ -98,14 +100,9 @@ fn a_missing_runtime_is_told_and_learned_when_it_is_there() {
         let settings = scratch_dir("engine").join("daemon.json");
         std::fs::write(&settings, r#"{"runtimes": {"archetype": {"path": "/usr/sbin/runc"}}}"#).unwrap();
         bed.engine.signal(Signal::SIGHUP);
-        for _ in 0..50 {
-            if bed.does(&node, NodeAction::Create).await.error.is_none() {
-                break;
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-        bed.done(&node, NodeAction::Start).await;
-        assert!(bed.room.engine().known().unwrap().runtime_registered);
+        let learned = |bed: &Bed| bed.room.engine().known()?.runtime_registered.then_some(());
+        bed.until("the runtime is seen, with nobody asking", learned).await;
+        bed.started(&node).await;
         assert!(is_running(&bed.run("r1")));
     });
 }

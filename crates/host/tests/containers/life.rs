@@ -36,7 +36,7 @@ fn a_node_is_created_started_stopped_restarted_and_removed() {
         assert_eq!(bed.node("r1"), None);
         bed.done(&node, NodeAction::Remove).await;
         assert_eq!(bed.notes().iter().filter(|note| note.starts_with("facts clab-lab1-r1 64")).count(), 3);
-        assert_eq!(bed.notes().iter().filter(|note| note.starts_with("no facts 64")).count(), 1);
+        assert!(bed.notes().iter().any(|note| note == "no facts 64"));
         assert_eq!(bed.engine.docker(["ps", "-aq"]), "");
         assert_eq!(bed.room.refresh().await, Ok(0));
     });
@@ -144,5 +144,20 @@ fn health_and_stand_ins_are_shown() {
         let shown = bed.node("r1").unwrap();
         assert!(shown.stand_in);
         assert_eq!(shown.privileges.as_deref(), Some("confined: the engine's defaults and NET_ADMIN"));
+    });
+}
+
+#[test]
+fn a_hosts_file_that_a_reboot_took_is_there_again_at_the_next_start() {
+    on_an_engine(async |bed| {
+        let node = shell("r1", "sleep 1000");
+        bed.started(&node).await;
+        bed.done(&node, NodeAction::Stop).await;
+        std::fs::remove_dir_all("/run/archetype").unwrap();
+        // Docker makes a folder of what it is to bind and does not find.
+        let by_hand = bed.engine.try_docker(["start", "clab-lab1-r1"]);
+        assert!(by_hand.is_err(), "a folder cannot be bound over a file: {by_hand:?}");
+        bed.done(&node, NodeAction::Start).await;
+        assert!(bed.engine.docker(["exec", "clab-lab1-r1", "cat", "/etc/hosts"]).contains("localhost"));
     });
 }
