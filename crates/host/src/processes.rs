@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use crate::event::{Event, TaskEnded, TaskError, Waker};
 use crate::place::Place;
 
-pub use run::{Output, run_inside};
+pub use run::{Output, run_inside, spawn_inside, status};
 
 /// Cold boots at once. They share the kernel's one lock for network changes, so more gain nothing.
 const AT_ONCE: usize = 3;

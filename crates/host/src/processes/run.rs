@@ -8,11 +8,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use archetype_model::ContainerName;
-use archetype_model::facts::NamespaceFacts;
 use archetype_model::observed::Mark;
 use archetype_model::report::ExecState;
 use archetype_model::spec::{NamespaceBody, NodeBody, NodeSpec};
-use archetype_netns::{Lock, Namespace, cold_boot, folder, quiesce};
+use archetype_netns::enter::Entry;
+use archetype_netns::supervised::Started as Running;
+use archetype_netns::{Lock, Namespace, cold_boot, folder, mounts, quiesce};
 
 use super::state::{self, Started};
 use crate::place::Place;
@@ -42,11 +43,13 @@ pub(super) fn start(
     let folder = place.run_folder(&node.container);
     fs::create_dir_all(&folder)?;
     for stale in ["pid.json", "exit.json"] {
+        // One that is not there is as stale as one that was removed.
         drop(fs::remove_file(folder.join(stale)));
     }
+    let mounts = make_mounts(place, node, body)?;
     match &body.cmd {
         None => boot(place, &node.container)?,
-        Some(command) => supervise(place, supervisor, node, body, command)?,
+        Some(command) => supervise(place, supervisor, node, body, command, mounts)?,
     }
     let started = Started {
         mark: mark.clone(),
@@ -58,55 +61,64 @@ pub(super) fn start(
     state::write(place, &node.container, &started)
 }
 
+/// Gives the node a mount namespace of its own where it sees anything else than the host does: its
+/// binds, its hosts file and its resolvers. Answers whether it has one.
+fn make_mounts(place: &Place, node: &NodeSpec, body: &NamespaceBody) -> io::Result<bool> {
+    let pin = place.mounts(&node.container);
+    mounts::remove(&pin).map_err(io::Error::other)?;
+    let own = |source: std::path::PathBuf, target: &str| {
+        let there = source.exists() && Path::new(target).exists();
+        there.then(|| mounts::Bind { source, target: target.into(), read_only: false })
+    };
+    let hosts = own(place.hosts_file(&node.container), "/etc/hosts");
+    let resolver = own(place.resolver_file(&node.container), "/etc/resolv.conf");
+    let stated = body.binds.iter().map(|bind| mounts::Bind {
+        source: bind.source.clone(),
+        target: bind.target.clone(),
+        read_only: bind.read_only(),
+    });
+    let binds: Vec<mounts::Bind> = hosts.into_iter().chain(resolver).chain(stated).collect();
+    if binds.is_empty() {
+        return Ok(false);
+    }
+    let without = [place.root().join("netns"), "/run/netns".into()];
+    mounts::make(&pin, &binds, &without).map_err(io::Error::other)?;
+    Ok(true)
+}
+
 /// Cold boots a node's namespace, under the lock of its facts.
 fn boot(place: &Place, container: &ContainerName) -> io::Result<()> {
     let path = place.facts_file(container);
     let lock = Lock::take(&path, folder::LOCK_PATIENCE).map_err(io::Error::other)?;
     let facts = folder::read(&path).map_err(io::Error::other)?;
     let facts = facts.ok_or_else(|| io::Error::other(format!("{container} has no facts")))?;
-    cold_boot(&facts, &NamespaceFacts::recorded_path(&path)).map_err(io::Error::other)?;
+    cold_boot(&facts).map_err(io::Error::other)?;
     drop(lock);
     Ok(())
 }
 
-/// Starts the supervisor and waits until the command runs or has failed.
+/// Starts the command behind a supervisor of its own, which answers when it runs.
 fn supervise(
     place: &Place,
     supervisor: &Path,
     node: &NodeSpec,
     body: &NamespaceBody,
     command: &[String],
+    mounts: bool,
 ) -> io::Result<()> {
     let state = place.run_folder(&node.container);
     let mut shim = Command::new(supervisor);
     shim.arg("supervise").arg("--facts").arg(place.facts_file(&node.container)).arg("--state").arg(&state);
-    shim.arg("--log-file").arg(state.join("output.log")).arg("--hostname").arg(node.name.as_str());
-    for bind in &body.binds {
-        shim.arg("--bind").arg(format!("{}:{}", bind.source.display(), bind.target.display()));
+    shim.arg("--log-file").arg(place.output_file(&node.container)).arg("--hostname").arg(node.name.as_str());
+    if mounts {
+        shim.arg("--mnt").arg(place.mounts(&node.container));
     }
-    shim.arg("--").args(command).envs(&body.env).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = shim.spawn()?;
-    let until = Instant::now() + Duration::from_secs(10);
-    loop {
-        if state.join("pid.json").exists() || state.join("exit.json").exists() {
-            // The supervisor detaches; whoever waits for its first process is a thread of ours.
-            std::thread::spawn(move || drop(child.wait()));
-            return Ok(());
-        }
-        if let Some(status) = child.try_wait()?
-            && !status.success()
-        {
-            let mut words = String::new();
-            if let Some(mut stderr) = child.stderr.take() {
-                drop(io::Read::read_to_string(&mut stderr, &mut words));
-            }
-            return Err(io::Error::other(words.trim().to_string()));
-        }
-        if Instant::now() > until {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "its supervisor did not start it within 10 s"));
-        }
-        std::thread::sleep(Duration::from_millis(2));
+    shim.arg("--").args(command).envs(&body.env).stdin(Stdio::null()).stdout(Stdio::null());
+    let output = shim.output()?;
+    if output.status.success() {
+        return Ok(());
     }
+    Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("archetype: ").to_string()))
 }
 
 /// Stops a node: its command, then everything on its wire.
@@ -115,30 +127,30 @@ pub(super) fn stop(place: &Place, container: &ContainerName) -> io::Result<()> {
     if let Some(running) = state::running(&place.run_folder(container)) {
         end(&running)?;
     }
+    mounts::remove(&place.mounts(container)).map_err(io::Error::other)?;
     let path = place.facts_file(container);
     if let Some(facts) = folder::read(&path).map_err(io::Error::other)?
         && Namespace::open_node(&facts.namespace).is_ok()
     {
         let _lock = Lock::take(&path, folder::LOCK_PATIENCE).map_err(io::Error::other)?;
-        quiesce(&facts, &NamespaceFacts::recorded_path(&path)).map_err(io::Error::other)?;
+        quiesce(&facts).map_err(io::Error::other)?;
     }
     started.stopped = true;
     state::write(place, container, &started)
 }
 
 /// Ends a command through its supervisor, which passes the signal on; kills it when it does not go.
-fn end(running: &state::Running) -> io::Result<()> {
+fn end(running: &Running) -> io::Result<()> {
     use nix::sys::signal::{Signal, kill};
-    let pid = |number: u32| i32::try_from(number).map(nix::unistd::Pid::from_raw).map_err(io::Error::other);
-    let is_running = || crate::datapath::start_ticks(running.pid) == Some(running.start_time);
+    use nix::unistd::Pid;
     // One that is gone has nothing to pass on; the command is looked at next.
-    let _ = kill(pid(running.supervisor)?, Signal::SIGTERM);
+    let _ = kill(Pid::from_raw(running.supervisor), Signal::SIGTERM);
     let until = Instant::now() + GRACE;
-    while is_running() && Instant::now() < until {
+    while running.process.is_running() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(5));
     }
-    if is_running() {
-        kill(pid(running.pid)?, Signal::SIGKILL)?;
+    if running.process.is_running() {
+        kill(Pid::from_raw(running.process.pid), Signal::SIGKILL)?;
     }
     Ok(())
 }
@@ -170,39 +182,57 @@ pub fn run_inside<'a>(
     command: &[String],
     env: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> io::Result<Output> {
-    let mut command = inside(place, container, command)?;
-    let output = command.envs(env).stdin(Stdio::null()).output()?;
-    let code = output.status.code().map_or_else(
-        || 128 + i64::from(std::os::unix::process::ExitStatusExt::signal(&output.status).unwrap_or(0)),
-        i64::from,
-    );
+    let (program, words) = command.split_first().ok_or_else(|| io::Error::other("no command"))?;
+    let mut command = Command::new(program);
+    command.args(words).envs(env).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = spawn_inside(place, container, command, false)?.wait_with_output()?;
+    let code = status(output.status);
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
     Ok(Output { code, text })
 }
 
-/// A command that will run inside a node's namespaces: of its process if it has one, else its
-/// network namespace alone.
-pub(crate) fn inside(place: &Place, container: &ContainerName, words: &[String]) -> io::Result<Command> {
-    let (program, args) = words.split_first().ok_or_else(|| io::Error::other("no command"))?;
-    let mut spaces = vec![fs::File::open(place.pin(container))?];
+/// An exit status as shells tell it: 128 and the signal's number when one ended the command.
+pub fn status(status: std::process::ExitStatus) -> i64 {
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
+    status.code().map_or_else(|| 128 + i64::from(signal), i64::from)
+}
+
+/// Starts a command inside a node: in all namespaces of its process if it has one, else in its
+/// network namespace and, where it has one, its mount namespace. With `terminal` its standard
+/// input becomes the terminal that controls it.
+///
+/// # Errors
+/// When the node has no namespace, or the program cannot be started.
+pub fn spawn_inside(
+    place: &Place,
+    container: &ContainerName,
+    mut command: Command,
+    terminal: bool,
+) -> io::Result<std::process::Child> {
     if let Some(running) = state::running(&place.run_folder(container)) {
-        for space in ["mnt", "uts", "pid"] {
-            spaces.push(fs::File::open(format!("/proc/{}/ns/{space}", running.pid))?);
-        }
+        let entry = Entry::of_process(running.process.pid).map_err(io::Error::other)?;
+        return entry.spawn(command, Path::new("/"), terminal).map_err(io::Error::other);
     }
-    let mut command = Command::new(program);
-    command.args(args);
-    // SAFETY: setns is async-signal-safe, and the descriptors live as long as the command.
+    let net = fs::File::open(place.pin(container))?;
+    let mounts = fs::File::open(place.mounts(container)).ok();
+    // SAFETY: the closure makes plain system calls only, on descriptors that it owns.
     unsafe {
         command.pre_exec(move || {
-            for space in &spaces {
-                nix::sched::setns(space, nix::sched::CloneFlags::empty())?;
+            nix::sched::setns(&net, nix::sched::CloneFlags::CLONE_NEWNET)?;
+            if let Some(mounts) = &mounts {
+                nix::sched::setns(mounts, nix::sched::CloneFlags::CLONE_NEWNS)?;
+            }
+            if terminal {
+                nix::unistd::setsid()?;
+                if libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
+                    return Err(io::Error::last_os_error());
+                }
             }
             Ok(())
         });
     }
-    Ok(command)
+    command.spawn()
 }
 
 /// A name that no other start has: the time, to the nanosecond.

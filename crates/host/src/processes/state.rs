@@ -7,9 +7,9 @@ use std::path::Path;
 
 use archetype_model::ContainerName;
 use archetype_model::observed::{Exit, Mark, NodeObserved, RunObserved};
+use archetype_netns::supervised;
 use serde::{Deserialize, Serialize};
 
-use crate::datapath::start_ticks;
 use crate::place::Place;
 
 /// What `node.json` holds: written when a start is complete.
@@ -23,25 +23,6 @@ pub(super) struct Started {
     pub(super) supervised: bool,
     /// Set when it was stopped by us.
     pub(super) stopped: bool,
-}
-
-/// What the supervisor writes when the command runs.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Running {
-    pub(super) pid: u32,
-    pub(super) start_time: u64,
-    pub(super) supervisor: u32,
-}
-
-/// What the supervisor writes when the command ended.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Ended {
-    #[serde(default)]
-    pub(super) code: Option<i32>,
-    #[serde(default)]
-    pub(super) signal: Option<i32>,
-    #[serde(default)]
-    pub(super) oom: bool,
 }
 
 /// Every namespace node with a run folder.
@@ -82,7 +63,7 @@ fn run_of(folder: &Path, started: &Started) -> RunObserved {
     if !started.supervised {
         return RunObserved::Running { pid: None, start, health: None };
     }
-    if let Some(end) = read::<Ended>(&folder.join("exit.json")) {
+    if let Ok(Some(end)) = supervised::ended(folder) {
         return ended(match (end.oom, end.signal, end.code) {
             (true, ..) => Exit::OutOfMemory,
             (false, Some(signal), _) => Exit::Signal { signal },
@@ -91,15 +72,14 @@ fn run_of(folder: &Path, started: &Started) -> RunObserved {
         });
     }
     match running(folder) {
-        Some(running) => RunObserved::Running { pid: Some(running.pid), start, health: None },
+        Some(running) => RunObserved::Running { pid: u32::try_from(running.process.pid).ok(), start, health: None },
         None => ended(Exit::Lost),
     }
 }
 
-/// The command's process, if it is the one that was started.
-pub(super) fn running(folder: &Path) -> Option<Running> {
-    let running: Running = read(&folder.join("pid.json"))?;
-    (start_ticks(running.pid) == Some(running.start_time)).then_some(running)
+/// The command's process, if it still runs.
+pub(super) fn running(folder: &Path) -> Option<supervised::Started> {
+    supervised::started(folder).ok().flatten().filter(|started| started.process.is_running())
 }
 
 pub(super) fn started(place: &Place, container: &ContainerName) -> Option<Started> {

@@ -1,0 +1,145 @@
+//! `serve`: the controller with the host's agent inside. Puts the parts together and takes them
+//! apart; what each does is its own.
+//!
+//! Stopping it, in whatever way, leaves every lab as it is.
+
+mod access;
+mod exec_book;
+mod terminal;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Ledger};
+use archetype_controller::{AgentPort, Controller, ReportEnvelope, Settings};
+use archetype_host::datapath::DatapathSettings;
+use archetype_host::processes::default_supervisor;
+use archetype_host::{LinuxHost, LinuxSettings, Place, Waker};
+use archetype_ovsdb::Endpoint;
+use archetype_plan::blueprint::PlanSettings;
+use futures::StreamExt as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::ServeArgs;
+use access::Access;
+use exec_book::ExecBook;
+
+/// Where `host setup` puts the container runtime, which also supervises namespace nodes.
+const INSTALLED_RUNTIME: &str = "/usr/local/libexec/archetype/archetype-oci";
+
+/// Serves until it is told to stop.
+pub fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let done = runtime.block_on(serve(args));
+    // Tasks that wait for an engine must not hold up the end; they change nothing any more.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    raise_open_files();
+    let plan = plan_settings(&args);
+    let datapath = archetype_plan::diff::DatapathSettings {
+        bridge: args.bridge.clone(),
+        tags: args.tags,
+        dead_tag: plan.dead_tag(),
+    };
+    let controller = Controller::open(Settings {
+        data: args.data.clone(),
+        socket: args.socket.clone(),
+        listen: args.listen,
+        plan,
+        // An agent speaks at least at every full read.
+        silent_after: args.full_read_interval * 2 + Duration::from_secs(15),
+    })
+    .await?;
+    let place = Place::new(controller.identity().installation.clone());
+    let ledger = Ledger::open(&args.data.join("agent"))?;
+    let book = Arc::new(ExecBook::of(ledger.done()));
+    let (waker, events) = Waker::channel();
+    let host = LinuxHost::open(host_settings(&args, place, &book), &waker).context("open this host")?;
+    let settings =
+        AgentSettings { datapath, full_read_interval: args.full_read_interval, probe_interval: args.probe_interval };
+    let (agent, handle, reports) = Agent::new(Arc::new(host.clone()), settings, ledger, Clock::system(), events);
+    book.tell(handle.clone());
+    let agent = tokio::spawn(agent.run());
+    let reports = tokio_stream::wrappers::UnboundedReceiverStream::new(reports).map(envelope).boxed();
+    let access = Arc::new(Access::new(handle, host));
+    let running = controller.start(AgentPort { host: args.host.clone(), reports, access }).await?;
+    let listening = running.listening().map_or("nowhere".to_string(), |address| format!("http://{address}"));
+    tracing::info!(socket = %args.socket.display(), http = listening, data = %args.data.display(), "serving");
+    let ended = tokio::select! {
+        () = told_to_stop() => Ok(()),
+        ended = agent => match ended {
+            Ok(Ok(())) => Err(anyhow::anyhow!("the agent has ended")),
+            Ok(Err(error)) => Err(anyhow::Error::new(error).context("the agent cannot go on")),
+            Err(error) => Err(anyhow::Error::new(error).context("the agent broke")),
+        },
+    };
+    tracing::info!("stopping; labs stay as they are");
+    running.stop().await;
+    ended
+}
+
+fn plan_settings(args: &ServeArgs) -> PlanSettings {
+    PlanSettings {
+        tags: args.tags,
+        reserved_tags: args.reserve_tags.clone(),
+        mgmt_network: args.mgmt_network.clone(),
+        mgmt_ipv4: args.mgmt_ipv4.clone(),
+        mgmt_ipv6: args.mgmt_ipv6.clone(),
+    }
+}
+
+fn host_settings(args: &ServeArgs, place: Place, book: &Arc<ExecBook>) -> LinuxSettings {
+    let (keep, know) = (book.clone(), book.clone());
+    LinuxSettings {
+        place,
+        datapath: DatapathSettings {
+            endpoint: args.ovsdb.clone(),
+            bridge: args.bridge.clone(),
+            kind: None,
+            rundir: switch_rundir(&args.ovsdb),
+        },
+        docker_socket: args.docker.clone(),
+        docker_runtime: args.docker_runtime.clone(),
+        keep_exec: Arc::new(move |made| keep.keep(made)),
+        known_exec: Arc::new(move |container, start, index| know.known(container, start, index)),
+        hosts_path: args.hosts_file.clone(),
+        supervisor: default_supervisor(Path::new(INSTALLED_RUNTIME)),
+    }
+}
+
+/// Daemons of one Open vSwitch keep their sockets and pid files in one folder.
+fn switch_rundir(endpoint: &Endpoint) -> Option<PathBuf> {
+    match endpoint {
+        Endpoint::Unix(path) => path.parent().map(Path::to_path_buf),
+        Endpoint::Tcp(..) => None,
+    }
+}
+
+fn envelope(told: Envelope) -> ReportEnvelope {
+    ReportEnvelope { report: told.report, verified_at_ms: told.verified_at_ms, repairs: told.repairs }
+}
+
+async fn told_to_stop() {
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// A namespace costs two descriptors; the usual limit of 1024 ends at some 400 nodes.
+fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_err()
+    {
+        tracing::warn!("the limit of open files could not be raised");
+    }
+}

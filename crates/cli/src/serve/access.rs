@@ -1,0 +1,181 @@
+//! The controller's way to the agent of its own host: a channel instead of a wire.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use archetype_agent::Handle;
+use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
+use archetype_api::problem::Problem;
+use archetype_controller::{AgentAccess, Attached, Output};
+use archetype_host::LinuxHost;
+use archetype_host::containers::{self, Containers, ExecControl, ExecRequest, ExecSession};
+use archetype_model::LabName;
+use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
+use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener};
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+
+use super::terminal;
+
+/// Pieces on their way between a command and its client.
+const PIECES: usize = 64;
+
+/// The way to this host's agent and rooms.
+pub(super) struct Access {
+    agent: Handle,
+    host: LinuxHost,
+}
+
+impl Access {
+    pub(super) fn new(agent: Handle, host: LinuxHost) -> Self {
+        Self { agent, host }
+    }
+
+    fn engine(&self) -> Result<&Containers, Box<Problem>> {
+        self.host.containers().ok_or_else(|| problem("engine-missing", "this host has no Docker Engine"))
+    }
+}
+
+#[async_trait]
+impl AgentAccess for Access {
+    async fn accept(&self, spec: Arc<HostSpec>) -> Result<(), String> {
+        self.agent.accept(spec).await.map_err(|refusal| refusal.to_string())
+    }
+
+    async fn verify(&self, lab: Option<LabName>) -> Result<(), String> {
+        self.agent.verify(lab).await;
+        Ok(())
+    }
+
+    fn acknowledge(&self, number: u64) {
+        self.agent.acknowledge(number);
+    }
+
+    async fn facts(&self) -> Result<HostFacts, String> {
+        let survey = self.host.networks().survey().await.map_err(|error| error.to_string())?;
+        let (devices, bridges) = self.host.devices_of_others().await;
+        let network = |held: archetype_host::networks::HeldNetwork| HeldNetwork {
+            name: held.name,
+            subnets: held.subnets,
+            holder: held.holder,
+        };
+        let port = |held: archetype_host::networks::HeldPort| Listener {
+            address: held.address,
+            port: held.port,
+            protocol: held.protocol,
+            holder: held.holder,
+        };
+        Ok(HostFacts {
+            devices,
+            bridges,
+            held: survey.networks.into_iter().map(network).collect(),
+            listeners: survey.listeners.into_iter().map(port).collect(),
+            // A container's name that is taken shows when the node is to be made.
+            containers: Default::default(),
+        })
+    }
+
+    async fn exec(&self, node: &NodeSpec, start: ExecStart) -> Result<Attached, Box<Problem>> {
+        match &node.body {
+            NodeBody::Namespace(body) => terminal::run(self.host.place(), node, &body.env, start),
+            NodeBody::Container(_) => {
+                let request = ExecRequest {
+                    command: start.argv,
+                    tty: start.tty,
+                    stdin: start.stdin,
+                    env: start.env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+                    size: start.size.map(|size| (size.rows, size.columns)),
+                };
+                let session = self.engine()?.exec(&node.container, request).await;
+                Ok(attach(session.map_err(|error| problem("exec-failed", &error.to_string()))?))
+            }
+        }
+    }
+
+    async fn logs(&self, node: &NodeSpec, follow: bool, tail: Option<u32>) -> Result<Output, Box<Problem>> {
+        match &node.body {
+            NodeBody::Namespace(_) => Ok(terminal::log(self.host.place().output_file(&node.container), follow, tail)),
+            NodeBody::Container(_) => {
+                let pieces = self.engine()?.logs(&node.container, follow, tail.map(u64::from));
+                let pieces = pieces.map_err(|error| problem("logs-failed", &error.to_string()))?;
+                let bytes = |piece: Result<containers::Output, _>| match piece {
+                    Ok(containers::Output::Out(bytes) | containers::Output::Error(bytes)) => Ok(bytes),
+                    Err(error) => Err(std::io::Error::other(format!("{error}"))),
+                };
+                Ok(pieces.map(bytes).boxed())
+            }
+        }
+    }
+}
+
+/// A problem of this host with a request.
+pub(super) fn problem(code: &str, detail: &str) -> Box<Problem> {
+    Box::new(Problem::new(409, code, detail))
+}
+
+/// Joins a command of the engine to its client.
+fn attach(session: ExecSession) -> Attached {
+    let (input, wishes) = mpsc::channel(PIECES);
+    let (answers, output) = mpsc::channel(PIECES);
+    tokio::spawn(follow(session, wishes, answers));
+    Attached { input, output }
+}
+
+async fn follow(mut session: ExecSession, mut wishes: mpsc::Receiver<ExecInput>, answers: mpsc::Sender<ExecOutput>) {
+    let mut listening = true;
+    let end = loop {
+        // Cancel safe: a stream's next piece and a channel's next message are not lost by waiting for both.
+        tokio::select! {
+            piece = session.output.next() => match piece {
+                None => break exit(&session.control).await,
+                Some(Ok(piece)) => {
+                    let piece = match piece {
+                        containers::Output::Out(bytes) => ExecOutput::Stdout(bytes),
+                        containers::Output::Error(bytes) => ExecOutput::Stderr(bytes),
+                    };
+                    if answers.send(piece).await.is_err() {
+                        return;
+                    }
+                }
+                Some(Err(error)) => break ExecEnd::Failed(problem("exec-failed", &error.to_string())),
+            },
+            wish = wishes.recv(), if listening => match wish {
+                // The client is gone: the engine ends a command whose streams are closed.
+                None => return,
+                Some(wish) => listening = grant(&session.control, &mut session.input, wish).await,
+            },
+        }
+    };
+    // A client that is gone wants no answer.
+    drop(answers.send(ExecOutput::End(end)).await);
+}
+
+/// Hands on what the client sent; false when nothing more can be handed on.
+async fn grant(command: &ExecControl, input: &mut Pin<Box<dyn AsyncWrite + Send>>, wish: ExecInput) -> bool {
+    match wish {
+        ExecInput::Stdin(bytes) => input.write_all(&bytes).await.is_ok() && input.flush().await.is_ok(),
+        ExecInput::Wish(ExecWish::CloseStdin) => {
+            drop(input.shutdown().await);
+            true
+        }
+        ExecInput::Wish(ExecWish::Resize(size)) => {
+            // A command that has just ended has no terminal.
+            drop(command.resize(size.rows, size.columns).await);
+            true
+        }
+    }
+}
+
+async fn exit(command: &ExecControl) -> ExecEnd {
+    for _ in 0..50 {
+        match command.exit_code().await {
+            Ok(Some(code)) => return ExecEnd::Exit(code),
+            // The streams end a moment before the engine has the status.
+            Ok(None) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            Err(error) => return ExecEnd::Failed(problem("exec-failed", &error.to_string())),
+        }
+    }
+    ExecEnd::Failed(problem("exec-failed", "the engine does not tell how the command ended"))
+}

@@ -1,0 +1,195 @@
+//! Commands in namespace nodes with their streams or a terminal, and their output file.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish, TerminalSize};
+use archetype_api::problem::Problem;
+use archetype_controller::{Attached, Output};
+use archetype_host::Place;
+use archetype_host::processes::{spawn_inside, status};
+use archetype_model::spec::NodeSpec;
+use futures::StreamExt as _;
+use nix::pty::{Winsize, openpty};
+use tokio::sync::mpsc;
+
+use super::access::problem;
+
+const PIECES: usize = 64;
+/// How often a followed file is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Runs a command in a namespace node.
+pub(super) fn run(
+    place: &Place,
+    node: &NodeSpec,
+    env: &BTreeMap<String, String>,
+    start: ExecStart,
+) -> Result<Attached, Box<Problem>> {
+    let failed = |error: io::Error| problem("exec-failed", &format!("{}: {error}", start.argv.join(" ")));
+    let (program, words) = start.argv.split_first().ok_or_else(|| problem("exec-failed", "no command was given"))?;
+    let mut command = Command::new(program);
+    command.args(words).envs(env).envs(&start.env);
+    let (input, wishes) = mpsc::channel(PIECES);
+    let (answers, output) = mpsc::channel(PIECES);
+    if start.tty {
+        let (ours, theirs) = terminal(start.size).map_err(failed)?;
+        let stdio = || Ok::<_, io::Error>(Stdio::from(theirs.try_clone()?));
+        command.stdin(stdio().map_err(failed)?).stdout(stdio().map_err(failed)?).stderr(stdio().map_err(failed)?);
+        let child = spawn_inside(place, &node.container, command, true).map_err(failed)?;
+        drop(theirs);
+        let (reader, writer) = (ours.try_clone().map_err(failed)?, ours);
+        pump(reader.into(), answers.clone(), ExecOutput::Stdout);
+        wait(child, answers);
+        tokio::spawn(feed(wishes, Some(Sink::Terminal(writer.into()))));
+    } else {
+        command.stdin(if start.stdin { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = spawn_inside(place, &node.container, command, false).map_err(failed)?;
+        let sink = child.stdin.take().map(|stdin| Sink::Pipe(File::from(OwnedFd::from(stdin))));
+        let pipes = [
+            child.stdout.take().map(|pipe| (OwnedFd::from(pipe), ExecOutput::Stdout as fn(Vec<u8>) -> ExecOutput)),
+            child.stderr.take().map(|pipe| (OwnedFd::from(pipe), ExecOutput::Stderr as fn(Vec<u8>) -> ExecOutput)),
+        ];
+        for (pipe, channel) in pipes.into_iter().flatten() {
+            pump(pipe.into(), answers.clone(), channel);
+        }
+        wait(child, answers);
+        tokio::spawn(feed(wishes, sink));
+    }
+    Ok(Attached { input, output })
+}
+
+/// Where the client's input goes.
+enum Sink {
+    Terminal(File),
+    Pipe(File),
+}
+
+fn terminal(size: Option<TerminalSize>) -> io::Result<(OwnedFd, OwnedFd)> {
+    let size = size.map(winsize);
+    let pair = openpty(size.as_ref(), None)?;
+    Ok((pair.master, pair.slave))
+}
+
+fn winsize(size: TerminalSize) -> Winsize {
+    Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 }
+}
+
+/// Hands on what a command prints, on a thread of its own: its end is the end of the stream. The
+/// sender it holds keeps the client's stream open until then.
+fn pump(mut from: File, answers: mpsc::Sender<ExecOutput>, channel: fn(Vec<u8>) -> ExecOutput) {
+    std::thread::spawn(move || {
+        let mut buffer = vec![0u8; 16 * 1024];
+        // EIO is how a terminal says that its last user is gone.
+        while let Ok(got @ 1..) = from.read(&mut buffer) {
+            if answers.blocking_send(channel(buffer[..got].to_vec())).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Tells the end, when everything that was printed has been handed on.
+fn wait(mut child: Child, answers: mpsc::Sender<ExecOutput>) {
+    std::thread::spawn(move || {
+        let end = match child.wait() {
+            Ok(ended) => ExecEnd::Exit(status(ended)),
+            Err(error) => ExecEnd::Failed(problem("exec-failed", &error.to_string())),
+        };
+        // The pumps hold the other senders; they end with the command's streams, or soon after it
+        // where something that it left behind keeps them open.
+        for _ in 0..100 {
+            if answers.strong_count() <= 1 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(answers.blocking_send(ExecOutput::End(end)));
+    });
+}
+
+async fn feed(mut wishes: mpsc::Receiver<ExecInput>, sink: Option<Sink>) {
+    let sink = Arc::new(Mutex::new(sink));
+    while let Some(wish) = wishes.recv().await {
+        let sink = sink.clone();
+        // A command that reads nothing must not hold up a worker.
+        let work = move || {
+            let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+            match (wish, &mut *sink) {
+                (ExecInput::Stdin(bytes), Some(Sink::Terminal(file) | Sink::Pipe(file))) => {
+                    drop(file.write_all(&bytes))
+                }
+                (ExecInput::Wish(ExecWish::Resize(size)), Some(Sink::Terminal(file))) => resize(file, size),
+                (ExecInput::Wish(ExecWish::CloseStdin), sink @ Some(Sink::Pipe(_))) => *sink = None,
+                _ => {}
+            }
+        };
+        drop(tokio::task::spawn_blocking(work).await);
+    }
+}
+
+fn resize(terminal: &File, size: TerminalSize) {
+    use std::os::fd::AsRawFd as _;
+    let size = winsize(size);
+    // SAFETY: TIOCSWINSZ reads one Winsize, which outlives the call.
+    unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+}
+
+/// What a namespace node's command printed, and with `follow` what it prints from now on.
+pub(super) fn log(path: PathBuf, follow: bool, tail: Option<u32>) -> Output {
+    let (pieces, output) = mpsc::channel(PIECES);
+    tokio::task::spawn_blocking(move || {
+        let Ok(mut file) = File::open(&path) else { return };
+        let mut text = Vec::new();
+        if file.read_to_end(&mut text).is_err() || pieces.blocking_send(Ok(last_lines(text, tail))).is_err() {
+            return;
+        }
+        while follow && !pieces.is_closed() {
+            std::thread::sleep(LOOK);
+            // The file was begun anew: it is bounded.
+            if let Ok(now) = std::fs::metadata(&path)
+                && file.stream_position().is_ok_and(|at| now.len() < at)
+                && let Ok(anew) = File::open(&path)
+            {
+                file = anew;
+            }
+            let mut more = Vec::new();
+            if file.read_to_end(&mut more).is_ok() && !more.is_empty() && pieces.blocking_send(Ok(more)).is_err() {
+                return;
+            }
+        }
+    });
+    tokio_stream::wrappers::ReceiverStream::new(output).boxed()
+}
+
+fn last_lines(text: Vec<u8>, tail: Option<u32>) -> Vec<u8> {
+    let Some(tail) = tail else { return text };
+    let body = text.strip_suffix(b"\n").unwrap_or(&text);
+    let mut ends = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    let from = match tail {
+        0 => text.len(),
+        lines => ends.nth(lines as usize - 1).unwrap_or(0),
+    };
+    text[from..].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_whole_lines() {
+        let text = b"one\ntwo\nthree\n".to_vec();
+        assert_eq!(last_lines(text.clone(), Some(2)), b"two\nthree\n");
+        assert_eq!(last_lines(text.clone(), Some(9)), text);
+        assert_eq!(last_lines(text.clone(), Some(0)), b"");
+        assert_eq!(last_lines(text.clone(), None), text);
+    }
+}
