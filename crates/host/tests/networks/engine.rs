@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use archetype_host::networks::Error;
 use archetype_model::observed::Reading;
-use archetype_testbed::{Engine, EngineOptions, attempt, eventually, run, scratch_dir};
+use archetype_testbed::{Engine, EngineOptions, attempt, eventually, run, sandbox, scratch_dir};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
@@ -162,5 +163,25 @@ fn a_docker_network_of_somebody_elses_is_told_and_never_touched() {
         assert!(matches!(&told, Error::NameTaken { holder, .. } if holder.contains("containerlab")), "{told}");
         assert_eq!(told.code(), "network-name-taken");
         engine.docker(["network", "inspect", NETWORK]);
+    });
+}
+
+#[test]
+fn an_engine_in_another_network_namespace_is_left_alone() {
+    sandbox(|| {
+        let engine = engine();
+        run("ip", ["netns", "add", "elsewhere"]);
+        let elsewhere = std::fs::File::open("/run/netns/elsewhere").unwrap();
+        // The room's threads are made by this one and live where it does.
+        setns(elsewhere, CloneFlags::CLONE_NEWNET).unwrap();
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let bed = Bed::on(Some(engine.socket()));
+            let spec = spec(vec![node("a", 2, vec![port(8080, 80)])]);
+            bed.becomes_right(&spec).await;
+            sleep(Duration::from_millis(300)).await;
+            bed.is_right(&spec).await;
+            engine.try_docker(["network", "inspect", NETWORK]).unwrap_err();
+            bed.room.apply_remove(&network()).await.unwrap();
+        });
     });
 }

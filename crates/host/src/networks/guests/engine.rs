@@ -53,7 +53,7 @@ fn shares_namespace(socket: &Path) -> bool {
         return true;
     };
     let namespace = |pid: &str| std::fs::metadata(format!("/proc/{pid}/ns/net")).map(|meta| (meta.dev(), meta.ino()));
-    match (namespace(&pid.to_string()), namespace("self")) {
+    match (namespace(&pid.to_string()), namespace("thread-self")) {
         (Ok(engine), Ok(own)) => engine == own,
         _ => false,
     }
