@@ -139,11 +139,6 @@ impl NamespaceFacts {
     pub fn lock_path(facts: &Path) -> PathBuf {
         facts.with_extension("lock")
     }
-
-    /// The file that remembers how the namespace of the facts at `facts` was when it was new.
-    pub fn recorded_path(facts: &Path) -> PathBuf {
-        facts.with_extension("recorded")
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@
 //! dead on the wire. Both are called in the namespace where the host's ends are (unless the facts
 //! name it) and with the facts' lock held.
 
-use std::path::Path;
-
 use archetype_model::InterfaceName;
 use archetype_model::facts::NamespaceFacts;
 
@@ -25,16 +23,15 @@ pub struct Boot {
 }
 
 /// Makes the namespace as it was when it was new and then as the facts declare it, down to the
-/// last address. `recorded` is the file that remembers how it was when it was new
-/// ([`NamespaceFacts::recorded_path`]); the first start writes it.
+/// last address. How it was when it was new is written down at the first start.
 ///
 /// # Errors
 /// With the first thing that could not be done; the node must not be started then.
-pub fn cold_boot(facts: &NamespaceFacts, recorded: &Path) -> Result<Boot> {
+pub fn cold_boot(facts: &NamespaceFacts) -> Result<Boot> {
     let (namespace, mut room) = Room::open(facts)?;
-    let is_first = namespace.inside(|| match Recorded::read(recorded, &room.node) {
+    let is_first = namespace.inside(|| match Recorded::read(&room.node) {
         Some(recorded) => reset(&mut room, &recorded).map(|()| false),
-        None => record(&mut room, recorded).map(|_| true),
+        None => record(&mut room).map(|_| true),
     })?;
     let remade = complete(&namespace, &mut room)?;
     namespace.inside(|| write(&mut room, true))?;
@@ -46,20 +43,20 @@ pub fn cold_boot(facts: &NamespaceFacts, recorded: &Path) -> Result<Boot> {
 ///
 /// # Errors
 /// With the first thing that could not be done; the devices are down by then.
-pub fn quiesce(facts: &NamespaceFacts, recorded: &Path) -> Result<()> {
+pub fn quiesce(facts: &NamespaceFacts) -> Result<()> {
     let (namespace, mut room) = Room::open(facts)?;
     namespace.inside(|| {
         silence(&mut room)?;
-        match Recorded::read(recorded, &room.node) {
+        match Recorded::read(&room.node) {
             Some(recorded) => reset(&mut room, &recorded),
             None => Ok(()),
         }
     })
 }
 
-fn record(room: &mut Room<'_>, path: &Path) -> Result<Recorded> {
+fn record(room: &mut Room<'_>) -> Result<Recorded> {
     let links = room.node.links()?;
     let ours = present(room, &links)?;
     let fresh: Vec<_> = ours.iter().map(|(_, link)| link).collect();
-    Recorded::take(path, &mut room.node, &links, &fresh, &room.switch)
+    Recorded::take(&mut room.node, &links, &fresh, &room.switch)
 }

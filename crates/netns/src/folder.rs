@@ -38,14 +38,12 @@ pub fn write(path: &Path, facts: &NamespaceFacts) -> Result<()> {
     replace(path, facts.to_json().as_bytes())
 }
 
-/// Removes the facts at `path` with everything beside them: the lock and what was recorded of the
-/// namespace. Files that are not there are no error.
+/// Removes the facts at `path` with their lock. Files that are not there are no error.
 ///
 /// # Errors
 /// When a file cannot be removed.
 pub fn remove(path: &Path) -> Result<()> {
-    let beside = [NamespaceFacts::recorded_path(path), NamespaceFacts::lock_path(path)];
-    for file in std::iter::once(path.to_owned()).chain(beside) {
+    for file in [path.to_owned(), NamespaceFacts::lock_path(path)] {
         match fs::remove_file(&file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::system(format!("remove {}", file.display()), error));

@@ -54,12 +54,12 @@ pub fn make(path: &Path, binds: &[Bind], without: &[PathBuf]) -> Result<()> {
     })
 }
 
-/// Takes the pin away; see [`pin::unpin`].
+/// Takes the pin away; the namespace goes with the last process inside.
 ///
 /// # Errors
-/// As [`pin::unpin`].
+/// [`Error::System`] when it cannot be taken away.
 pub fn remove(path: &Path) -> Result<()> {
-    pin::unpin(path)
+    pin::detach(path)
 }
 
 fn check(bind: &Bind) -> Result<()> {

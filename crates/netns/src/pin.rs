@@ -10,6 +10,7 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::error::{Error, Result};
 use crate::namespace::Namespace;
+use crate::recorded;
 
 /// The folder in which people's tools (`ip netns`) look for namespaces.
 pub const NETNS_FOLDER: &str = "/run/netns";
@@ -67,6 +68,14 @@ pub fn publish(namespace: &Namespace, name: &str) -> Result<()> {
 /// # Errors
 /// [`Error::System`] when it cannot be taken away.
 pub fn unpin(path: &Path) -> Result<()> {
+    if let Ok(namespace) = Namespace::open(path) {
+        recorded::forget(&namespace);
+    }
+    detach(path)
+}
+
+/// Takes one name of a namespace away.
+pub(crate) fn detach(path: &Path) -> Result<()> {
     match umount2(path, MntFlags::MNT_DETACH) {
         // EINVAL: a plain file, the rest of a pin that a reboot took away.
         Ok(()) | Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOENT) => {}
@@ -87,7 +96,7 @@ pub fn unpin(path: &Path) -> Result<()> {
 pub fn unpublish(namespace: &Namespace, name: &str) -> Result<()> {
     let path = Path::new(NETNS_FOLDER).join(name);
     match Namespace::open(&path) {
-        Ok(there) if there.identity() == namespace.identity() => unpin(&path),
+        Ok(there) if there.identity() == namespace.identity() => detach(&path),
         _ => Ok(()),
     }
 }

@@ -1,19 +1,24 @@
-//! What a namespace was like when it was new: its settings and the features of a fresh interface,
-//! in a file beside the facts. Without it, or with one of another namespace, a start is the first.
+//! What a namespace was like when it was new: its settings and the features of a fresh interface.
+//!
+//! It is kept by the namespace's own number, not by the node's facts: a container that is made
+//! anew in the same namespace starts in one that has been used. Without it a start is the first.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::ethtool::{Features, Switch};
 use crate::folder::replace;
-use crate::namespace::cookie_of;
+use crate::namespace::{Namespace, cookie_of};
 use crate::rtnl::wire::Attributes;
 use crate::rtnl::{Link, Request, Socket};
 use crate::sysctl::{self, Settings};
 
+/// Where it is kept for the namespaces of every installation, until they are unpinned.
+const FOLDER: &str = "/run/archetype/recorded";
 const FORMAT: u32 = 1;
 const MTU6: usize = 2;
 
@@ -86,27 +91,25 @@ impl NeighbourArrays {
 }
 
 impl Recorded {
-    /// Reads what was recorded of the namespace of `socket`; nothing when nothing was, or only of
-    /// another namespace.
-    pub fn read(path: &Path, socket: &Socket) -> Option<Self> {
-        use std::os::fd::AsFd;
-        let text = std::fs::read_to_string(path).ok()?;
+    /// Reads what was recorded of the namespace of `socket`; nothing when nothing was.
+    pub fn read(socket: &Socket) -> Option<Self> {
+        let cookie = cookie_of(socket.as_fd()).ok()?;
+        let text = std::fs::read_to_string(path_of(cookie)).ok()?;
         let recorded: Self = serde_json::from_str(&text).ok()?;
-        let is_same = recorded.format == FORMAT && cookie_of(socket.as_fd()).ok()? == recorded.cookie;
-        is_same.then_some(recorded)
+        (recorded.format == FORMAT && recorded.cookie == cookie).then_some(recorded)
     }
 
     /// Records the calling thread's namespace, which is that of `socket`. `ours` are its
     /// interfaces, fresh as they were made.
-    pub fn take(path: &Path, socket: &mut Socket, links: &[Link], ours: &[&Link], switch: &Switch) -> Result<Self> {
-        use std::os::fd::AsFd;
+    pub fn take(socket: &mut Socket, links: &[Link], ours: &[&Link], switch: &Switch) -> Result<Self> {
         let sample = ours.first();
+        let cookie = cookie_of(socket.as_fd())?;
         let neighbours = NeighbourArrays::read(socket)?;
         let name = sample.map_or("default", |link| link.name.as_str());
         let loopback = links.iter().find(|link| link.is_loopback());
         let recorded = Self {
             format: FORMAT,
-            cookie: cookie_of(socket.as_fd())?,
+            cookie,
             settings: sysctl::record(&["all", "default", "lo", name]),
             sample: name.to_owned(),
             arrays: sample.map(|link| Arrays::of(link, &neighbours)),
@@ -114,8 +117,20 @@ impl Recorded {
             features: sample.and_then(|link| switch.features(&link.name).ok()).map(|Features { wanted, .. }| wanted),
         };
         let text = serde_json::to_vec(&recorded)
-            .map_err(|error| Error::Missing { what: format!("write {}: {error}", path.display()) })?;
-        replace(path, &text)?;
+            .map_err(|error| Error::Missing { what: format!("write down a new namespace: {error}") })?;
+        replace(&path_of(cookie), &text)?;
         Ok(recorded)
+    }
+}
+
+fn path_of(cookie: u64) -> PathBuf {
+    Path::new(FOLDER).join(cookie.to_string())
+}
+
+/// Forgets what was recorded of a namespace that is about to go.
+pub(crate) fn forget(namespace: &Namespace) {
+    if let Ok(cookie) = namespace.cookie() {
+        // One that was never started has none.
+        let _ = std::fs::remove_file(path_of(cookie));
     }
 }

@@ -4,18 +4,17 @@
 #![allow(clippy::unwrap_used)] // a test has nobody to hand an error to
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use archetype_model::facts::{FACTS_FORMAT, InterfaceFacts, NamespaceFacts, PeerFacts, RouteFacts};
 use archetype_model::{Mac, Mtu};
-use archetype_netns::rtnl::{LinkKey, Socket};
+use archetype_netns::rtnl::{LinkChange, LinkKey, Socket};
 use archetype_netns::{Namespace, VethOrder, cold_boot, folder, pin, plug, quiesce, veth};
 use archetype_testbed::{attempt, eventually, run, sandbox};
 
 const FACTS: &str = "/run/archetype/facts/n1.json";
-const RECORDED: &str = "/run/archetype/facts/n1.recorded";
 
 fn interface(number: u8) -> InterfaceFacts {
     InterfaceFacts {
@@ -147,7 +146,7 @@ fn host_indexes() -> Vec<(String, u32)> {
 }
 
 fn boot(facts: &NamespaceFacts) -> archetype_netns::Boot {
-    cold_boot(facts, Path::new(RECORDED)).unwrap()
+    cold_boot(facts).unwrap()
 }
 
 const DIRT: &str = "
@@ -214,7 +213,7 @@ fn a_node_that_has_ended_is_dead_on_the_wire_and_starts_as_new() {
         let first = dump();
         assert!(attempt("nsenter", ["--net=/run/archetype/ns/n1", "ping", "-c1", "-W1", "100.64.1.1"]).is_ok());
         inside(DIRT);
-        quiesce(&facts, Path::new(RECORDED)).unwrap();
+        quiesce(&facts).unwrap();
         let links = Namespace::open(&facts.namespace).unwrap().rtnl().unwrap().links().unwrap();
         assert_eq!(links.iter().filter(|link| link.is_up()).count(), 0);
         assert_eq!(links.iter().filter(|link| link.kind == "veth").count(), 3);
@@ -225,6 +224,62 @@ fn a_node_that_has_ended_is_dead_on_the_wire_and_starts_as_new() {
         assert_eq!(inside("ip route show table all; ip -6 route show table all; nft list ruleset").trim(), "");
         boot(&facts);
         assert_same(&first, &dump());
+    });
+}
+
+#[test]
+fn a_node_made_anew_in_a_used_namespace_starts_from_cold_too() {
+    sandbox(|| {
+        let facts = facts(2);
+        made(&facts);
+        assert!(boot(&facts).is_first);
+        let first = dump();
+        inside("ip addr add 198.18.0.1/32 dev lo; sysctl -qw net.ipv4.tcp_syn_retries=3");
+        folder::remove(Path::new(FACTS)).unwrap();
+        folder::write(Path::new("/run/archetype/facts/other.json"), &facts).unwrap();
+        assert!(!boot(&facts).is_first);
+        assert_same(&first, &dump());
+        pin::unpin(&facts.namespace).unwrap();
+        assert_eq!(std::fs::read_dir("/run/archetype/recorded").unwrap().count(), 0);
+    });
+}
+
+/// Loads an XDP program that passes everything.
+fn xdp_program() -> OwnedFd {
+    // r0 = XDP_PASS; exit
+    let program: [u64; 2] = [0x0000_0002_0000_00b7, 0x0000_0000_0000_0095];
+    let mut attributes = [0u64; 16];
+    attributes[0] = 6 | 2 << 32; // BPF_PROG_TYPE_XDP, two instructions
+    attributes[1] = program.as_ptr() as u64;
+    attributes[2] = c"GPL".as_ptr() as u64;
+    // SAFETY: the attributes are laid out as BPF_PROG_LOAD's and point to what outlives the call.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, 5, attributes.as_ptr(), 48) };
+    assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the descriptor was just opened and belongs to nobody else.
+    unsafe { OwnedFd::from_raw_fd(fd as i32) }
+}
+
+#[test]
+fn a_program_on_an_interface_is_taken_off_whichever_way_it_sits_there() {
+    sandbox(|| {
+        let facts = facts(2);
+        let node = made(&facts);
+        boot(&facts);
+        let program = xdp_program();
+        // The driver takes no program while its peer may send more than a page.
+        run("ip", ["link", "set", "h2", "mtu", "1500"]);
+        for (name, mode) in [("eth1", 2u32), ("eth2", 4)] {
+            let attach = LinkChange::new(LinkKey::Name(name.parse().unwrap()), None).raw(|r| {
+                r.nest(43, |r| {
+                    r.put_u32(1, program.as_raw_fd() as u32).put_u32(3, mode);
+                })
+            });
+            node.rtnl().unwrap().change(&attach).unwrap();
+        }
+        let with_program = || node.rtnl().unwrap().links().unwrap().iter().filter(|link| link.has_xdp).count();
+        assert_eq!(with_program(), 2);
+        boot(&facts);
+        assert_eq!(with_program(), 0);
     });
 }
 
@@ -265,7 +320,7 @@ fn a_host_device_without_our_mark_is_never_deleted() {
         let facts = facts(1);
         pin::make(&facts.namespace).unwrap();
         run("ip", ["link", "add", "h1", "type", "veth", "peer", "name", "foreign"]);
-        let error = cold_boot(&facts, Path::new(RECORDED)).unwrap_err();
+        let error = cold_boot(&facts).unwrap_err();
         assert!(error.to_string().contains("device h1 on the host is not ours"), "{error}");
         assert!(Path::new("/sys/class/net/foreign").exists() || run("ip", ["-o", "link"]).contains("foreign"));
     });
@@ -277,7 +332,7 @@ fn a_declared_setting_that_is_not_the_networks_is_refused() {
         let mut facts = facts(1);
         facts.sysctls.insert("kernel.hostname".into(), "x".into());
         made(&facts);
-        let error = cold_boot(&facts, Path::new(RECORDED)).unwrap_err();
+        let error = cold_boot(&facts).unwrap_err();
         assert!(error.to_string().contains("only net.* can be set"), "{error}");
     });
 }
@@ -317,7 +372,7 @@ fn times() {
         took("dirty cold boot");
         took("clean cold boot");
         let begun = Instant::now();
-        quiesce(&facts, Path::new(RECORDED)).unwrap();
+        quiesce(&facts).unwrap();
         eprintln!("quiesce: {:?}", begun.elapsed());
         took("cold boot after quiesce");
     });

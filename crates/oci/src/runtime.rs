@@ -107,9 +107,8 @@ fn prepare(arguments: &Arguments) -> Result<Lock, Refusal> {
     let (path, _) = facts_of(id)?.ok_or_else(absent)?;
     let lock = Lock::take(&path, LOCK_PATIENCE).map_err(Refusal::Facts)?;
     // Whoever held the lock may have changed them.
-    let (path, facts) = facts_of(id)?.ok_or_else(absent)?;
-    let recorded = NamespaceFacts::recorded_path(&path);
-    cold_boot(&facts, &recorded).map_err(|error| Refusal::Namespace { node: facts.node.to_string(), error })?;
+    let (_, facts) = facts_of(id)?.ok_or_else(absent)?;
+    cold_boot(&facts).map_err(|error| Refusal::Namespace { node: facts.node.to_string(), error })?;
     bundle::join(arguments.bundle.as_deref().unwrap_or(Path::new(".")), &facts.namespace)?;
     Ok(lock)
 }
@@ -136,8 +135,7 @@ fn silence(arguments: &Arguments) {
     let quiet = facts_of(id).and_then(|found| {
         let Some((path, facts)) = found else { return Ok(()) };
         let _lock = Lock::take(&path, LOCK_PATIENCE).map_err(Refusal::Facts)?;
-        let recorded = NamespaceFacts::recorded_path(&path);
-        quiesce(&facts, &recorded).map_err(|error| Refusal::Namespace { node: facts.node.to_string(), error })
+        quiesce(&facts).map_err(|error| Refusal::Namespace { node: facts.node.to_string(), error })
     });
     if let Err(refusal) = quiet {
         refuse(None, &refusal.to_string());

@@ -103,7 +103,7 @@ fn start(options: &Options, keep: i32) -> Result<watch::Running, Error> {
     let (facts, is_first) = {
         let _lock = Lock::take(&options.facts, LOCK_PATIENCE)?;
         let facts = read_facts(options)?;
-        let boot = cold_boot(&facts, &NamespaceFacts::recorded_path(&options.facts))?;
+        let boot = cold_boot(&facts)?;
         (facts, boot.is_first)
     };
     let signals = watch::Signals::block()?;
@@ -148,7 +148,7 @@ fn finish(options: &Options, end: watch::End) -> ExitCode {
 
 fn silence(options: &Options) -> Result<(), Error> {
     let _lock = Lock::take(&options.facts, LOCK_PATIENCE)?;
-    quiesce(&read_facts(options)?, &NamespaceFacts::recorded_path(&options.facts))
+    quiesce(&read_facts(options)?)
 }
 
 fn now() -> u64 {
