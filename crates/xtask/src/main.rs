@@ -2,22 +2,25 @@
 //!
 //! The rules that the sources keep are tests of this crate, in `tests/tidy.rs`.
 
-use std::process::ExitCode;
+mod bench;
 
-const USAGE: &str = "usage: cargo xtask bench\n\n  bench   measure against the floor program\n";
+use clap::{Parser, Subcommand};
 
-fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("bench") => bench(),
-        _ => {
-            eprint!("{USAGE}");
-            ExitCode::from(2)
-        }
-    }
+#[derive(Parser)]
+#[command(name = "xtask", about = "Work on this repository that is more than a shell line")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
 }
 
-/// Has nothing to measure yet, and says so rather than succeeding in silence.
-fn bench() -> ExitCode {
-    eprintln!("xtask: bench has no measurements yet");
-    ExitCode::FAILURE
+#[derive(Subcommand)]
+enum Command {
+    /// Measure against the floor program (root, release build)
+    Bench(bench::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Bench(options) => bench::run(&options),
+    }
 }

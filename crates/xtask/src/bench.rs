@@ -1,0 +1,82 @@
+//! `cargo xtask bench`: our times beside those of a floor program that does the same and nothing else, in one run, so
+//! that ratios hold on a machine whose absolute times do not. Everything happens in a sandbox of its own.
+
+mod deploy;
+mod floor;
+mod frames;
+mod numbers;
+mod ours;
+mod size;
+mod switch;
+mod table;
+
+use std::time::Duration;
+
+use archetype_testbed::Sandbox;
+use clap::{Args, ValueEnum};
+use size::Size;
+use table::Table;
+
+/// What to measure, and how often.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Parts to measure; all when none is named
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// How often labs are deployed
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Nodes of the lab
+    #[arg(long, default_value_t = 100)]
+    nodes: usize,
+    /// Links of the lab
+    #[arg(long, default_value_t = 200)]
+    links: usize,
+    /// How often a tag is changed behind our back
+    #[arg(long, default_value_t = 100)]
+    trials: usize,
+    /// Ends the whole after so many seconds
+    #[arg(long, default_value_t = 1200)]
+    limit: u64,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The floor program alone, with its phases
+    Floor,
+    /// Deploy and destroy
+    Deploy,
+    /// The control plane alone at 1,000 links, on a pretended datapath
+    Grow,
+}
+
+/// Measures, and prints the table.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    if cfg!(debug_assertions) {
+        eprintln!(
+            "bench: this is a debug build; its times say little (cargo run --release -p archetype-xtask -- bench)"
+        );
+    }
+    let mut result = Ok(());
+    Sandbox::new().limit(Duration::from_secs(options.limit)).run_program(|| result = measure(options));
+    result
+}
+
+fn measure(options: &Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let size = Size { nodes: options.nodes, links: options.links };
+    let mut table = Table::default();
+    let chosen = |part: Part| options.parts.contains(&part) || (options.parts.is_empty() && part != Part::Floor);
+    if chosen(Part::Floor) {
+        deploy::floor_only(&runtime, size, options.runs)?;
+    }
+    if chosen(Part::Deploy) {
+        deploy::run(&runtime, size, options.runs, false, &mut table)?;
+    }
+    if chosen(Part::Grow) {
+        deploy::run(&runtime, Size { nodes: 500, links: 1000 }, 1, true, &mut table)?;
+    }
+    table.print();
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Open vSwitch as the floor program and the trials use it: one connection, one monitor, bare operations.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use archetype_ovsdb::{Client, Columns, Endpoint, Operation, Uuid, Value, Where, insert, mutate, update, vswitch};
+use archetype_testbed::Ovs;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use super::size::BRIDGE;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What the monitor shows.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// How far the switch is.
+    pub cur_cfg: i64,
+    /// Ports by name: the row and its tag.
+    pub ports: BTreeMap<String, (Uuid, Option<i64>)>,
+}
+
+/// A connection with its monitor.
+#[derive(Debug)]
+pub struct Switch<'r> {
+    runtime: &'r Runtime,
+    client: Client,
+    seen: watch::Receiver<Seen>,
+}
+
+impl<'r> Switch<'r> {
+    /// Connects. `tags` has the tags of ports watched too, which costs something at every change.
+    pub fn connect(runtime: &'r Runtime, ovs: &Ovs, tags: bool) -> anyhow::Result<Self> {
+        let endpoint: Endpoint = ovs.target().parse().context("the test bed's own endpoint")?;
+        runtime.block_on(async {
+            let client = Client::connect(&endpoint).await?;
+            let mut tables = BTreeMap::from([("Open_vSwitch".to_string(), Columns::only(["cur_cfg"]))]);
+            if tags {
+                tables.insert("Port".into(), Columns::only(["name", "tag"]));
+            }
+            let mut monitor = client.monitor(vswitch::DATABASE, tables).await?;
+            let (publish, seen) = watch::channel(read(monitor.replica()));
+            tokio::spawn(async move {
+                while monitor.next().await.is_ok() && !publish.is_closed() {
+                    publish.send_replace(read(monitor.replica()));
+                }
+            });
+            Ok(Self { runtime, client, seen })
+        })
+    }
+
+    /// Commits and answers the number that the switch reaches when it has carried it out.
+    pub fn commit(&self, operations: Vec<Operation>) -> anyhow::Result<i64> {
+        Ok(self.runtime.block_on(vswitch::commit_and_settle(&self.client, operations))?.next_cfg)
+    }
+
+    /// Waits until the switch has carried out everything up to `next_cfg`.
+    pub fn settled(&self, next_cfg: i64) -> anyhow::Result<()> {
+        self.until(|seen| seen.cur_cfg >= next_cfg).map(drop)
+    }
+
+    /// Waits until the monitor shows something; answers when it did.
+    pub fn until(&self, holds: impl Fn(&Seen) -> bool) -> anyhow::Result<Instant> {
+        let mut seen = self.seen.clone();
+        self.runtime.block_on(async {
+            let waited = tokio::time::timeout(LIMIT, seen.wait_for(|seen| holds(seen))).await;
+            waited.context("the switch did not do it in time")?.context("the monitor has ended")?;
+            Ok(Instant::now())
+        })
+    }
+
+    /// What the monitor shows now.
+    pub fn seen(&self) -> Seen {
+        self.seen.borrow().clone()
+    }
+
+    /// Sets the tag of one port.
+    pub fn set_tag(&self, port: Uuid, tag: i64) -> anyhow::Result<i64> {
+        self.commit(vec![update("Port", Where::uuid(port)).set("tag", tag).into()])
+    }
+}
+
+fn read(replica: &archetype_ovsdb::Replica) -> Seen {
+    let port = |(uuid, row): (&Uuid, &archetype_ovsdb::Row)| {
+        Some((row.text("name")?.to_string(), (*uuid, row.integer("tag"))))
+    };
+    Seen {
+        cur_cfg: vswitch::current_config(replica).unwrap_or(0),
+        ports: replica.table("Port").iter().filter_map(port).collect(),
+    }
+}
+
+/// The operations that make the bridge with these ports, by device and tag, in one transaction.
+pub fn bridge_with(ports: &[(String, i64)], datapath: &str, flood: &[i64]) -> Vec<Operation> {
+    let mut operations: Vec<Operation> = vec![
+        insert("Interface").named("bridge_interface").set("name", BRIDGE).set("type", "internal").into(),
+        insert("Port")
+            .named("bridge_port")
+            .set("name", BRIDGE)
+            .set("interfaces", Value::set([Value::named("bridge_interface")]))
+            .into(),
+    ];
+    let mut all = vec![Value::named("bridge_port")];
+    all.extend(insert_ports(ports, &mut operations));
+    operations.push(
+        insert("Bridge")
+            .named("bridge")
+            .set("name", BRIDGE)
+            .set("datapath_type", datapath)
+            .set("fail_mode", "standalone")
+            .set("other_config", Value::map([("forward-bpdu", "true"), ("disable-in-band", "true")]))
+            .set("flood_vlans", Value::set(flood.iter().copied()))
+            .set("ports", Value::set(all))
+            .into(),
+    );
+    operations.push(mutate(vswitch::ROOT, Where::all()).insert("bridges", Value::set([Value::named("bridge")])).into());
+    operations
+}
+
+/// The operations that add ports to the bridge that is there, whose cables' tags flood.
+pub fn add_ports(ports: &[(String, i64)]) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    let named: Vec<_> = insert_ports(ports, &mut operations);
+    let flood: std::collections::BTreeSet<i64> = ports.iter().map(|(_, tag)| *tag).collect();
+    let bridge = mutate("Bridge", Where::equals("name", BRIDGE));
+    operations.push(bridge.insert("ports", Value::set(named)).insert("flood_vlans", Value::set(flood)).into());
+    operations
+}
+
+fn insert_ports(ports: &[(String, i64)], operations: &mut Vec<Operation>) -> Vec<archetype_ovsdb::Atom> {
+    let mut named = Vec::with_capacity(ports.len());
+    for (at, (device, tag)) in ports.iter().enumerate() {
+        let (port, interface) = (format!("p{at}"), format!("i{at}"));
+        operations.push(insert("Interface").named(interface.as_str()).set("name", device.as_str()).into());
+        operations.push(
+            insert("Port")
+                .named(port.as_str())
+                .set("name", device.as_str())
+                .set("interfaces", Value::set([Value::named(interface)]))
+                .set("tag", *tag)
+                .set("vlan_mode", "dot1q-tunnel")
+                .into(),
+        );
+        named.push(Value::named(port));
+    }
+    named
+}
