@@ -33,7 +33,7 @@ pub fn cold_boot(facts: &NamespaceFacts) -> Result<Boot> {
         Some(recorded) => reset(&mut room, &recorded).map(|()| false),
         None => record(&mut room).map(|_| true),
     })?;
-    let remade = complete(&namespace, &mut room)?;
+    let remade = complete(&namespace, &mut room, true)?;
     namespace.inside(|| write(&mut room, true))?;
     Ok(Boot { is_first, remade })
 }

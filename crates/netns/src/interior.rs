@@ -26,7 +26,7 @@ type Requests = Vec<(String, Request)>;
 /// With the first thing that could not be written.
 pub fn apply(facts: &NamespaceFacts) -> Result<()> {
     let (namespace, mut room) = Room::open(facts)?;
-    complete(&namespace, &mut room)?;
+    complete(&namespace, &mut room, false)?;
     namespace.inside(|| write(&mut room, true))
 }
 
@@ -44,17 +44,23 @@ pub fn plug(facts: &NamespaceFacts, name: &InterfaceName) -> Result<()> {
     only.routes.retain(|route| route.dev == *name);
     only.sysctls.clear();
     let (namespace, mut room) = Room::open(&only)?;
-    complete(&namespace, &mut room)?;
+    complete(&namespace, &mut room, false)?;
     namespace.inside(|| write(&mut room, false))
 }
 
-/// Makes the interfaces that are missing, and gives their names.
-pub(crate) fn complete(namespace: &Namespace, room: &mut Room<'_>) -> Result<Vec<InterfaceName>> {
+/// Makes the interfaces that are missing, and gives their names. `at_start` also takes back those
+/// of which the node has moved its end into a namespace of its own: a node that does not run has
+/// none any more, while in a running one that is its right.
+pub(crate) fn complete(namespace: &Namespace, room: &mut Room<'_>, at_start: bool) -> Result<Vec<InterfaceName>> {
     let links = room.node.links()?;
     let places = room.places(&links)?;
     let facts = room.facts;
-    let absent: Vec<_> =
-        facts.interfaces.iter().zip(places).filter(|(_, place)| !matches!(place, Place::Here(_))).collect();
+    let is_absent = |place: &Place| match place {
+        Place::Here(_) => false,
+        Place::Astray(_) => at_start,
+        Place::Missing => true,
+    };
+    let absent: Vec<_> = facts.interfaces.iter().zip(places).filter(|(_, place)| is_absent(place)).collect();
     if !absent.is_empty() {
         room.make_again(namespace, &absent)?;
     }

@@ -1,7 +1,7 @@
 //! A node's namespace together with what is needed to work on it: a socket inside, one where the
 //! host's ends are, and where each interface of the facts is now.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use archetype_model::facts::{InterfaceFacts, NamespaceFacts};
 
@@ -33,8 +33,10 @@ pub(crate) struct Room<'a> {
     pub host: Socket,
     /// Switches features in the node's namespace.
     pub switch: Switch,
-    /// The node's namespace as the host's numbers it.
+    /// The node's namespace as the host's numbers it; it may get its number only later.
     nsid: Option<i32>,
+    /// The node's namespace.
+    inside: OwnedFd,
 }
 
 impl<'a> Room<'a> {
@@ -47,8 +49,10 @@ impl<'a> Room<'a> {
             None => Socket::open()?,
         };
         let nsid = host.nsid_of(namespace.as_fd())?;
+        let inside = namespace.as_fd().try_clone_to_owned();
+        let inside = inside.map_err(|error| Error::system("hold a namespace open", error))?;
         let (node, switch) = namespace.inside(|| Ok((Socket::open()?, Switch::open()?)))?;
-        Ok((namespace, Self { facts, node, host, switch, nsid }))
+        Ok((namespace, Self { facts, node, host, switch, nsid, inside }))
     }
 
     /// Finds an interface by its host's end, since inside the node may have renamed it, or given
@@ -57,6 +61,9 @@ impl<'a> Room<'a> {
         let Some(peer) = self.host.link(&LinkKey::Name(interface.peer.name.clone()))? else {
             return Ok(Place::Missing);
         };
+        if self.nsid.is_none() {
+            self.nsid = self.host.nsid_of(self.inside.as_fd())?;
+        }
         let inside = peer.peer_index.filter(|_| peer.peer_nsid.is_some() && peer.peer_nsid == self.nsid);
         let link = links.iter().find(|link| Some(link.index) == inside && link.kind == "veth");
         Ok(link.map_or(Place::Astray(peer.index), |link| Place::Here(Box::new(link.clone()))))

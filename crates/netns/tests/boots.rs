@@ -11,7 +11,7 @@ use std::time::Instant;
 use archetype_model::facts::{FACTS_FORMAT, InterfaceFacts, NamespaceFacts, PeerFacts, RouteFacts};
 use archetype_model::{Mac, Mtu};
 use archetype_netns::rtnl::{LinkChange, LinkKey, Socket};
-use archetype_netns::{Namespace, VethOrder, cold_boot, folder, pin, plug, quiesce, veth};
+use archetype_netns::{Namespace, VethOrder, apply, cold_boot, folder, pin, plug, quiesce, veth};
 use archetype_testbed::{attempt, eventually, run, sandbox};
 
 const FACTS: &str = "/run/archetype/facts/n1.json";
@@ -292,6 +292,9 @@ fn an_interface_that_a_child_namespace_took_is_made_again_at_the_next_start() {
         let first = dump();
         run("ip", ["netns", "add", "child"]);
         inside("ip link set eth2 netns /run/netns/child");
+        // While the node runs that is its right.
+        apply(&facts).unwrap();
+        assert!(run("ip", ["-n", "child", "-o", "link"]).contains("eth2"));
         assert_eq!(boot(&facts).remade, ["eth2".parse().unwrap()]);
         assert_same(&first, &dump());
     });
