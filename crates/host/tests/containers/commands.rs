@@ -112,14 +112,14 @@ fn a_person_gets_a_terminal_inside_a_node_and_its_log() {
         session.input.write_all(b"stty size; exit 6\n").await.unwrap();
         let text = all(&mut session.output).await;
         assert!(text.contains("33 101"), "{text:?}");
-        assert_eq!(session.exit_code().await, Ok(Some(6)));
+        assert_eq!(session.control.exit_code().await, Ok(Some(6)));
 
         let request = ExecRequest { command: words(&["cat"]), stdin: true, ..Default::default() };
         let mut session = bed.room.exec(&node.container, request).await.unwrap();
         session.input.write_all(b"to and fro").await.unwrap();
         session.input.shutdown().await.unwrap();
         assert_eq!(all(&mut session.output).await, "to and fro");
-        assert_eq!(session.exit_code().await, Ok(Some(0)));
+        assert_eq!(session.control.exit_code().await, Ok(Some(0)));
 
         let mut log = bed.room.logs(&node.container, false, None).unwrap();
         assert_eq!(all(&mut log).await, "first\r\nsecond\r\n");
