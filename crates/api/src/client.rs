@@ -206,7 +206,9 @@ impl Client {
 
     /// Whether the controller hears its hosts.
     pub async fn health(&self) -> Result<Health, ClientError> {
-        self.get("/health").await
+        // What is not well comes with status 503 and is an answer all the same.
+        let answer = self.ask(Method::GET, "/health", None::<&()>).await?;
+        answer.json().await.map_err(|error| self.strange(chain(&error)))
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
@@ -240,7 +242,21 @@ impl Client {
         }))
     }
 
+    /// The answer; a refusal is an error.
     async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Response, ClientError> {
+        let answer = self.ask(method, path, body).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        let text = answer.text().await.unwrap_or_default();
+        match serde_json::from_str(&text) {
+            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+            Err(_) => Err(self.strange(format!("status {status}: {text}"))),
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Response, ClientError> {
         let authority = match &self.target {
             Target::Socket(_) => "localhost".to_string(),
             Target::Http { address, .. } => address.to_string(),
@@ -254,16 +270,7 @@ impl Client {
         }
         let unreachable =
             |error: reqwest::Error| ClientError::Unreachable { at: self.target.to_string(), why: chain(&error) };
-        let answer = request.send().await.map_err(unreachable)?;
-        if answer.status().is_success() {
-            return Ok(answer);
-        }
-        let status = answer.status();
-        let text = answer.text().await.unwrap_or_default();
-        match serde_json::from_str(&text) {
-            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
-            Err(_) => Err(self.strange(format!("status {status}: {text}"))),
-        }
+        request.send().await.map_err(unreachable)
     }
 
     fn strange(&self, why: String) -> ClientError {

@@ -49,9 +49,7 @@ fn operation(body: &mut String, path: &str, method: &str, operation: &Value) {
         let what = escape(text(&parameter["description"]));
         body.push_str(&format!("<li><code>{}</code> in the {} {what}</li>", escape(name), escape(place)));
     }
-    for (place, content) in [("takes", &operation["requestBody"])] {
-        contents(body, place, content);
-    }
+    contents(body, "takes", &operation["requestBody"]);
     for (status, response) in operation["responses"].as_object().into_iter().flatten() {
         contents(body, status, response);
     }

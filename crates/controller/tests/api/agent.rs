@@ -1,0 +1,228 @@
+//! The other end of an agent's channel: it takes specs and tells what the test says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use archetype_api::Problem;
+use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
+use archetype_controller::{AgentAccess, AgentPort, Attached, Output, ReportEnvelope};
+use archetype_model::LabName;
+use archetype_model::observed::{DeviceObserved, InsideObserved, PortObserved, RunObserved};
+use archetype_model::report::{
+    EndReport, ExecReport, ExecState, Fault, Finding, NodeReport, ProbeResult, Proof, Repair, Report, WireReport,
+    Wiring,
+};
+use archetype_model::spec::{DesiredRun, EndRef, FORMAT, HostSpec, LabSpec, NodeSpec, Presence, WireSpec};
+use archetype_plan::blueprint::HostFacts;
+use async_trait::async_trait;
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+/// What the host is like.
+#[derive(Debug, Default)]
+pub struct Host {
+    pub spec: Option<Arc<HostSpec>>,
+    pub refuses: Option<String>,
+    pub faults: BTreeMap<String, Fault>,
+    pub findings: Vec<Finding>,
+    pub leaving: BTreeSet<LabName>,
+    pub repairs: Vec<Repair>,
+    pub acknowledged: u64,
+    pub verified: Vec<Option<LabName>>,
+    pub accepted: usize,
+    pub quiet: bool,
+}
+
+pub struct Agent {
+    host: Mutex<Host>,
+    reports: mpsc::UnboundedSender<ReportEnvelope>,
+}
+
+impl Agent {
+    pub fn new() -> (Arc<Self>, AgentPort) {
+        let (reports, told) = mpsc::unbounded_channel();
+        let agent = Arc::new(Self { host: Mutex::default(), reports });
+        let port = AgentPort {
+            host: "here".parse().unwrap(),
+            reports: UnboundedReceiverStream::new(told).boxed(),
+            access: agent.clone(),
+        };
+        (agent, port)
+    }
+
+    /// Changes what the host is like, and tells it.
+    pub fn set(&self, change: impl FnOnce(&mut Host)) {
+        change(&mut self.host.lock().unwrap());
+        self.tell();
+    }
+
+    /// Looks at the host.
+    pub fn look<T>(&self, look: impl FnOnce(&Host) -> T) -> T {
+        look(&self.host.lock().unwrap())
+    }
+
+    fn tell(&self) {
+        let host = self.host.lock().unwrap();
+        let (Some(spec), false) = (&host.spec, host.quiet) else { return };
+        let report = Arc::new(report(spec, &host));
+        let verified_at_ms = jiff::Timestamp::now().as_millisecond() as u64;
+        drop(self.reports.send(ReportEnvelope { report, verified_at_ms, repairs: host.repairs.clone() }));
+    }
+}
+
+#[async_trait]
+impl AgentAccess for Agent {
+    async fn accept(&self, spec: Arc<HostSpec>) -> Result<(), String> {
+        if let Some(why) = self.look(|host| host.refuses.clone()) {
+            return Err(why);
+        }
+        self.set(|host| {
+            host.spec = Some(spec);
+            host.accepted += 1;
+        });
+        Ok(())
+    }
+
+    async fn verify(&self, lab: Option<LabName>) -> Result<(), String> {
+        self.set(|host| {
+            host.verified.push(lab);
+            // A real agent mends what it finds.
+            host.faults.retain(|_, fault| !matches!(fault, Fault::NotMade(_)));
+        });
+        Ok(())
+    }
+
+    fn acknowledge(&self, number: u64) {
+        self.host.lock().unwrap().acknowledged = number;
+    }
+
+    async fn facts(&self) -> Result<HostFacts, String> {
+        Ok(HostFacts::default())
+    }
+
+    async fn exec(&self, node: &NodeSpec, start: ExecStart) -> Result<Attached, Box<Problem>> {
+        if start.argv == ["missing"] {
+            return Err(Box::new(Problem::new(409, "exec-failed", "there is no program `missing`")));
+        }
+        let (input, mut asked) = mpsc::channel(4);
+        let (said, output) = mpsc::channel(4);
+        let hello = format!("{}: {}\n", node.container, start.argv.join(" "));
+        tokio::spawn(async move {
+            said.send(ExecOutput::Stdout(hello.into_bytes())).await.unwrap();
+            while let Some(input) = asked.recv().await {
+                match input {
+                    ExecInput::Stdin(bytes) => said.send(ExecOutput::Stderr(bytes)).await.unwrap(),
+                    ExecInput::Wish(ExecWish::CloseStdin) => break,
+                    ExecInput::Wish(ExecWish::Resize(_)) => {}
+                }
+            }
+            drop(said.send(ExecOutput::End(ExecEnd::Exit(7))).await);
+        });
+        Ok(Attached { input, output })
+    }
+
+    async fn logs(&self, node: &NodeSpec, follow: bool, _tail: Option<u32>) -> Result<Output, Box<Problem>> {
+        let lines = [format!("{} started\n", node.name), format!("follow {follow}\n")];
+        Ok(futures::stream::iter(lines.map(|line| Ok(line.into_bytes()))).boxed())
+    }
+}
+
+fn report(spec: &HostSpec, host: &Host) -> Report {
+    let gone = spec.labs.iter().filter(|lab| lab.presence == Presence::Gone && host.leaving.contains(&lab.name));
+    Report {
+        format: FORMAT,
+        installation: spec.installation.clone(),
+        host: spec.host.clone(),
+        generation: spec.generation.clone(),
+        converged: host.faults.is_empty(),
+        datapath: None,
+        unreadable: Vec::new(),
+        nodes: spec.nodes().map(|(_, node)| (node.container.clone(), node_report(node))).collect(),
+        wires: spec.present().map(|lab| (lab.name.clone(), wires(lab, host))).collect(),
+        leaving: gone.map(|lab| (lab.name.clone(), vec!["container x".to_string()])).collect(),
+        findings: host.findings.clone(),
+    }
+}
+
+fn node_report(node: &NodeSpec) -> NodeReport {
+    let start = format!("start {}", node.restarts);
+    let running = RunObserved::Running { pid: Some(7), start: start.clone(), health: None };
+    let ended = RunObserved::Ended { start, exit: archetype_model::observed::Exit::Status { code: 0 } };
+    let exec = |command: &Vec<String>| ExecReport {
+        command: command.clone(),
+        state: ExecState::Ended { code: 0, output: "out".into() },
+    };
+    NodeReport {
+        run: Some(if node.desired == DesiredRun::Running { running } else { ended }),
+        id: Some("f".repeat(64)),
+        busy: None,
+        ended: None,
+        execs: node.execs.iter().map(exec).collect(),
+        namespace: Some(1),
+        privileges: Some("confined".into()),
+        stand_in: false,
+    }
+}
+
+fn wires(lab: &LabSpec, host: &Host) -> BTreeMap<archetype_model::spec::LinkId, WireReport> {
+    lab.wires.iter().map(|wire| (wire.id.clone(), wire_report(lab, wire, host))).collect()
+}
+
+fn wire_report(lab: &LabSpec, wire: &WireSpec, host: &Host) -> WireReport {
+    let ends: Vec<_> = wire.ends.iter().map(|end| end_report(lab, wire, end, host)).collect();
+    let whole = ends.iter().all(|end| end.faults.is_empty());
+    let wiring = Wiring(format!("{}", wire.tag));
+    WireReport {
+        ends,
+        wiring: whole.then(|| wiring.clone()),
+        proof: Some(Proof { wiring, result: ProbeResult::Crossed }),
+    }
+}
+
+fn end_report(lab: &LabSpec, wire: &WireSpec, end: &EndRef, host: &Host) -> EndReport {
+    let (node, interface) = lab.interface(end).unwrap();
+    let running = node.desired == DesiredRun::Running;
+    let mut faults: Vec<Fault> = host.faults.get(&end.to_string()).cloned().into_iter().collect();
+    if !running {
+        faults.push(Fault::NodeNotRunning(format!("{} is stopped", node.name)));
+    }
+    EndReport {
+        end: end.clone(),
+        device_name: interface.host_device.to_string(),
+        port: Some(PortObserved {
+            bridge: "arch-ovs".parse().unwrap(),
+            row: "row".into(),
+            tag: Some(wire.tag.get()),
+            vlan_mode: "dot1q-tunnel".into(),
+            protected: false,
+            harmful: Vec::new(),
+            mark: None,
+            plugged_ifindex: Some(9),
+            ofport: Some(3),
+            error: String::new(),
+            ifindex: Some(9),
+        }),
+        device: Some(DeviceObserved {
+            ifindex: 9,
+            kind: "veth".into(),
+            up: true,
+            carrier: true,
+            mtu: 65535,
+            controller: None,
+            peer: Some(2),
+            mark: None,
+        }),
+        inside: Some(InsideObserved {
+            name: interface.name.to_string(),
+            ifindex: 2,
+            up: true,
+            carrier: true,
+            mtu: 9500,
+            mac: Some(interface.mac),
+            addresses: vec!["10.0.0.1/24".parse().unwrap()],
+        }),
+        running: Some(running),
+        faults,
+    }
+}

@@ -1,0 +1,79 @@
+//! The journal, read and followed.
+
+use std::time::Duration;
+
+use archetype_model::report::{Repair, RepairOutcome};
+use archetype_model::step::Resource;
+use futures::StreamExt;
+
+use super::stand::{Stand, TWO, lab};
+
+fn repair(number: u64) -> Repair {
+    Repair {
+        number,
+        lab: Some(lab("two")),
+        found: "port x has tag 7".into(),
+        done: vec!["set port x tag 3".into()],
+        resource: Resource::Port("x".parse().unwrap()),
+        at_ms: 1_800_000_000_000,
+        outcome: RepairOutcome::Mended,
+    }
+}
+
+#[tokio::test]
+async fn a_repair_reaches_the_journal_once_and_is_acknowledged() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    for _ in 0..3 {
+        stand.agent.set(|host| host.repairs = vec![repair(1), repair(2)]);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let entries = stand.client.journal(Some(&lab("two")), 0).await.unwrap().entries;
+    let repairs: Vec<_> = entries.iter().filter(|entry| entry.kind == "repair").collect();
+    assert_eq!(repairs.len(), 2, "{entries:?}");
+    assert_eq!(repairs[0].message, "port x has tag 7; set port x tag 3");
+    assert_eq!(stand.agent.look(|host| host.acknowledged), 2);
+}
+
+#[tokio::test]
+async fn the_journal_tells_how_a_lab_came_to_be() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let entries = stand.client.journal(Some(&lab("two")), 0).await.unwrap().entries;
+    let has = |kind: &str, subject: Option<&str>, message: &str| {
+        entries.iter().any(|e| e.kind == kind && e.subject.as_deref() == subject && e.message.starts_with(message))
+    };
+    assert!(has("deploy", None, "deployed from "), "{entries:#?}");
+    assert!(has("node", Some("a"), "running"));
+    assert!(has("link", Some("a:eth1--b:eth1"), "up"));
+    assert!(has("exec", Some("a"), "exec `ip addr add 10.0.0.1/24 dev eth1` ended with status 0"));
+    assert!(has("lab", None, "up"));
+    assert!(entries.windows(2).all(|pair| pair[0].id < pair[1].id));
+}
+
+#[tokio::test]
+async fn a_follower_hears_what_happens_and_goes_on_where_it_left_off() {
+    let stand = Stand::new().await;
+    let mut heard = Box::pin(stand.client.follow_journal(Some(&lab("two")), 0).await.unwrap());
+    stand.deploy(TWO).await;
+    let first = tokio::time::timeout(Duration::from_secs(5), heard.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(first.kind, "deploy");
+    let second = tokio::time::timeout(Duration::from_secs(5), heard.next()).await.unwrap().unwrap().unwrap();
+    assert!(second.id > first.id);
+    drop(heard);
+    let mut again = Box::pin(stand.client.follow_journal(None, first.id).await.unwrap());
+    let same = tokio::time::timeout(Duration::from_secs(5), again.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(same, second);
+}
+
+#[tokio::test]
+async fn progress_is_told_until_the_lab_is_as_wanted() {
+    let stand = Stand::new().await;
+    let accepted = stand.client.deploy(&stand.request(TWO)).await.unwrap();
+    let told = stand.client.progress(&accepted.lab, accepted.revision).await.unwrap();
+    let told: Vec<_> = tokio::time::timeout(Duration::from_secs(5), told.collect()).await.unwrap();
+    let last = told.last().unwrap().as_ref().unwrap();
+    assert_eq!(last.settled, Some(archetype_api::Settled::AsWanted));
+    assert_eq!((last.nodes_ready, last.nodes, last.links_ready, last.links), (2, 2, 1, 1));
+}

@@ -1,0 +1,231 @@
+//! Labs come, change and go.
+
+use std::time::Duration;
+
+use archetype_api::{ChangeKind, NodeAction, Settled};
+use archetype_model::report::Finding;
+use archetype_model::status::{LabState, LinkState, NodeState};
+
+use super::stand::{Stand, TWO, lab, refusal};
+
+#[tokio::test]
+async fn a_deployed_file_becomes_a_lab_that_is_up() {
+    let stand = Stand::new().await;
+    let accepted = stand.deploy(TWO).await;
+    assert!(accepted.changed);
+    let labs = serde_json::to_value(stand.client.labs().await.unwrap()).unwrap();
+    let two = &labs["labs"][0];
+    assert_eq!((two["name"].as_str(), two["state"].as_str()), (Some("two"), Some("up")));
+    let a = &two["nodes"][0];
+    assert_eq!(a["name"], "a");
+    assert_eq!(a["kind"], "linux");
+    assert_eq!(a["runtime"], "container");
+    assert_eq!(a["host"], "here");
+    assert_eq!(a["state"], "running");
+    assert_eq!(a["image"], "alpine");
+    assert_eq!(a["container"], "clab-two-a");
+    assert_eq!(a["management"]["network"], "clab");
+    assert_eq!(a["management"]["ipv4"], "172.20.20.2");
+    assert_eq!(a["execs"][0]["state"], "ended");
+    let link = &two["links"][0];
+    assert_eq!(link["id"], "a:eth1--b:eth1");
+    assert_eq!(link["actual_state"], "up");
+    assert!(link["last_verified_at"].as_str().unwrap().ends_with('Z'));
+    let end = &link["endpoints"][0];
+    assert_eq!((end["node"].as_str(), end["interface"].as_str()), (Some("a"), Some("eth1")));
+    assert_eq!(end["linux_interface"], "eth1");
+    assert!(end["vendor_interface"].is_null());
+    assert!(end["ovs_port"].is_string() && end["vlan_tag"].is_u64());
+}
+
+#[tokio::test]
+async fn the_same_file_again_is_no_revision_and_no_spec() {
+    let stand = Stand::new().await;
+    let first = stand.deploy(TWO).await;
+    // What came to be is noted in groups.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let handed_out = stand.agent.look(|host| host.accepted);
+    let journal = stand.client.journal(None, 0).await.unwrap().entries.len();
+    let again = stand.client.deploy(&stand.request(&format!("# a comment\n{TWO}"))).await.unwrap();
+    assert!(!again.changed);
+    assert_eq!(again.revision, first.revision);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(stand.agent.look(|host| host.accepted), handed_out);
+    assert_eq!(stand.client.journal(None, 0).await.unwrap().entries.len(), journal);
+}
+
+#[tokio::test]
+async fn a_file_with_problems_is_refused_whole_and_each_is_named() {
+    let stand = Stand::new().await;
+    let text = TWO.replace("'b:eth1'", "'c:eth1'").replace("kind: linux, image: alpine", "kind: nosuch, image: x");
+    let problem = refusal(stand.client.deploy(&stand.request(&text)).await);
+    assert_eq!((problem.status, problem.code.as_str()), (422, "topology-refused"));
+    assert_eq!(problem.instance.as_deref(), Some("/api/v1/labs"));
+    assert!(problem.problems.len() >= 2, "{:?}", problem.problems);
+    assert!(problem.problems.iter().all(|p| p.file == "./x.clab.yml" && p.line > 1 && p.column > 0));
+    assert_eq!(stand.client.labs().await.unwrap().labs, []);
+}
+
+#[tokio::test]
+async fn what_cannot_run_is_left_out_at_the_users_wish_and_named() {
+    let stand = Stand::new().await;
+    let text = format!("{TWO}    - type: dummy\n      endpoint: {{node: a, interface: eth9}}\n");
+    let problem = refusal(stand.client.deploy(&stand.request(&text)).await);
+    assert_eq!(problem.problems[0].code, "not-runnable-dummy-link");
+    let mut request = stand.request(&text);
+    request.partial = true;
+    let accepted = stand.client.deploy(&request).await.unwrap();
+    assert_eq!(accepted.left_out.len(), 1);
+    let shown = stand.client.lab(&lab("two")).await.unwrap();
+    assert_eq!(shown.left_out[0].what, "link");
+    assert_eq!(shown.left_out[0].why.code, "not-runnable-dummy-link");
+    assert_eq!(shown.links.len(), 1);
+}
+
+#[tokio::test]
+async fn a_plan_names_only_the_difference_and_changes_nothing() {
+    let stand = Stand::new().await;
+    let plan = stand.client.plan(&stand.request(TWO)).await.unwrap();
+    assert_eq!(plan.changes.iter().filter(|change| change.change == ChangeKind::Add).count(), 3);
+    assert_eq!(stand.client.labs().await.unwrap().labs, []);
+    stand.deploy(TWO).await;
+    let plan = stand.client.plan(&stand.request(TWO)).await.unwrap();
+    assert_eq!((plan.changes.len(), plan.nodes_untouched, plan.links_untouched), (0, 2, 1));
+    let other = TWO.replace("b: {kind: linux, image: alpine}", "b: {kind: linux, image: debian}");
+    let plan = stand.client.plan(&stand.request(&other)).await.unwrap();
+    let names: Vec<_> = plan.changes.iter().map(|change| (change.change, change.name.as_str())).collect();
+    assert_eq!(names, [(ChangeKind::Recreate, "b")]);
+}
+
+#[tokio::test]
+async fn a_check_answers_with_what_is_written_and_what_is_wrong() {
+    let stand = Stand::new().await;
+    let mut text = stand.request(TWO).topology;
+    text.text = text.text.replace("'b:eth1'", "'c:eth1'");
+    let checked = serde_json::to_value(stand.client.check(&text).await.unwrap()).unwrap();
+    assert_eq!(checked["name"], "two");
+    assert_eq!(checked["nodes"][0]["kind"], "linux");
+    assert_eq!(checked["links"][0]["endpoints"][1]["node"], "c");
+    assert_eq!(checked["links"][0]["type"], "veth");
+    assert!(!checked["problems"].as_array().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_stopped_stays_stopped_through_a_deployment() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    let (two, b) = (lab("two"), "b".parse().unwrap());
+    let stopped = stand.client.node(&two, &b, NodeAction::Stop).await.unwrap();
+    let waited = stand.client.wait(&two, stopped.revision, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(waited.progress.settled, Some(Settled::AsWanted));
+    assert!(!stand.client.deploy(&stand.request(TWO)).await.unwrap().changed);
+    let shown = stand.client.lab(&two).await.unwrap();
+    assert_eq!(shown.nodes[1].state, NodeState::Stopped);
+    assert_eq!(shown.links[0].actual_state, LinkState::Pending);
+    assert_eq!(shown.state, LabState::Up);
+    let restarted = stand.client.node(&two, &b, NodeAction::Restart).await.unwrap();
+    stand.client.wait(&two, restarted.revision, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(stand.client.lab(&two).await.unwrap().nodes[1].state, NodeState::Running);
+    let spec = stand.agent.look(|host| host.spec.clone()).unwrap();
+    assert_eq!(spec.lab(&two).unwrap().node(&b).unwrap().restarts, 1);
+}
+
+#[tokio::test]
+async fn a_reloaded_node_is_made_from_something_else() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    let digest = |stand: &Stand| {
+        let spec = stand.agent.look(|host| host.spec.clone()).unwrap();
+        let two = spec.lab(&lab("two")).unwrap().clone();
+        two.nodes.iter().map(|node| node.body_digest()).collect::<Vec<_>>()
+    };
+    let before = digest(&stand);
+    let mut request = stand.request(TWO);
+    request.reload = vec!["b".parse().unwrap()];
+    let accepted = stand.client.deploy(&request).await.unwrap();
+    stand.client.wait(&accepted.lab, accepted.revision, Duration::from_secs(5)).await.unwrap();
+    let after = digest(&stand);
+    assert_eq!(before[0], after[0]);
+    assert_ne!(before[1], after[1]);
+    request.reload = vec!["nobody".parse().unwrap()];
+    assert_eq!(refusal(stand.client.deploy(&request).await).code, "node-unknown");
+}
+
+#[tokio::test]
+async fn a_destroyed_lab_is_shown_until_nothing_of_it_is_left() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    let two = lab("two");
+    stand.agent.set(|host| host.leaving.extend([lab("two")]));
+    let accepted = stand.client.destroy(&two).await.unwrap();
+    let waited = stand.client.wait(&two, accepted.revision, Duration::from_millis(400)).await.unwrap();
+    assert_eq!(waited.progress.settled, None);
+    let shown = stand.client.lab(&two).await.unwrap();
+    assert_eq!(shown.state, LabState::Destroying);
+    assert_eq!(shown.reason.as_deref(), Some("still there: container x"));
+    stand.agent.set(|host| host.leaving.clear());
+    let waited = stand.client.wait(&two, accepted.revision, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(waited.progress.settled, Some(Settled::Gone));
+    assert_eq!(refusal(stand.client.lab(&two).await).code, "lab-unknown");
+    assert_eq!(refusal(stand.client.destroy(&two).await).code, "lab-unknown");
+    stand.deploy(TWO).await;
+}
+
+#[tokio::test]
+async fn waiting_ends_when_a_finding_says_why_not() {
+    let stand = Stand::new().await;
+    stand.agent.set(|host| {
+        host.findings = vec![Finding {
+            code: "image-pull-failed".into(),
+            lab: Some(lab("two")),
+            resource: Some(archetype_model::step::Resource::Node("clab-two-a".parse().unwrap())),
+            message: "image alpine could not be pulled".into(),
+            hint: "look at the registry".into(),
+        }];
+    });
+    let accepted = stand.client.deploy(&stand.request(TWO)).await.unwrap();
+    let waited = stand.client.wait(&accepted.lab, accepted.revision, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(waited.progress.settled, Some(Settled::Finding));
+    assert_eq!(waited.findings[0].code, "image-pull-failed");
+    assert_eq!(waited.progress.state, LabState::Degraded);
+}
+
+#[tokio::test]
+async fn a_restarted_controller_shows_the_last_state_and_hands_out_the_same() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    let before = stand.agent.look(|host| host.spec.clone()).unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let Stand { running, directory, client, .. } = stand;
+    drop(client);
+    running.stop().await;
+    let stand = Stand::on(directory, Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(stand.agent.look(|host| host.spec.clone()).unwrap(), before);
+    assert_eq!(stand.client.lab(&lab("two")).await.unwrap().state, LabState::Up);
+    assert!(!stand.client.deploy(&stand.request(TWO)).await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn a_silent_host_makes_everything_unknown() {
+    let stand = Stand::on(tempfile::tempdir().unwrap(), Duration::from_millis(500)).await;
+    stand.deploy(TWO).await;
+    stand.agent.set(|host| host.quiet = true);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let shown = stand.client.lab(&lab("two")).await.unwrap();
+    assert_eq!((shown.state, shown.links[0].actual_state), (LabState::Unknown, LinkState::Unknown));
+    stand.agent.set(|host| host.quiet = false);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(stand.client.lab(&lab("two")).await.unwrap().state, LabState::Up);
+}
+
+#[tokio::test]
+async fn a_host_that_refuses_its_spec_is_a_finding() {
+    let stand = Stand::new().await;
+    stand.agent.set(|host| host.refuses = Some("generation 1 is older than 5".into()));
+    stand.client.deploy(&stand.request(TWO)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let shown = stand.client.lab(&lab("two")).await.unwrap();
+    assert!(shown.findings.iter().any(|finding| finding.code == "spec-refused"), "{:?}", shown.findings);
+    assert_ne!(shown.state, LabState::Up);
+}

@@ -1,0 +1,79 @@
+//! Links: mappings, looks, explanations.
+
+use archetype_model::report::Fault;
+use archetype_model::status::{LabState, LinkState};
+
+use super::stand::{Stand, TWO, lab, refusal};
+
+#[tokio::test]
+async fn each_wired_interface_is_mapped_to_its_port() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    let mappings = stand.client.interface_mappings(&lab("two")).await.unwrap().mappings;
+    assert_eq!(mappings.len(), 2);
+    let a = &mappings[0];
+    assert_eq!((a.node.as_str(), a.device_kind.as_str(), a.linux_interface.as_str()), ("a", "linux", "eth1"));
+    assert_eq!(a.ovs_bridge.as_deref(), Some("arch-ovs"));
+    assert_eq!((a.vlan_tag, a.link.as_str()), (mappings[1].vlan_tag, "a:eth1--b:eth1"));
+    assert!(a.vlan_tag.is_some() && a.ovs_port.is_some() && a.last_verified_at.is_some());
+    assert_ne!(a.ovs_port, mappings[1].ovs_port);
+    let synced = stand.client.sync_interface_mappings(&lab("two")).await.unwrap().mappings;
+    assert_eq!(synced.len(), 2);
+    assert_eq!(stand.agent.look(|host| host.verified.clone()), [Some(lab("two"))]);
+}
+
+#[tokio::test]
+async fn a_node_shows_its_interfaces_as_wanted_and_as_they_are() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    let found = stand.client.interfaces(&lab("two"), &"a".parse().unwrap()).await.unwrap().interfaces;
+    let names: Vec<_> = found.iter().map(|i| (i.linux_interface.as_str(), i.attachment.as_str())).collect();
+    assert_eq!(names, [("eth0", "network"), ("eth1", "wire")]);
+    assert_eq!(found[1].addresses, ["10.0.0.1/24"]);
+    assert_eq!((found[1].up, found[1].mtu), (Some(true), 9500));
+    let problem = refusal(stand.client.interfaces(&lab("two"), &"zz".parse().unwrap()).await);
+    assert_eq!((problem.status, problem.code.as_str()), (404, "node-unknown"));
+}
+
+#[tokio::test]
+async fn reconcile_counts_what_was_right_what_was_mended_and_what_is_wrong() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    let two = lab("two");
+    let all_right = stand.client.reconcile(&two).await.unwrap();
+    assert_eq!((all_right.checked, all_right.valid, all_right.repaired, all_right.errors), (1, 1, 0, 0));
+    stand.agent.set(|host| drop(host.faults.insert("a:eth1".into(), Fault::NotMade("port x has tag 7".into()))));
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let mended = stand.client.reconcile(&two).await.unwrap();
+    assert_eq!((mended.checked, mended.valid, mended.repaired, mended.errors), (1, 0, 1, 0));
+    assert_eq!(mended.links[0].state, LinkState::Up);
+}
+
+#[tokio::test]
+async fn a_broken_link_says_what_is_wrong_and_on_which_side() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    stand.agent.set(|host| drop(host.faults.insert("b:eth1".into(), Fault::Wrong("port x: no such device".into()))));
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let shown = stand.client.lab(&lab("two")).await.unwrap();
+    assert_eq!(shown.state, LabState::Degraded);
+    assert_eq!(shown.links[0].actual_state, LinkState::Error);
+    assert_eq!(shown.links[0].reason.as_deref(), Some("b:eth1: port x: no such device"));
+}
+
+#[tokio::test]
+async fn a_link_is_explained_by_facts_and_the_commands_that_show_them() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    let explained = stand.client.explain(&lab("two"), "b:eth1").await.unwrap();
+    assert_eq!((explained.link.as_str(), explained.state), ("a:eth1--b:eth1", LinkState::Up));
+    let of = |about: &str| explained.facts.iter().filter(|fact| fact.about == about).count();
+    assert!(of("a:eth1") >= 4 && of("b:eth1") >= 4 && of("both") == 1);
+    assert!(explained.facts.iter().all(|fact| fact.good == Some(true)), "{:?}", explained.facts);
+    let commands: Vec<_> = explained.facts.iter().filter_map(|fact| fact.command.as_deref()).collect();
+    assert!(commands.iter().any(|command| command.starts_with("ovs-vsctl")));
+    assert!(commands.contains(&"ip -n clab-two-b -d link show eth1"));
+    assert_eq!(refusal(stand.client.explain(&lab("two"), "b:eth7").await).code, "link-unknown");
+    let by_id = stand.client.explain(&lab("two"), "a:eth1--b:eth1").await.unwrap();
+    assert_eq!(by_id, explained);
+}

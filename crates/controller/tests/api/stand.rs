@@ -1,0 +1,97 @@
+//! A controller that serves, with its agent in the test.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archetype_api::{Accepted, Client, ClientError, DeployRequest, Problem, Target, TopologyText};
+use archetype_controller::{Controller, Running, Settings};
+use archetype_model::LabName;
+use archetype_plan::blueprint::PlanSettings;
+
+use super::agent::Agent;
+
+pub const TWO: &str = "name: two
+topology:
+  nodes:
+    a:
+      kind: linux
+      image: alpine
+      exec:
+        - ip addr add 10.0.0.1/24 dev eth1
+    b: {kind: linux, image: alpine}
+  links:
+    - endpoints: ['a:eth1', 'b:eth1']
+";
+
+pub struct Stand {
+    pub agent: Arc<Agent>,
+    pub client: Client,
+    pub running: Running,
+    pub directory: tempfile::TempDir,
+}
+
+impl Stand {
+    pub async fn new() -> Self {
+        Self::on(tempfile::tempdir().unwrap(), Duration::from_secs(60)).await
+    }
+
+    pub async fn on(directory: tempfile::TempDir, silent_after: Duration) -> Self {
+        let (agent, port) = Agent::new();
+        let socket = directory.path().join("run").join("a.sock");
+        let settings = Settings {
+            data: directory.path().join("data"),
+            socket: socket.clone(),
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            plan: PlanSettings::default(),
+            silent_after,
+        };
+        let running = Controller::open(settings).await.unwrap().start(port).await.unwrap();
+        let client = Client::new(Target::Socket(socket)).unwrap();
+        Self { agent, client, running, directory }
+    }
+
+    pub fn request(&self, text: &str) -> DeployRequest {
+        let topology = TopologyText {
+            directory: self.directory.path().display().to_string(),
+            file: "x.clab.yml".into(),
+            shown: Some("./x.clab.yml".into()),
+            text: text.into(),
+            env: Default::default(),
+        };
+        DeployRequest { topology, partial: false, reload: Vec::new() }
+    }
+
+    /// Deploys, and waits until it is as wanted.
+    pub async fn deploy(&self, text: &str) -> Accepted {
+        let accepted = self.client.deploy(&self.request(text)).await.unwrap();
+        let waited = self.client.wait(&accepted.lab, accepted.revision, Duration::from_secs(10)).await.unwrap();
+        assert_eq!(waited.progress.settled, Some(archetype_api::Settled::AsWanted), "{waited:?}");
+        accepted
+    }
+
+    pub fn listening(&self) -> SocketAddr {
+        self.running.listening().unwrap()
+    }
+
+    pub fn token(&self) -> String {
+        std::fs::read_to_string(self.data().join("token")).unwrap().trim().to_string()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+}
+
+pub fn lab(name: &str) -> LabName {
+    name.parse().unwrap()
+}
+
+/// What a refusal says.
+pub fn refusal<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Problem {
+    match result.unwrap_err() {
+        ClientError::Refused(problem) => *problem,
+        other => panic!("not a refusal: {other}"),
+    }
+}
