@@ -1,0 +1,370 @@
+//! The command line: every command with its arguments. Knows their form, not what they do.
+
+mod serve;
+mod settings;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use archetype_model::NodeName;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use tracing_subscriber::EnvFilter;
+
+use crate::duration;
+use crate::failure::Failure;
+
+pub use serve::{ServeArgs, ServeFlags};
+pub use settings::{SettingProblem, Settings, place};
+
+/// Runs network labs: hand over a topology file, get nodes that are wired, proven and kept so.
+#[derive(Debug, Parser)]
+#[command(name = "archetype", version, propagate_version = false, arg_required_else_help = true)]
+pub struct Cli {
+    /// The controller's unix socket [default: /run/archetype/archetype.sock]
+    #[arg(long, global = true, value_name = "PATH", env = "ARCHETYPE_SOCKET", hide_env_values = true)]
+    pub socket: Option<PathBuf>,
+    /// The settings file [default: /etc/archetype/archetype.toml, where there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "ARCHETYPE_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// What is logged to the error output: a level, or `target=level,…` [default: warn; serve: info]
+    #[arg(long, global = true, value_name = "FILTER", env = "ARCHETYPE_LOG", hide_env_values = true)]
+    pub log: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve: the controller with this host's agent inside
+    Serve(Box<ServeFlags>),
+    /// Say what is wrong with a topology file; needs no controller
+    Check(CheckArgs),
+    /// Say what a deployment would change
+    Plan(PlanArgs),
+    /// Make a lab as its file says, and wait until every link is proven
+    #[command(visible_alias = "apply")]
+    Deploy(DeployArgs),
+    /// Take a lab down, and wait until nothing of it is left
+    Destroy(DestroyArgs),
+    /// Show labs: their nodes and links, as read back
+    Inspect(InspectArgs),
+    /// Run a command in a node
+    Exec(ExecArgs),
+    /// Show what a node printed
+    Logs(LogsArgs),
+    /// Start, stop or restart a node; the wish is kept
+    Node(NodeArgs),
+    /// Show what happened
+    Journal(JournalArgs),
+    /// Show every fact behind a link's status, each with the command that shows it
+    Explain(ExplainArgs),
+    /// Prepare this machine for nodes that are containers; needs no controller
+    #[command(subcommand)]
+    Host(HostCommand),
+    /// Show the version of this program and of the controller
+    Version(OutputArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the OpenAPI document
+    #[command(hide = true)]
+    Openapi,
+}
+
+/// In what form an answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// The form of the answer.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct OutputArgs {
+    /// The form of what is printed
+    #[arg(long, short = 'f', value_enum, default_value_t, value_name = "FORM")]
+    pub format: Format,
+}
+
+impl OutputArgs {
+    /// Whether programs read it.
+    pub fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+}
+
+/// Which topology file.
+#[derive(Debug, Args)]
+pub struct TopologyArgs {
+    /// The topology file, or the directory of the only one [default: the only *.clab.yml here]
+    #[arg(long = "topo", short = 't', value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The file.
+    #[command(flatten)]
+    pub topology: TopologyArgs,
+    /// The form.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What `plan` and `deploy` wish for.
+#[derive(Debug, Args)]
+pub struct WishArgs {
+    /// The file.
+    #[command(flatten)]
+    pub topology: TopologyArgs,
+    /// Leave out what this version or this host cannot run
+    #[arg(long)]
+    pub partial: bool,
+    /// Make this node again, so that it takes over changed files; may be repeated
+    #[arg(long, value_name = "NODE")]
+    pub reload: Vec<NodeName>,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The wish.
+    #[command(flatten)]
+    pub wish: WishArgs,
+    /// The form.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// How long a command waits for the lab.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct WaitArgs {
+    /// How long to wait: 30s, 5m, 1m30s
+    #[arg(long, value_name = "DUR", default_value = "5m", value_parser = duration::parse)]
+    pub wait: Duration,
+    /// Do not wait: the wish is durable when the command ends
+    #[arg(long, conflicts_with = "wait")]
+    pub no_wait: bool,
+}
+
+/// `deploy`.
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    /// The wish.
+    #[command(flatten)]
+    pub wish: WishArgs,
+    /// How long.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// The form.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `destroy`.
+#[derive(Debug, Args)]
+pub struct DestroyArgs {
+    /// The lab: its name or its topology file
+    #[arg(value_name = "LAB", conflicts_with = "file")]
+    pub lab: Option<String>,
+    /// The file.
+    #[command(flatten)]
+    pub topology: TopologyArgs,
+    /// How long.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The lab: its name or its topology file [default: every lab]
+    #[arg(value_name = "LAB", conflicts_with = "file")]
+    pub lab: Option<String>,
+    /// The file.
+    #[command(flatten)]
+    pub topology: TopologyArgs,
+    /// The form.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// Send this terminal's input to the command
+    #[arg(short = 'i', long)]
+    pub interactive: bool,
+    /// Give the command a terminal
+    #[arg(short = 't', long)]
+    pub tty: bool,
+    /// Run as this user
+    #[arg(short = 'u', long)]
+    pub user: Option<String>,
+    /// Set an environment variable, NAME=VALUE; may be repeated
+    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+    /// The lab: its name or its topology file
+    pub lab: String,
+    /// The node
+    pub node: NodeName,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// `logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Go on with what the node prints from now on
+    #[arg(short = 'f', long)]
+    pub follow: bool,
+    /// The lab: its name or its topology file
+    pub lab: String,
+    /// The node
+    pub node: NodeName,
+}
+
+/// `node`.
+#[derive(Debug, Args)]
+pub struct NodeArgs {
+    /// The lab: its name or its topology file
+    pub lab: String,
+    /// The node
+    pub node: NodeName,
+    /// What is wished of it
+    #[arg(value_enum, value_name = "WISH")]
+    pub wish: NodeWish,
+    /// How long.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// What is wished of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NodeWish {
+    /// It is to run
+    Start,
+    /// It is to be stopped
+    Stop,
+    /// It is to be started again from cold
+    Restart,
+}
+
+/// `journal`.
+#[derive(Debug, Args)]
+pub struct JournalArgs {
+    /// The lab: its name or its topology file [default: everything]
+    pub lab: Option<String>,
+    /// Go on with what happens from now on
+    #[arg(long)]
+    pub follow: bool,
+    /// Only what came after the entry of this number
+    #[arg(long, value_name = "ID", default_value_t = 0)]
+    pub since: u64,
+    /// The form.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The lab: its name or its topology file
+    pub lab: String,
+    /// One end of the link, NODE:INTERFACE, or the link's id
+    #[arg(value_name = "NODE:IF")]
+    pub end: String,
+    /// The form.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `host`.
+#[derive(Debug, Subcommand)]
+pub enum HostCommand {
+    /// Install the container runtime and register it with the Docker Engine
+    Setup(SetupArgs),
+    /// Take the container runtime out again
+    Reset(EngineArgs),
+}
+
+/// `host setup`.
+#[derive(Debug, Args)]
+pub struct SetupArgs {
+    /// The engine.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// The runtime's binary [default: archetype-oci beside this program]
+    #[arg(long, value_name = "PATH")]
+    pub runtime_binary: Option<PathBuf>,
+}
+
+/// Which engine, and where its files are.
+#[derive(Debug, Args)]
+pub struct EngineArgs {
+    /// The Docker Engine's socket [default: unix:///var/run/docker.sock]
+    #[arg(long, value_name = "URL", env = "ARCHETYPE_DOCKER", hide_env_values = true)]
+    pub docker: Option<String>,
+    /// Put everything below this directory
+    #[arg(long, hide = true, default_value = "/")]
+    pub root: PathBuf,
+}
+
+/// Begins to log to the error output.
+pub fn begin_logging(filter: Option<&str>) -> Result<(), Failure> {
+    let default = if std::env::args_os().nth(1).is_some_and(|word| word == "serve") { "info" } else { "warn" };
+    let filter = EnvFilter::try_new(filter.unwrap_or(default)).map_err(|error| {
+        Failure::usage(
+            format!("--log cannot be understood: {error}"),
+            "write a level (warn, info, debug) or target=level",
+        )
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none())
+        .init();
+    Ok(())
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} has no \"=\"; write NAME=VALUE"))?;
+    if name.is_empty() {
+        return Err("the variable has no name; write NAME=VALUE".into());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_of_a_node_may_have_flags_of_its_own() {
+        for line in [
+            &["archetype", "exec", "-it", "lab", "r1", "--", "ls", "-l"][..],
+            &["archetype", "exec", "-it", "lab", "r1", "ls", "-l"][..],
+        ] {
+            let Command::Exec(exec) = Cli::try_parse_from(line).unwrap().command else { panic!("not an exec") };
+            assert!(exec.interactive && exec.tty);
+            assert_eq!(exec.command, ["ls", "-l"]);
+        }
+    }
+}

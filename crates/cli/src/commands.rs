@@ -1,0 +1,88 @@
+//! The user's commands, one file each, and the choice between them.
+
+mod check;
+mod completions;
+mod deploy;
+mod destroy;
+mod exec;
+mod explain;
+pub mod host;
+mod inspect;
+mod journal;
+mod logs;
+mod node;
+mod openapi;
+mod plan;
+mod version;
+mod wait;
+
+use std::future::Future;
+use std::io::Write;
+
+use archetype_api::Target;
+use clap::ArgMatches;
+use serde::Serialize;
+
+use crate::args::{Cli, Command, Settings};
+use crate::connection::Connection;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Runs the command that the line names.
+pub fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
+    let mut innermost = matches;
+    while let Some((_, inner)) = innermost.subcommand() {
+        innermost = inner;
+    }
+    let settings = Settings::gather(innermost, cli.config.as_deref());
+    let connection = || Connection::new(Target::Socket(settings.socket()));
+    match cli.command {
+        Command::Serve(_) => {
+            let args = settings.serve().map_err(Failure::Settings)?;
+            crate::serve::run(args).map_err(Failure::Serve)?;
+            Ok(Exit::Fine)
+        }
+        Command::Check(args) => check::run(&args),
+        Command::Plan(args) => block_on(plan::run(&connection()?, args)),
+        Command::Deploy(args) => block_on(deploy::run(&connection()?, args)),
+        Command::Destroy(args) => block_on(destroy::run(&connection()?, args)),
+        Command::Inspect(args) => block_on(inspect::run(&connection()?, args)),
+        Command::Exec(args) => block_on(exec::run(&connection()?, args)),
+        Command::Logs(args) => block_on(logs::run(&connection()?, args)),
+        Command::Node(args) => block_on(node::run(&connection()?, args)),
+        Command::Journal(args) => block_on(journal::run(&connection()?, args)),
+        Command::Explain(args) => block_on(explain::run(&connection()?, args)),
+        Command::Host(command) => host::run(command, settings.engine().map_err(Failure::Settings)?),
+        Command::Version(args) => block_on(version::run(&connection()?, args)),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Openapi => openapi::run(),
+    }
+}
+
+/// Runs a conversation with the controller to its end; one thread is enough for it.
+fn block_on(conversation: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| Failure::Io { what: "the program's threads cannot be made", source })?;
+    let end = runtime.block_on(conversation);
+    // A thread may wait for the terminal's input without end.
+    runtime.shutdown_background();
+    end
+}
+
+/// Prints text to the standard output. A reader that has gone away is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let ended = if text.ends_with('\n') { "" } else { "\n" };
+    match write!(out, "{text}{ended}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Io { what: "the answer cannot be printed", source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints an answer for programs.
+fn print_json(answer: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(answer);
+    print(&text.map_err(|error| Failure::plain(format!("the answer cannot be written as JSON: {error}")))?)
+}

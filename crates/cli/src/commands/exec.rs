@@ -1,0 +1,107 @@
+//! `exec`: a command in a node, with this terminal's input and size where that is wished.
+
+mod terminal;
+
+use std::io::Write;
+
+use archetype_api::ClientError;
+use archetype_api::client::{ExecReceiver, ExecSender};
+use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
+use tokio::io::AsyncReadExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::args::ExecArgs;
+use crate::connection::Connection;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::lab_file;
+use terminal::RawTerminal;
+
+/// Runs the command and ends as it ends.
+pub async fn run(connection: &Connection, args: ExecArgs) -> Result<Exit, Failure> {
+    let lab = lab_file::lab(Some(&args.lab), None)?;
+    let start = ExecStart {
+        argv: args.command,
+        tty: args.tty,
+        stdin: args.interactive,
+        size: args.tty.then(terminal::size).flatten(),
+        env: environment(args.env, args.tty),
+        user: args.user,
+    };
+    let asked = connection.client().exec(&lab, &args.node, &start);
+    let (sender, receiver) = connection.ask(Some(&lab), args.node.as_str(), asked).await?;
+    let raw = if args.tty && args.interactive { RawTerminal::enter() } else { None };
+    let end = talk(sender, receiver, args.interactive, args.tty).await;
+    drop(raw);
+    match end? {
+        Some(ExecEnd::Exit(code)) => Ok(Exit::Of(code)),
+        Some(ExecEnd::Failed(problem)) => Err(ClientError::Refused(problem).into()),
+        None => {
+            Err(Failure::hinted("the connection ended before the command did", "the command may still run in the node"))
+        }
+    }
+}
+
+/// The wished variables; a terminal's command learns what sort of terminal it is.
+fn environment(wished: Vec<(String, String)>, tty: bool) -> std::collections::BTreeMap<String, String> {
+    let term = std::env::var("TERM").ok().filter(|_| tty).map(|term| ("TERM".to_owned(), term));
+    term.into_iter().chain(wished).collect()
+}
+
+/// Carries bytes both ways until the command ends; none when the connection ended before it.
+async fn talk(
+    mut sender: ExecSender,
+    mut receiver: ExecReceiver,
+    interactive: bool,
+    tty: bool,
+) -> Result<Option<ExecEnd>, Failure> {
+    let mut input = interactive.then(tokio::io::stdin);
+    let mut resized = if tty { signal(SignalKind::window_change()).ok() } else { None };
+    let mut buffer = vec![0; 8192];
+    loop {
+        tokio::select! {
+            output = receiver.next() => match output {
+                Some(Ok(ExecOutput::End(end))) => return Ok(Some(end)),
+                Some(Ok(ExecOutput::Stdout(bytes))) => print(std::io::stdout(), &bytes),
+                Some(Ok(ExecOutput::Stderr(bytes))) => print(std::io::stderr(), &bytes),
+                Some(Err(error)) => return Err(error.into()),
+                None => return Ok(None),
+            },
+            read = read(&mut input, &mut buffer), if input.is_some() => {
+                let wish = match read {
+                    0 => { input = None; ExecInput::Wish(ExecWish::CloseStdin) }
+                    count => ExecInput::Stdin(buffer[..count].to_vec()),
+                };
+                // A connection that is gone is told by the receiver, with what came before.
+                let _ = sender.send(wish).await;
+            }
+            () = next(&mut resized), if resized.is_some() => {
+                if let Some(size) = terminal::size() {
+                    let _ = sender.send(ExecInput::Wish(ExecWish::Resize(size))).await;
+                }
+            }
+        }
+    }
+}
+
+/// How many bytes came; an input that fails has ended.
+async fn read(input: &mut Option<tokio::io::Stdin>, buffer: &mut [u8]) -> usize {
+    match input {
+        Some(input) => input.read(buffer).await.unwrap_or(0),
+        None => std::future::pending().await,
+    }
+}
+
+async fn next(resized: &mut Option<Signal>) {
+    match resized {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// What cannot be printed is lost: the command goes on, as with a closed pipe.
+fn print(mut out: impl Write, bytes: &[u8]) {
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}

@@ -1,0 +1,42 @@
+//! `journal`: what happened, and with `--follow` what happens.
+
+use std::pin::pin;
+
+use futures::StreamExt;
+
+use super::{print, print_json};
+use crate::args::JournalArgs;
+use crate::connection::Connection;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::lab_file;
+use crate::paint::Paint;
+use crate::table;
+
+/// Prints the journal. For programs `--follow` prints one JSON object a line.
+pub async fn run(connection: &Connection, args: JournalArgs) -> Result<Exit, Failure> {
+    let lab = args.lab.as_deref().map(|lab| lab_file::lab(Some(lab), None)).transpose()?;
+    let client = connection.client();
+    let paint = Paint::stdout();
+    if !args.follow {
+        let journal = connection.ask(lab.as_ref(), "", client.journal(lab.as_ref(), args.since)).await?;
+        if args.output.is_json() {
+            print_json(&journal)?;
+        } else if !journal.entries.is_empty() {
+            print(&journal.entries.iter().map(|entry| table::entry(entry, paint) + "\n").collect::<String>())?;
+        }
+        return Ok(Exit::Fine);
+    }
+    let asked = client.follow_journal(lab.as_ref(), args.since);
+    let mut entries = pin!(connection.ask(lab.as_ref(), "", asked).await?);
+    while let Some(entry) = entries.next().await {
+        let entry = entry?;
+        if args.output.is_json() {
+            let line = serde_json::to_string(&entry);
+            print(&line.map_err(|error| Failure::plain(format!("an entry cannot be written as JSON: {error}")))?)?;
+        } else {
+            print(&table::entry(&entry, paint))?;
+        }
+    }
+    Err(Failure::plain("the controller ended the journal"))
+}

@@ -1,0 +1,26 @@
+//! `logs`: what a node printed, byte for byte.
+
+use std::io::Write;
+use std::pin::pin;
+
+use futures::StreamExt;
+
+use crate::args::LogsArgs;
+use crate::connection::Connection;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::lab_file;
+
+/// Prints what the node printed; with `--follow` until the node or the reader ends.
+pub async fn run(connection: &Connection, args: LogsArgs) -> Result<Exit, Failure> {
+    let lab = lab_file::lab(Some(&args.lab), None)?;
+    let asked = connection.client().logs(&lab, &args.node, args.follow);
+    let mut pieces = pin!(connection.ask(Some(&lab), args.node.as_str(), asked).await?);
+    let mut out = std::io::stdout();
+    while let Some(piece) = pieces.next().await {
+        if out.write_all(&piece?).and_then(|()| out.flush()).is_err() {
+            break;
+        }
+    }
+    Ok(Exit::Fine)
+}

@@ -1,0 +1,31 @@
+//! `node`: a node is started, stopped or restarted; the wish is kept.
+
+use archetype_api::NodeAction;
+
+use super::{print, wait};
+use crate::args::{NodeArgs, NodeWish};
+use crate::connection::Connection;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::lab_file;
+
+/// Wishes and waits until the wish is judged.
+pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failure> {
+    let lab = lab_file::lab(Some(&args.lab), None)?;
+    let (wish, done) = match args.wish {
+        NodeWish::Start => (NodeAction::Start, "runs"),
+        NodeWish::Stop => (NodeAction::Stop, "is stopped"),
+        NodeWish::Restart => (NodeAction::Restart, "was started again"),
+    };
+    let asked = connection.client().node(&lab, &args.node, wish);
+    let accepted = connection.ask(Some(&lab), args.node.as_str(), asked).await?;
+    if args.wait.no_wait {
+        return Ok(Exit::Fine);
+    }
+    let end = wait::settled(connection, &accepted, args.wait.wait).await?;
+    let exit = wait::told(connection, &accepted, end, args.wait.wait).await;
+    if exit == Exit::Fine {
+        print(&format!("{} {done}", args.node))?;
+    }
+    Ok(exit)
+}

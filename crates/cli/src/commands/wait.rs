@@ -1,0 +1,100 @@
+//! Waiting until a wish is judged, with what is being done shown meanwhile.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use archetype_api::progress::{Progress, Settled};
+use archetype_api::{Accepted, ClientError, codes};
+use archetype_model::LabName;
+use futures::StreamExt;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::connection::Connection;
+use crate::duration;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::paint::{Paint, Tone};
+use crate::progress::Display;
+use crate::table;
+
+/// How long to wait before a controller that went away is asked again.
+const RETRY: Duration = Duration::from_millis(300);
+
+/// How waiting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// There is nothing more to wait for.
+    Settled(Settled),
+    /// The time was up.
+    TimeUp,
+}
+
+/// Waits until the accepted wish is judged, at most so long.
+pub async fn settled(connection: &Connection, accepted: &Accepted, at_most: Duration) -> Result<End, Failure> {
+    let deadline = Instant::now() + at_most;
+    let mut display = Display::new();
+    let end = timeout_at(deadline, watch(connection, accepted, &mut display)).await;
+    display.erase();
+    end.unwrap_or(Ok(End::TimeUp))
+}
+
+/// Follows the progress. A controller that goes away is asked again: the wish is durable.
+async fn watch(connection: &Connection, accepted: &Accepted, display: &mut Display) -> Result<End, Failure> {
+    let Accepted { lab, revision, .. } = accepted;
+    let mut is_away = false;
+    loop {
+        match connection.client().progress(lab, *revision).await {
+            Ok(events) => {
+                is_away = false;
+                let mut events = pin!(events);
+                while let Some(Ok(progress)) = events.next().await {
+                    display.show(&progress);
+                    if let Some(settled) = progress.settled {
+                        return Ok(End::Settled(settled));
+                    }
+                }
+            }
+            Err(ClientError::Refused(problem)) if problem.code == codes::LAB_UNKNOWN => {
+                return Ok(End::Settled(Settled::Gone));
+            }
+            Err(error @ ClientError::Refused(_)) => return Err(error.into()),
+            Err(_) if is_away => {}
+            Err(error) => {
+                is_away = true;
+                display.remark(&format!("{error}; waiting for it"));
+            }
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Tells how waiting ended, and what stands in the way; gives the exit that says so.
+pub async fn told(connection: &Connection, accepted: &Accepted, end: End, at_most: Duration) -> Exit {
+    let Accepted { lab, revision, .. } = accepted;
+    let paint = Paint::stderr();
+    match end {
+        End::Settled(Settled::AsWanted | Settled::Gone) => Exit::Fine,
+        End::Settled(Settled::Overtaken) => {
+            eprintln!("{lab}: a newer wish took the place of revision {revision}");
+            Exit::Failed
+        }
+        End::Settled(Settled::Finding) => {
+            tell_findings(connection, lab, *revision, paint).await;
+            Exit::Failed
+        }
+        End::TimeUp => {
+            tell_findings(connection, lab, *revision, paint).await;
+            let word = paint.tone(Tone::Bad, "error:");
+            eprintln!("{word} {lab} is not as wished after {}; it is still being worked on", duration::show(at_most));
+            eprintln!("  hint: look with `archetype inspect {lab}`, or wait longer with --wait");
+            Exit::NotConverged
+        }
+    }
+}
+
+async fn tell_findings(connection: &Connection, lab: &LabName, revision: u64, paint: Paint) {
+    let Ok(waited) = connection.client().wait(lab, revision, Duration::ZERO).await else { return };
+    waited.findings.iter().for_each(|finding| eprintln!("{}", table::finding(finding, paint)));
+    let Progress { doing, .. } = waited.progress;
+    doing.iter().for_each(|what| eprintln!("in progress: {what}"));
+}

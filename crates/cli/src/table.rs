@@ -1,0 +1,239 @@
+//! Labs, journals and facts as calm tables for people. Knows the answers, not where they come from.
+
+use archetype_api::journal::JournalEntry;
+use archetype_api::lab::{Endpoint, Exec, Finding, Lab, LeftOut, Link, Node};
+use archetype_api::{Explanation, Fact};
+use archetype_model::status::{LabState, LinkState, NodeState};
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::paint::{Paint, Tone};
+
+/// What stands for a value that is absent.
+const NONE: &str = "-";
+
+/// One lab: its state, its nodes, its links, and what is to be said beside them.
+pub fn lab(lab: &Lab, paint: Paint) -> String {
+    let mut text = format!("{} is {}", paint.tone(Tone::Strong, &lab.name), state(lab.state, paint));
+    if let Some(reason) = &lab.reason {
+        text.push_str(&format!(": {reason}"));
+    }
+    text.push_str(&paint.tone(Tone::Quiet, format!("  (revision {}, {})", lab.revision, lab.file)));
+    text.push_str(&format!("\n\n{}\n", nodes(&lab.nodes, paint)));
+    if !lab.links.is_empty() {
+        text.push_str(&format!("\n{}\n", links(&lab.links, paint)));
+    }
+    text.push_str(&remarks(lab, paint));
+    text
+}
+
+/// Several labs, one line each.
+pub fn labs(labs: &[Lab], paint: Paint) -> String {
+    let mut table = table(&["LAB", "STATE", "NODES", "LINKS", "REASON"], paint);
+    for lab in labs {
+        let running = lab.nodes.iter().filter(|node| node.state == NodeState::Running).count();
+        let up = lab.links.iter().filter(|link| link.actual_state == LinkState::Up).count();
+        table.add_row([
+            Cell::new(&lab.name),
+            coloured(lab.state, lab_tone(lab.state)),
+            Cell::new(format!("{running}/{} running", lab.nodes.len())),
+            Cell::new(format!("{up}/{} up", lab.links.len())),
+            Cell::new(lab.reason.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+fn nodes(nodes: &[Node], paint: Paint) -> String {
+    let mut table = table(&["NODE", "KIND", "RUNTIME", "STATE", "IMAGE", "MANAGEMENT", "REASON"], paint);
+    for node in nodes {
+        let image = node.image.as_deref().unwrap_or(NONE);
+        let stand_in = if node.stand_in { " (stand-in)" } else { "" };
+        let management = node.management.as_ref();
+        let addresses: Vec<&str> = management.iter().flat_map(|m| [&m.ipv4, &m.ipv6]).flatten().map(|a| &**a).collect();
+        table.add_row([
+            Cell::new(&node.name),
+            Cell::new(&node.kind),
+            Cell::new(&node.runtime),
+            coloured(node.state, node_tone(node.state)),
+            Cell::new(format!("{image}{stand_in}")),
+            Cell::new(if addresses.is_empty() { NONE.to_owned() } else { addresses.join(" ") }),
+            Cell::new(node_remark(node)),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+/// Why a node is in its state, how often it ended, and which of its commands did not go well.
+fn node_remark(node: &Node) -> String {
+    let ended = (node.ended_times > 0).then(|| {
+        let how = node.ended_how.as_deref().unwrap_or("by itself");
+        format!("ended {} times, last: {how}", node.ended_times)
+    });
+    let health = node.health.as_ref().filter(|health| *health != "healthy").map(|health| format!("health: {health}"));
+    let execs = node.execs.iter().filter_map(exec_remark);
+    node.reason.clone().into_iter().chain(ended).chain(health).chain(execs).collect::<Vec<_>>().join("; ")
+}
+
+fn exec_remark(exec: &Exec) -> Option<String> {
+    let command = exec.command.join(" ");
+    match (exec.state.as_str(), exec.code) {
+        ("ended", Some(0)) | ("waiting", _) => None,
+        ("ended", Some(code)) => Some(format!("exec `{command}` gave {code}")),
+        (state, _) => Some(format!("exec `{command}`: {state}")),
+    }
+}
+
+fn links(links: &[Link], paint: Paint) -> String {
+    let mut table = table(&["LINK", "STATE", "PORTS", "TAG", "VERIFIED", "REASON"], paint);
+    for link in links {
+        let shown = |show: fn(&Endpoint) -> String, between: &str| {
+            link.endpoints.iter().map(show).collect::<Vec<_>>().join(between)
+        };
+        table.add_row([
+            Cell::new(shown(|end| format!("{}:{}", end.node, end.interface), " -- ")),
+            coloured(link.actual_state, link_tone(link.actual_state)),
+            Cell::new(shown(|end| end.ovs_port.clone().unwrap_or_else(|| NONE.into()), " ")),
+            Cell::new(tags(&link.endpoints)),
+            Cell::new(link.last_verified_at.map_or_else(|| NONE.to_owned(), clock)),
+            Cell::new(link.reason.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+/// The tag of a link's ports: one where both have the same.
+fn tags(ends: &[Endpoint]) -> String {
+    let mut tags: Vec<String> =
+        ends.iter().map(|end| end.vlan_tag.map_or_else(|| NONE.to_owned(), |tag| tag.to_string())).collect();
+    tags.dedup();
+    tags.join(" ")
+}
+
+/// What was left out, and what remains different from what is wanted.
+fn remarks(lab: &Lab, paint: Paint) -> String {
+    let mut text = String::new();
+    for LeftOut { what, name, why } in &lab.left_out {
+        let word = paint.tone(Tone::Waiting, "left out:");
+        text.push_str(&format!("\n{word} {what} {name}: {} [{}]", why.message, why.code));
+    }
+    for finding in &lab.findings {
+        text.push_str(&format!("\n{}", self::finding(finding, paint)));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+/// A finding with what a person can do.
+pub fn finding(finding: &Finding, paint: Paint) -> String {
+    let subject = finding.subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default();
+    let word = paint.tone(Tone::Bad, "finding:");
+    let code = paint.tone(Tone::Quiet, format!("[{}]", finding.code));
+    let hint = if finding.hint.is_empty() { String::new() } else { format!("\n  hint: {}", finding.hint) };
+    format!("{word} {subject}{} {code}{hint}", finding.message)
+}
+
+/// The facts behind a link's status.
+pub fn explanation(explanation: &Explanation, paint: Paint) -> String {
+    let Explanation { lab, link, state, reason, last_verified_at, facts } = explanation;
+    let mut text = format!("{lab} {} is {}", paint.tone(Tone::Strong, link), link_state(*state, paint));
+    if let Some(reason) = reason {
+        text.push_str(&format!(": {reason}"));
+    }
+    if let Some(at) = last_verified_at {
+        text.push_str(&paint.tone(Tone::Quiet, format!("  (read back at {})", clock(*at))));
+    }
+    let mut table = table(&["", "ABOUT", "FACT", "SHOWN BY"], paint);
+    for Fact { about, fact, good, command } in facts {
+        let mark = match good {
+            Some(true) => coloured("ok", Tone::Good),
+            Some(false) => coloured("no", Tone::Bad),
+            None => coloured("?", Tone::Waiting),
+        };
+        table.add_row([mark, Cell::new(about), Cell::new(fact), Cell::new(command.as_deref().unwrap_or(NONE))]);
+    }
+    format!("{text}\n\n{}", table.trim_fmt())
+}
+
+/// One line of the journal.
+pub fn entry(entry: &JournalEntry, paint: Paint) -> String {
+    let at = entry.at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let lab = entry.lab.as_ref().map_or(NONE, |lab| lab.as_str());
+    let subject = entry.subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default();
+    let tone = if entry.kind == "repair" || entry.kind == "finding" { Tone::Waiting } else { Tone::Strong };
+    let kind = paint.tone(tone, format!("{:<10}", entry.kind));
+    format!("{}  {lab:<12}  {kind}  {subject}{}", paint.tone(Tone::Quiet, at), entry.message)
+}
+
+/// The state of a lab in its colour.
+pub fn state(state: LabState, paint: Paint) -> String {
+    paint.tone(lab_tone(state), state)
+}
+
+fn link_state(state: LinkState, paint: Paint) -> String {
+    paint.tone(link_tone(state), state)
+}
+
+fn lab_tone(state: LabState) -> Tone {
+    match state {
+        LabState::Up => Tone::Good,
+        LabState::Degraded | LabState::Unknown => Tone::Bad,
+        LabState::Pending | LabState::Converging | LabState::Destroying => Tone::Waiting,
+        LabState::Down => Tone::Quiet,
+    }
+}
+
+fn node_tone(state: NodeState) -> Tone {
+    match state {
+        NodeState::Running => Tone::Good,
+        NodeState::Pending | NodeState::Starting => Tone::Waiting,
+        NodeState::Stopped => Tone::Quiet,
+        NodeState::Exited | NodeState::Error | NodeState::Unknown => Tone::Bad,
+    }
+}
+
+fn link_tone(state: LinkState) -> Tone {
+    match state {
+        LinkState::Up => Tone::Good,
+        LinkState::Pending | LinkState::Creating => Tone::Waiting,
+        LinkState::Down => Tone::Quiet,
+        LinkState::Unknown | LinkState::Error => Tone::Bad,
+    }
+}
+
+fn coloured(word: impl std::fmt::Display, tone: Tone) -> Cell {
+    let cell = Cell::new(word);
+    match tone {
+        Tone::Good => cell.fg(Color::Green),
+        Tone::Waiting => cell.fg(Color::Yellow),
+        Tone::Bad => cell.fg(Color::Red),
+        Tone::Quiet => cell.fg(Color::DarkGrey),
+        Tone::Strong => cell,
+    }
+}
+
+/// An empty table without lines; as wide as the terminal, and as its content where there is none.
+pub fn table(header: &[&str], paint: Paint) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.iter().map(|word| coloured(word, Tone::Quiet)));
+    if table.is_tty() {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    if !paint.is_on() {
+        table.force_no_tty();
+    }
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, 2));
+    });
+    table
+}
+
+fn clock(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests;
