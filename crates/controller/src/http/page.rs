@@ -1,5 +1,6 @@
 //! Readable pages without anything from elsewhere: the contract, and every problem's code.
 
+use archetype_api::codes::Code;
 use archetype_api::{BASE, OPENAPI, Problem, codes};
 use axum::response::Html;
 use serde_json::Value;
@@ -97,14 +98,13 @@ fn kind_of(schema: &Value) -> String {
 
 /// Every code with its meaning.
 pub(super) async fn problems() -> Html<String> {
-    let mut all: Vec<_> = codes::all().collect();
-    all.sort_unstable();
+    let mut all: Vec<&Code> = every_code().collect();
+    all.sort_unstable_by_key(|known| known.code);
+    all.dedup_by_key(|known| known.code);
     let mut body = String::from("<h1>Problems and findings</h1><dl>");
-    for (code, meaning) in all {
-        body.push_str(&format!(
-            "<dt><a href=\"/docs/problems/{code}\"><code>{code}</code></a></dt><dd>{}</dd>",
-            escape(meaning)
-        ));
+    for Code { code, meaning, .. } in all {
+        let meaning = prose(meaning);
+        body.push_str(&format!("<dt><a href=\"/docs/problems/{code}\"><code>{code}</code></a></dt><dd>{meaning}</dd>"));
     }
     body.push_str("</dl>");
     Html(page("Problems and findings", &body))
@@ -112,17 +112,34 @@ pub(super) async fn problems() -> Html<String> {
 
 /// One code.
 pub(super) async fn problem(Segments(code): Segments<String>) -> Result<Html<String>, Failure> {
-    let Some(meaning) = codes::meaning(&code) else {
+    let Some(known) = every_code().find(|known| known.code == code) else {
         let detail = format!("there is no problem {code}");
         return Err(Problem::new(404, codes::PATH_UNKNOWN, detail).hint("all are under /docs/problems").into());
     };
     let body = format!(
-        "<h1><code>{0}</code></h1><p>{1}</p><p>What happened in your case, and what to do, stands in the message \
-         and the hint that came with the code.</p><p><a href=\"/docs/problems\">All codes</a></p>",
-        escape(&code),
-        escape(meaning)
+        "<h1><code>{}</code></h1><p>{}</p><p>{}</p><p>What happened in your case stands in the message that came \
+         with the code.</p><p><a href=\"/docs/problems\">All codes</a></p>",
+        known.code,
+        prose(known.meaning),
+        prose(known.remedy)
     );
     Ok(Html(page(&code, &body)))
+}
+
+fn every_code() -> impl Iterator<Item = &'static Code> {
+    codes::all().chain(archetype_plan::codes::CODES)
+}
+
+/// Text with `code` in it.
+fn prose(text: &str) -> String {
+    let mut html = String::new();
+    for (index, piece) in escape(text).split('`').enumerate() {
+        match index % 2 {
+            0 => html.push_str(piece),
+            _ => html.push_str(&format!("<code>{piece}</code>")),
+        }
+    }
+    html
 }
 
 fn page(title: &str, body: &str) -> String {

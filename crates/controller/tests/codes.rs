@@ -1,0 +1,76 @@
+//! Every code that the program can give is in a list, and every list is a page.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use archetype_api::codes::{self, Code};
+
+/// What stands before a code where one is given.
+const BEFORE: [&str; 7] =
+    ["code: \"", "finding(\"", "refused(error, \"", "problem(\"", "error, \"", "Self::finding(\"", "file_problem(\""];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|kind| kind == "rs") && path.file_stem().is_none_or(|s| s != "tests") {
+            found.push(path);
+        }
+    }
+}
+
+/// The codes that a source gives, as far as they stand right behind one of the words.
+fn given(source: &str) -> BTreeSet<String> {
+    let source = source.split("#[cfg(test)]").next().unwrap();
+    let pieces = BEFORE.iter().flat_map(|before| source.split(before).skip(1));
+    let codes = pieces.filter_map(|piece| piece.split('"').next());
+    codes.filter(|code| code.contains('-') && !code.contains([' ', '{', '_'])).map(str::to_string).collect()
+}
+
+#[test]
+fn every_code_in_the_sources_is_in_a_list() {
+    let known: BTreeSet<&str> = codes::all().chain(archetype_plan::codes::CODES).map(|known| known.code).collect();
+    let mut unknown = BTreeSet::new();
+    for part in ["agent", "host", "plan", "cli", "controller", "topology"] {
+        let mut files = Vec::new();
+        sources(&root().join("crates").join(part).join("src"), &mut files);
+        for file in files {
+            let found = given(&fs::read_to_string(&file).unwrap());
+            unknown.extend(found.into_iter().filter(|code| !known.contains(code.as_str())).map(|code| (part, code)));
+        }
+    }
+    assert!(unknown.is_empty(), "no list explains {unknown:?}");
+}
+
+/// `UPDATE=1 cargo test -p archetype-controller --test codes` writes the page anew.
+#[test]
+fn the_page_of_findings_is_the_list() {
+    let mut page = String::from(
+        "# What a running installation can say\n\nProblems of requests, findings of hosts and problems of settings. \
+         Those of topology files are in `topology-problems.md`, those of planning in `planning-problems.md`; \
+         `archetype serve` shows all of them under `/docs/problems`.\n",
+    );
+    let parts: [(&str, &[Code]); 3] =
+        [("Requests", codes::CONTROLLER), ("Hosts", codes::HOST), ("Settings", codes::SETTINGS)];
+    for (title, list) in parts {
+        write!(page, "\n## {title}\n").unwrap();
+        for Code { code, meaning, remedy } in list {
+            write!(page, "\n### {code}\n\n{meaning} {remedy}\n").unwrap();
+        }
+    }
+    let path = root().join("docs/findings.md");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let held = fs::read_to_string(&path).unwrap_or_default();
+    assert!(held == page, "docs/findings.md is old: run with UPDATE=1 to write it anew");
+}
