@@ -12,6 +12,10 @@ use crate::name::Invalid;
 pub struct VlanTag(u16);
 
 impl VlanTag {
+    /// The tag of the bridge's own port, which is on no wire: without one Open vSwitch would hand
+    /// it a copy of every frame of every wire.
+    pub const NO_WIRE: u16 = 4095;
+
     /// Checks that `value` is a usable VLAN id.
     pub fn new(value: u16) -> Result<Self, Invalid> {
         match value {
@@ -35,8 +39,12 @@ pub struct Mtu(u32);
 impl Mtu {
     /// What a link gets when the file says nothing, as in containerlab.
     pub const LAB_DEFAULT: Self = Self(9500);
-    /// The largest the kernel gives a veth device; every host side has it.
+    /// The largest the kernel gives a veth device.
     pub const LARGEST: Self = Self(65535);
+    /// What the host's end of every wire has. The most that Open vSwitch's userspace datapath can
+    /// bear: it counts the room of a packet in 16 bits, and on a larger device it hands on pieces of
+    /// its own memory in place of what follows the tags of a frame.
+    pub const HOST_END: Self = Self(65_000);
 
     /// Checks that `value` is an MTU a veth can have.
     pub fn new(value: u32) -> Result<Self, Invalid> {

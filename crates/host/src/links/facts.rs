@@ -59,12 +59,12 @@ fn interface(
     }
 }
 
-/// The host's end is as large as the kernel allows; on a management bridge it is the network's,
+/// The host's end is as large as the switch can bear; on a management bridge it is the network's,
 /// for a bridge is as small as its smallest port.
 pub(super) fn host_mtu(spec: &HostSpec, one: &InterfaceSpec) -> Mtu {
     match &one.attachment {
         Attachment::Network { network, .. } => network_of(spec, network).map_or(Mtu::LARGEST, |network| network.mtu),
-        _ => Mtu::LARGEST,
+        _ => Mtu::HOST_END,
     }
 }
 
