@@ -1,11 +1,12 @@
 //! From steps to the operations of one transaction.
 
+use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use archetype_model::observed::DatapathKind;
 use archetype_model::spec::HostSpec;
 use archetype_model::step::{PortTag, Step};
-use archetype_model::{BridgeName, InterfaceName};
+use archetype_model::{BridgeName, InterfaceName, VlanTag};
 use archetype_ovsdb::{Operation, Uuid, Value, Where, insert, mutate, update, vswitch};
 
 use super::DatapathError;
@@ -37,6 +38,8 @@ pub(super) fn build(
         None => return Err(DatapathError::NoBridge(bridge.clone())),
     };
     let mut ports: Vec<archetype_ovsdb::Atom> = Vec::new();
+    // One change of a bridge takes many ports off: one each costs the database the whole set each time.
+    let mut gone: BTreeMap<Uuid, Vec<archetype_ovsdb::Atom>> = BTreeMap::new();
     for step in steps {
         match (step, &target) {
             (Step::SetBridge { add_flood, remove_flood }, Bridge::There(row)) => {
@@ -49,6 +52,12 @@ pub(super) fn build(
                         .insert("flood_vlans", tags(add_flood))
                         .into(),
                 );
+                operations.push(
+                    update("Port", Where::equals("name", bridge.as_str()))
+                        .set("tag", i64::from(VlanTag::NO_WIRE))
+                        .set("vlan_mode", "access")
+                        .into(),
+                );
             }
             (Step::AddPort { device, tag }, _) => {
                 let name = format!("port{}", ports.len());
@@ -58,12 +67,14 @@ pub(super) fn build(
             (Step::SetPort { device, row, tag }, _) => operations.extend(set_port(spec, device, row, *tag)?),
             (Step::RemovePort { row, bridge, .. }, _) => {
                 if let (Ok(row), Some(on)) = (Uuid::from_str(row), rows.bridges.get(bridge)) {
-                    let gone = Value::set([Value::uuid(row)]);
-                    operations.push(mutate("Bridge", Where::uuid(on.row)).delete("ports", gone).into());
+                    gone.entry(on.row).or_default().push(Value::uuid(row));
                 }
             }
             _ => {}
         }
+    }
+    for (row, ports) in gone {
+        operations.push(mutate("Bridge", Where::uuid(row)).delete("ports", Value::set(ports)).into());
     }
     if !ports.is_empty() {
         let row = match target {
@@ -92,6 +103,8 @@ fn make_bridge(bridge: &BridgeName, kind: DatapathKind, steps: &[Step]) -> Vec<O
             .named("bridge_port")
             .set("name", bridge.as_str())
             .set("interfaces", Value::set([Value::named("bridge_interface")]))
+            .set("tag", i64::from(VlanTag::NO_WIRE))
+            .set("vlan_mode", "access")
             .into(),
         insert("Bridge")
             .named("bridge")

@@ -6,7 +6,7 @@ use archetype_model::observed::{BridgeObserved, DatapathObserved, Mark, PortObse
 use archetype_model::report::Finding;
 use archetype_model::spec::{Attachment, InterfaceSpec, LabSpec, NodeSpec, WireShape};
 use archetype_model::step::{PortTag, Resource, Step};
-use archetype_model::{InterfaceName, LabName};
+use archetype_model::{InterfaceName, LabName, VlanTag};
 
 use super::{Look, Room};
 
@@ -141,7 +141,7 @@ fn bridge(look: &Look<'_>, seen: &DatapathObserved, room: &mut Room) {
     // would keep its ports; so with an empty spec nothing is taken away.
     let mine = |tag: &&u16| (first.get()..=last.get()).contains(*tag) && !look.spec.labs.is_empty();
     let remove_flood: BTreeSet<u16> = flood.difference(&cables).filter(mine).copied().collect();
-    let right = seen.bridge.as_ref().is_some_and(settings_right);
+    let right = seen.bridge.as_ref().is_some_and(settings_right) && own_port_is_on_no_wire(look, seen);
     if !right || !add_flood.is_empty() || !remove_flood.is_empty() {
         room.steps.push(Step::SetBridge { add_flood, remove_flood });
     }
@@ -152,6 +152,12 @@ fn bridge(look: &Look<'_>, seen: &DatapathObserved, room: &mut Room) {
 
 fn settings_right(bridge: &BridgeObserved) -> bool {
     bridge.fail_mode == "standalone" && bridge.forward_bpdu
+}
+
+/// Whether the bridge's own port is kept from hearing the wires, as far as it is shown.
+fn own_port_is_on_no_wire(look: &Look<'_>, seen: &DatapathObserved) -> bool {
+    let own = seen.ports.get(look.settings.bridge.as_str());
+    own.is_none_or(|port| port.tag == Some(VlanTag::NO_WIRE) && port.vlan_mode == "access")
 }
 
 fn harmful(look: &Look<'_>, setting: &str) -> Finding {
