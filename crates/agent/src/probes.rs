@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use archetype_host::{ProbeEnd, ProbeOrder};
 use archetype_model::observed::Observed;
 use archetype_model::report::{ProbeResult, Proof, WireReport, Wiring};
-use archetype_model::spec::{DesiredLink, HostSpec, LabSpec, LinkId, WireSpec};
+use archetype_model::spec::{DesiredLink, HostSpec, LabSpec, LinkId, WireShape, WireSpec};
 use archetype_model::step::Resource;
 use archetype_model::{InterfaceName, LabName};
 use archetype_plan::diff::DatapathSettings;
@@ -40,11 +40,11 @@ impl Proofs {
         wires
     }
 
-    /// The wires to be probed: complete, wanted up, and without a proof of this very wiring, or
-    /// with a lost one whose time has come.
+    /// The wires to be probed: complete (a LAN among the members that are there), wanted up, and
+    /// without a proof of this very wiring, or with a lost one whose time has come.
     pub(crate) fn due(&self, spec: &HostSpec, wires: &Wires, now_ms: u64) -> Vec<(ProbeOrder, Wiring)> {
         spec.wires()
-            .filter(|(_, wire)| wire.desired == DesiredLink::Up && wire.ends.len() > 1)
+            .filter(|(_, wire)| wire.desired == DesiredLink::Up && can_be_alone(wire))
             .filter_map(|(lab, wire)| {
                 let report = wires.get(&lab.name)?.get(&wire.id)?;
                 let wiring = report.wiring.clone()?;
@@ -103,10 +103,16 @@ impl Proofs {
     }
 }
 
+/// A cable with one end has nobody to send to. A LAN's only member sends to its own port.
+fn can_be_alone(wire: &WireSpec) -> bool {
+    wire.ends.len() > 1 || wire.shape == WireShape::Lan
+}
+
 fn order(lab: &LabSpec, wire: &WireSpec, report: &WireReport) -> Option<ProbeOrder> {
     let ends = report
         .ends
         .iter()
+        .filter(|end| end.faults.is_empty())
         .map(|end| {
             let node = lab.node(&end.end.node)?;
             Some(ProbeEnd {

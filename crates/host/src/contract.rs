@@ -25,7 +25,8 @@ pub trait Host: Send + Sync + 'static {
     /// Open vSwitch; tasks on nodes are only begun. One outcome per step, in order.
     async fn apply(&self, spec: &Arc<HostSpec>, steps: &[Step]) -> Vec<Outcome>;
 
-    /// Sends probe frames both ways across each wire and says what arrived. Not a write.
+    /// Sends probe frames both ways across each wire and says what arrived; for an order with one
+    /// end only, whether its frame came to its own port. Not a write.
     async fn probe(&self, orders: &[ProbeOrder]) -> Vec<ProbeResult>;
 }
 

@@ -2,7 +2,8 @@
 //!
 //! To 01:80:c2:00:00:0e, which no bridge inside a node forwards, with ethertype 0x88b5 (IEEE Std
 //! 802, local experimental). One packet socket per namespace hears all of it: a socket bound to the
-//! ethertype sees nothing on an enslaved port.
+//! ethertype sees nothing on an enslaved port. An end that is alone on its wire has nobody to hear
+//! it; its frame is looked for where it enters the switch, at the host's end of its pair.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -51,13 +52,16 @@ pub(crate) fn probe(orders: &[ProbeOrder], insides: &Insides) -> Vec<ProbeResult
     let mut sockets = Sockets::default();
     let mut ends: Vec<Result<Vec<End>, String>> = Vec::with_capacity(orders.len());
     let opened = sockets.open(orders, insides);
+    let ports = orders.iter().any(is_alone).then(|| sockets.hear_ports());
     for order in orders {
-        ends.push(order.ends.iter().map(|end| sockets.find(end, insides, &opened)).collect());
+        let port = ports.as_ref().filter(|_| is_alone(order)).map(|socket| own_port(order, socket));
+        ends.push(order.ends.iter().map(|end| sockets.find(end, insides, &opened)).chain(port).collect());
     }
     let mut crossings = Vec::new();
     for (order, ends) in ends.iter().enumerate() {
         let count = ends.as_ref().map_or(0, Vec::len);
-        for from in 0..count {
+        // Nothing is sent from a host's end: the switch would take it for a frame of its own.
+        for from in 0..orders[order].ends.len().min(count) {
             crossings.extend((0..count).filter(|to| *to != from).map(|to| Crossing {
                 order,
                 from,
@@ -78,9 +82,18 @@ fn result(at: usize, order: &ProbeOrder, ends: &Result<Vec<End>, String>, crossi
         return ProbeResult::NotSent { why: why.clone() };
     }
     let lost = crossings.iter().filter(|crossing| crossing.order == at && !crossing.crossed);
-    let directions: Vec<String> =
-        lost.map(|lost| format!("{} -> {}", order.ends[lost.from].end, order.ends[lost.to].end)).collect();
+    let name = |at: usize| order.ends.get(at).map_or_else(|| "its port".to_string(), |end| end.end.to_string());
+    let directions: Vec<String> = lost.map(|lost| format!("{} -> {}", name(lost.from), name(lost.to))).collect();
     if directions.is_empty() { ProbeResult::Crossed } else { ProbeResult::Lost { directions } }
+}
+
+fn is_alone(order: &ProbeOrder) -> bool {
+    order.ends.len() == 1
+}
+
+/// The host's end of the only end of an order, as one that hears.
+fn own_port(order: &ProbeOrder, socket: &Result<usize, String>) -> Result<End, String> {
+    Ok(End { socket: socket.clone()?, ifindex: order.ends[0].host_ifindex, source: [0; 6] })
 }
 
 fn exchange(sockets: &Sockets, ends: &[Result<Vec<End>, String>], crossings: &mut [Crossing], nonce: u64) {
@@ -144,7 +157,8 @@ fn nonce() -> u64 {
     (now.as_nanos() as u64).rotate_left(20) ^ u64::from(std::process::id())
 }
 
-/// The packet sockets of one round.
+/// The packet sockets of one round: one per namespace, and one for the host's own where an end is
+/// alone.
 #[derive(Default)]
 struct Sockets(Vec<OwnedFd>);
 
@@ -192,6 +206,13 @@ impl Sockets {
         // Any sender address will do where the node took the device's own away.
         let source = device.mac.map_or([0x02, 0, 0, 0, 0, 1], archetype_model::Mac::octets);
         Ok(End { socket, ifindex: device.ifindex, source })
+    }
+
+    /// A socket for the host's own namespace, in which the calling thread is.
+    fn hear_ports(&mut self) -> Result<usize, String> {
+        let socket = open_socket().map_err(|error| format!("the host's ports could not be heard: {error}"))?;
+        self.0.push(socket);
+        Ok(self.0.len() - 1)
     }
 
     fn send(&self, from: &End, frame: &[u8]) {

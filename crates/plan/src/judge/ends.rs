@@ -3,7 +3,7 @@
 use archetype_model::digest;
 use archetype_model::observed::{DeviceObserved, NodeObserved, Observed, PortObserved, RunObserved};
 use archetype_model::report::{EndReport, Fault, Proof, WireReport, Wiring};
-use archetype_model::spec::{DesiredLink, EndRef, InterfaceSpec, LabSpec, NodeBody, NodeSpec, WireSpec};
+use archetype_model::spec::{DesiredLink, EndRef, InterfaceSpec, LabSpec, NodeBody, NodeSpec, WireShape, WireSpec};
 
 use crate::diff::DatapathSettings;
 
@@ -23,13 +23,18 @@ pub fn wire_report(
             Some(end_report(wire, end, node, interface, observed, settings))
         })
         .collect();
-    let complete = ends.len() == wire.ends.len() && ends.iter().all(|end| end.faults.is_empty());
-    let wiring = complete.then(|| wiring(lab, wire, &ends, observed));
+    let ready: Vec<&EndReport> = ends.iter().filter(|end| end.faults.is_empty()).collect();
+    let complete = match wire.shape {
+        WireShape::Cable => ready.len() == wire.ends.len(),
+        // The members that are there make the LAN; another one that comes makes it another wiring.
+        WireShape::Lan => !ready.is_empty(),
+    };
+    let wiring = complete.then(|| wiring(lab, wire, &ready, observed));
     WireReport { ends, wiring, proof }
 }
 
 /// What the wiring is made of. Any of it changing makes it another wiring.
-fn wiring(lab: &LabSpec, wire: &WireSpec, ends: &[EndReport], observed: &Observed) -> Wiring {
+fn wiring(lab: &LabSpec, wire: &WireSpec, ends: &[&EndReport], observed: &Observed) -> Wiring {
     let switch = observed.datapath.known().and_then(|datapath| datapath.switch);
     let bridge = observed.datapath.known().and_then(|datapath| datapath.bridge.as_ref());
     let spaces = observed.namespaces.known();

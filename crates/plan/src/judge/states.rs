@@ -2,52 +2,89 @@
 
 use archetype_model::observed::RunObserved;
 use archetype_model::report::{EndReport, Fault, Finding, NodeReport, ProbeResult, WireReport};
-use archetype_model::spec::{DesiredLink, DesiredRun, NodeSpec, WireSpec};
+use archetype_model::spec::{DesiredLink, DesiredRun, EndRef, NodeSpec, WireShape, WireSpec};
 use archetype_model::status::{LabState, LinkState, NodeState, Status};
 use archetype_model::step::Resource;
 
-/// The state of a link (design 2). `report` is none while its host has not reported this wire.
+/// The state of a link (design 2), or of a LAN as a whole: as bad as the worst of its ends.
+/// `report` is none while its host has not reported this wire.
 pub fn link_status(wire: &WireSpec, report: Option<&WireReport>) -> Status<LinkState> {
+    status_of(wire, report, |_| true, |_| true)
+}
+
+/// The state of one member's link to its LAN (nodes.md 5): what was read at its own end, and the
+/// probes between it and every other member that can be reached. What keeps another member from
+/// running is no fault of this one. For a cable, the cable's.
+pub fn member_status(wire: &WireSpec, report: Option<&WireReport>, member: &EndRef) -> Status<LinkState> {
+    if wire.shape == WireShape::Cable {
+        return link_status(wire, report);
+    }
+    let name = member.to_string();
+    let of_member = |direction: &str| direction.split(' ').any(|word| word == name);
+    status_of(wire, report, |end| &end.end == member, of_member)
+}
+
+/// The state of a wire as far as it concerns some of its ends and some directions between them.
+fn status_of(
+    wire: &WireSpec,
+    report: Option<&WireReport>,
+    concerns: impl Fn(&EndReport) -> bool,
+    crosses: impl Fn(&str) -> bool,
+) -> Status<LinkState> {
     let Some(report) = report else {
         return Status::because(LinkState::Pending, "its host has not reported it yet");
     };
-    if let Some(status) = worst_fault(wire, report) {
+    if let Some(status) = worst_fault(wire, report, concerns) {
         return status;
     }
     if wire.desired == DesiredLink::Down {
         return Status::because(LinkState::Down, "wanted down");
     }
-    match (&report.wiring, &report.proof) {
-        (None, _) => Status::because(LinkState::Creating, "not wired yet"),
-        (Some(wiring), Some(proof)) if &proof.wiring == wiring => match &proof.result {
-            ProbeResult::Crossed => Status::plain(LinkState::Up),
-            ProbeResult::Lost { directions } => {
-                Status::because(LinkState::Error, format!("wired, carries nothing ({})", directions.join(", ")))
+    let (Some(wiring), Some(proof)) = (&report.wiring, &report.proof) else {
+        let why = if report.wiring.is_none() { "not wired yet" } else { "wired, not probed yet" };
+        return Status::because(LinkState::Creating, why);
+    };
+    if &proof.wiring != wiring {
+        return Status::because(LinkState::Creating, "wired, not probed yet");
+    }
+    match &proof.result {
+        ProbeResult::Crossed => Status::plain(LinkState::Up),
+        ProbeResult::Lost { directions } => {
+            let lost: Vec<&str> = directions.iter().map(String::as_str).filter(|one| crosses(one)).collect();
+            if lost.is_empty() {
+                return Status::plain(LinkState::Up);
             }
-            ProbeResult::NotSent { why } => {
-                Status::because(LinkState::Creating, format!("wired, could not be probed: {why}"))
-            }
-        },
-        (Some(_), _) => Status::because(LinkState::Creating, "wired, not probed yet"),
+            Status::because(LinkState::Error, format!("wired, carries nothing ({})", lost.join(", ")))
+        }
+        ProbeResult::NotSent { why } => {
+            Status::because(LinkState::Creating, format!("wired, could not be probed: {why}"))
+        }
     }
 }
 
 /// The fault that says most: what is unreadable makes everything else a guess; a missing node
 /// explains the rest; a fault that stays outweighs one about to be mended.
-fn worst_fault(wire: &WireSpec, report: &WireReport) -> Option<Status<LinkState>> {
-    let faults = || report.ends.iter().flat_map(|end| end.faults.iter().map(move |fault| (end, fault)));
+fn worst_fault(
+    wire: &WireSpec,
+    report: &WireReport,
+    concerns: impl Fn(&EndReport) -> bool,
+) -> Option<Status<LinkState>> {
+    let ends: Vec<&EndReport> = report.ends.iter().filter(|end| concerns(end)).collect();
+    let faults = || ends.iter().flat_map(|end| end.faults.iter().map(move |fault| (end, fault)));
     let find = |wanted: fn(&Fault) -> bool| faults().find(|(_, fault)| wanted(fault));
     let (end, fault) = find(|fault| matches!(fault, Fault::Unreadable(_)))
         .or_else(|| find(|fault| matches!(fault, Fault::NodeNotRunning(_))))
         .or_else(|| find(|fault| matches!(fault, Fault::Wrong(_))))
         .or_else(|| find(|fault| matches!(fault, Fault::NotMade(_))))
         .or_else(|| find(|fault| matches!(fault, Fault::ShutInside(_))))?;
+    // The proof of a LAN may be that of its other members; only a cable's says that this was wired.
+    let was_wired = report.proof.is_some() && wire.shape == WireShape::Cable;
     let side = |end: &EndReport, what: &str| format!("{}: {what}", end.end);
     Some(match fault {
         Fault::Unreadable(what) => Status::because(LinkState::Unknown, format!("{what} could not be read")),
         Fault::NodeNotRunning(what) => Status::because(LinkState::Pending, format!("waits for {what}")),
         Fault::Wrong(what) => Status::because(LinkState::Error, side(end, what)),
-        Fault::NotMade(what) if report.proof.is_some() => Status::because(LinkState::Error, side(end, what)),
+        Fault::NotMade(what) if was_wired => Status::because(LinkState::Error, side(end, what)),
         Fault::NotMade(what) => Status::because(LinkState::Creating, side(end, what)),
         Fault::ShutInside(_) if wire.desired == DesiredLink::Down => Status::because(LinkState::Down, "wanted down"),
         Fault::ShutInside(what) => Status::because(LinkState::Down, what.clone()),
