@@ -13,6 +13,8 @@ use archetype_model::step::Resource;
 
 /// A run at least this long starts a node's count of ends anew.
 const LONG_RUN_MS: u64 = 60_000;
+/// What a host shows is never older than this.
+const MOMENT_MS: u64 = 3_000;
 /// No resource waits longer than this for its next try.
 const LONGEST_WAIT_MS: u64 = 60_000;
 
@@ -23,6 +25,9 @@ pub(crate) struct Memory {
     pub(crate) runs: BTreeMap<ContainerName, Runs>,
     /// Resources whose last step failed.
     pub(crate) failed: BTreeMap<Resource, Failed>,
+    /// Nodes of which a command of the exec list was begun and has not been told as ended. What the
+    /// host shows may be a moment older or younger than that. With the time of the beginning.
+    pub(crate) executing: BTreeMap<ContainerName, u64>,
     /// Resources that were as wanted at the end of some pass, with what was wanted of them.
     pub(crate) settled: BTreeMap<Resource, String>,
 }
@@ -62,6 +67,11 @@ impl Memory {
             let Some(seen) = room.known().and_then(|nodes| nodes.get(&node.container)) else { continue };
             let runs = self.runs.entry(node.container.clone()).or_default();
             runs.learn(seen, node.desired, now_ms);
+            // Never told as begun: another task had just taken the node.
+            let idle = |begun: &u64| seen.busy.is_none() && now_ms > begun + MOMENT_MS;
+            if self.executing.get(&node.container).is_some_and(idle) {
+                self.executing.remove(&node.container);
+            }
             if matches!(seen.run, RunObserved::Running { .. }) && seen.busy.is_none() {
                 self.failed.remove(&Resource::Node(node.container.clone()));
             }

@@ -139,6 +139,7 @@ impl<H: Host> Pass<'_, H> {
         };
         spec.nodes()
             .map(|(_, node)| &node.container)
+            .filter(|container| !self.memory.executing.contains_key(*container))
             .filter(|container| !(waiting.contains(container) && patient(container)))
             .cloned()
             .collect()
@@ -155,6 +156,8 @@ impl<H: Host> Pass<'_, H> {
         let now_ms = self.clock.now_ms();
         self.note_begun(spec, found)?;
         let steps: Vec<&Step> = found.steps().collect();
+        let executing = steps.iter().filter_map(|step| executes(step)).cloned();
+        self.memory.executing.extend(executing.map(|container| (container, now_ms)));
         let before = self.ledger.done().next_repair;
         let settled = &self.memory.settled;
         let is_settled =
@@ -175,6 +178,9 @@ impl<H: Host> Pass<'_, H> {
                         self.memory.succeeded(&resource);
                     }
                     Some(error) => {
+                        if let Some(container) = executes(&step) {
+                            self.memory.executing.remove(container);
+                        }
                         stuck.extend(node_of(spec, &step));
                         let finding = step_failed(&resource, &step.to_string(), &error);
                         self.memory.failed(resource, finding, now_ms);
@@ -322,6 +328,14 @@ fn is_coming(observed: &Observed, node: &NodeSpec, memory: &Memory) -> bool {
     let wanted = node.desired == archetype_model::spec::DesiredRun::Running;
     let failed = memory.failed.contains_key(&Resource::Node(node.container.clone()));
     wanted && !failed && room_of(observed, node).is_some()
+}
+
+/// The node in which a step runs a command.
+fn executes(step: &Step) -> Option<&ContainerName> {
+    match step {
+        Step::Node { container, action: NodeAction::Exec { .. } } => Some(container),
+        _ => None,
+    }
 }
 
 fn touches(spec: &HostSpec, step: &Step, stuck: &BTreeSet<ContainerName>) -> bool {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archetype_host::{Event, Host, TaskEnded};
-use archetype_model::LabName;
+use archetype_model::observed::Part;
 use archetype_model::report::{ExecState, Repair, Report};
 use archetype_model::spec::HostSpec;
 use archetype_model::step::{NodeAction, Resource};
+use archetype_model::{ContainerName, LabName};
 use archetype_plan::diff::DatapathSettings;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -18,6 +19,11 @@ use crate::ledger::{Ledger, LedgerError, Refusal};
 use crate::memory::{Memory, task_failed};
 use crate::pass::{Pass, Passed};
 use crate::probes::Proofs;
+
+/// While tasks work on nodes, passes that nobody asked for begin no sooner than this after the one
+/// before: a hundred nodes that end their starts one by one are looked at together. A change of the
+/// switch is never held back, for that is where drift of wires shows.
+const GATHER: Duration = Duration::from_millis(25);
 
 /// How an agent works.
 #[derive(Debug, Clone)]
@@ -42,7 +48,7 @@ pub enum Command {
     /// Begin to run commands in the engine under this id.
     ExecBegun {
         /// The node.
-        container: archetype_model::ContainerName,
+        container: ContainerName,
         /// Which start of it.
         start: String,
         /// The command's place.
@@ -87,6 +93,11 @@ pub struct Agent<H> {
     commands: mpsc::UnboundedReceiver<Command>,
     reports: mpsc::UnboundedSender<Envelope>,
     last: Option<Arc<Report>>,
+    /// Nodes on which tasks worked at the end of the last pass and have not ended since.
+    busy: BTreeSet<ContainerName>,
+    /// What woke it is not to wait for what may come along.
+    urgent: bool,
+    passed: Instant,
 }
 
 impl Handle {
@@ -110,7 +121,7 @@ impl Handle {
     }
 
     /// Has the engine's id of a command written down, and waits for it.
-    pub async fn exec_begun(&self, container: archetype_model::ContainerName, start: String, index: usize, id: String) {
+    pub async fn exec_begun(&self, container: ContainerName, start: String, index: usize, id: String) {
         let (written, done) = oneshot::channel();
         drop(self.commands.send(Command::ExecBegun { container, start, index, id, written }));
         drop(done.await);
@@ -140,6 +151,9 @@ impl<H: Host> Agent<H> {
             commands: asked,
             reports,
             last: None,
+            busy: BTreeSet::new(),
+            urgent: true,
+            passed: Instant::now(),
         };
         (agent, Handle { commands }, told)
     }
@@ -162,6 +176,7 @@ impl<H: Host> Agent<H> {
                 Some(event) = self.events.recv() => self.take_event(event)?,
                 () = tokio::time::sleep_until(wake) => {}
             }
+            self.gather(&mut verified).await?;
             // What came along with the first wake-up is part of the same pass.
             while let Ok(event) = self.events.try_recv() {
                 self.take_event(event)?;
@@ -191,6 +206,20 @@ impl<H: Host> Agent<H> {
         }
     }
 
+    /// Waits a moment for what may come along, while tasks are under way.
+    async fn gather(&mut self, verified: &mut Vec<oneshot::Sender<()>>) -> Result<(), LedgerError> {
+        let until = self.passed + GATHER;
+        while !self.urgent && !self.busy.is_empty() && Instant::now() < until {
+            // Cancel safe: every arm only takes a message, or waits.
+            tokio::select! {
+                Some(command) = self.commands.recv() => self.take_command(command, verified).await?,
+                Some(event) = self.events.recv() => self.take_event(event)?,
+                () = tokio::time::sleep_until(until) => {}
+            }
+        }
+        Ok(())
+    }
+
     async fn pass(&mut self) -> Result<Option<u64>, LedgerError> {
         let Some(spec) = self.ledger.spec().cloned() else { return Ok(None) };
         let pass = Pass {
@@ -207,6 +236,10 @@ impl<H: Host> Agent<H> {
             Some(last) if **last == report => last.clone(),
             _ => Arc::new(report),
         };
+        let busy = report.nodes.iter().filter(|(_, node)| node.busy.is_some());
+        self.busy = busy.map(|(container, _)| container.clone()).collect();
+        self.passed = Instant::now();
+        self.urgent = false;
         self.last = Some(report.clone());
         let repairs = self.ledger.done().closed.clone();
         drop(self.reports.send(Envelope { report, verified_at_ms: self.clock.now_ms(), repairs, writes }));
@@ -218,6 +251,7 @@ impl<H: Host> Agent<H> {
         command: Command,
         verified: &mut Vec<oneshot::Sender<()>>,
     ) -> Result<(), LedgerError> {
+        self.urgent = true;
         match command {
             Command::Accept(spec, answer) => {
                 let accepted = self.ledger.accept(spec);
@@ -252,14 +286,21 @@ impl<H: Host> Agent<H> {
 
     fn take_event(&mut self, event: Event) -> Result<(), LedgerError> {
         match event {
-            Event::Changed(_) => Ok(()),
-            Event::TaskEnded(ended) => self.task_ended(ended),
+            Event::Changed(part) => {
+                self.urgent |= part == Part::Datapath;
+                Ok(())
+            }
+            Event::TaskEnded(ended) => {
+                self.busy.remove(&ended.container);
+                self.task_ended(ended)
+            }
         }
     }
 
     fn task_ended(&mut self, ended: TaskEnded) -> Result<(), LedgerError> {
         let resource = Resource::Node(ended.container.clone());
         if let NodeAction::Exec { index, start } = &ended.action {
+            self.memory.executing.remove(&ended.container);
             let error = ended.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
             let state = ended.exec.unwrap_or(ExecState::Ended { code: -1, output: error });
             return self.ledger.note(|done| {

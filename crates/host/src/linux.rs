@@ -184,7 +184,7 @@ impl LinuxHost {
         let in_spec = spec.node(container);
         let of_engine = match in_spec {
             Some((_, node)) if *action != NodeAction::Remove => matches!(node.body, NodeBody::Container(_)),
-            _ => !is_known(&self.processes.show(), container),
+            _ => !self.processes.knows(container),
         };
         let error = if of_engine {
             self.begin_container(spec, container, action)
@@ -245,12 +245,13 @@ impl Host for LinuxHost {
     }
 
     async fn full_read(&self) -> u64 {
-        let (links, ports) = tokio::join!(self.with_links(Links::full_read), self.datapath.audit());
+        let (links, ports, networks) =
+            tokio::join!(self.with_links(Links::full_read), self.datapath.audit(), self.networks.full_read());
         if let Some(containers) = self.containers.clone() {
             // The engine may be slow; what it finds rings by itself.
             tokio::spawn(async move { containers.refresh().await });
         }
-        links.unwrap_or(0) + ports
+        links.unwrap_or(0) + ports + networks
     }
 
     async fn apply(&self, spec: &Arc<HostSpec>, steps: &[Step]) -> Vec<Outcome> {
@@ -296,10 +297,6 @@ fn is_node(step: &Step) -> bool {
 
 fn is_link(step: &Step) -> bool {
     !is_network(step) && !is_port(step) && !is_node(step)
-}
-
-fn is_known<T>(reading: &Reading<BTreeMap<ContainerName, T>>, container: &ContainerName) -> bool {
-    reading.known().is_some_and(|nodes| nodes.contains_key(container))
 }
 
 /// A pair that was made for a node that runs is written inside at once; any other is at its start.

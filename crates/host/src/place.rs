@@ -66,11 +66,6 @@ impl Place {
         self.node(container).join("run")
     }
 
-    /// Where a namespace node's mount namespace is pinned, if it has one.
-    pub fn mounts(&self, container: &ContainerName) -> PathBuf {
-        self.run.join("mounts").join(container.as_str())
-    }
-
     /// What a namespace node's command printed.
     pub fn output_file(&self, container: &ContainerName) -> PathBuf {
         self.run_folder(container).join("output.log")

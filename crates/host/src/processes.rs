@@ -88,7 +88,8 @@ impl Processes {
     /// When the spec does not have the node and it is not to be removed.
     pub fn begin(&self, spec: &HostSpec, container: &ContainerName, action: NodeAction) -> Result<(), String> {
         if action == NodeAction::Remove {
-            return self.begin_removal(container);
+            self.begin_removal(container, spec.node(container).is_none());
+            return Ok(());
         }
         let (lab, node) = spec.node(container).ok_or_else(|| format!("{container} is not in the spec"))?;
         let mark = Mark {
@@ -123,15 +124,22 @@ impl Processes {
         });
     }
 
-    fn begin_removal(&self, container: &ContainerName) -> Result<(), String> {
-        let seen = self.show();
-        let Some(node) = seen.known().and_then(|nodes| nodes.get(container)) else { return Ok(()) };
-        if !self.take(container, &node.mark, &NodeAction::Remove) {
-            return Ok(());
+    /// Whether the node has a run folder, or a task that works on it. Quicker than [`Processes::show`].
+    pub(crate) fn knows(&self, container: &ContainerName) -> bool {
+        self.inner.busy().contains_key(container) || state::started(&self.inner.place, container).is_some()
+    }
+
+    /// `going`: its namespace is removed next, so nothing in it has to be made quiet before.
+    fn begin_removal(&self, container: &ContainerName, going: bool) {
+        let Some(started) = state::started(&self.inner.place, container) else { return };
+        if !self.take(container, &started.mark, &NodeAction::Remove) {
+            return;
         }
         let (inner, container) = (self.inner.clone(), container.clone());
         tokio::task::spawn_blocking(move || {
-            let done = run::stop(&inner.place, &container).and_then(|()| state::forget(&inner.place, &container));
+            let stopped =
+                if going { run::end_command(&inner.place, &container) } else { run::stop(&inner.place, &container) };
+            let done = stopped.and_then(|()| state::forget(&inner.place, &container));
             inner.busy().remove(&container);
             let error = done.err().map(|error| TaskError {
                 code: "node-not-removed",
@@ -142,7 +150,6 @@ impl Processes {
             inner.waker.ring(Event::TaskEnded(TaskEnded { container, action, error, exec: None }));
             inner.waker.ring(Event::Changed(Part::Processes));
         });
-        Ok(())
     }
 
     /// Marks a node as busy; false when it is already.

@@ -62,7 +62,7 @@ pub struct Diff {
     pub findings: Vec<Finding>,
     /// Steps that will be taken later, and when, in milliseconds of the Unix epoch.
     pub later: Vec<(Step, u64)>,
-    /// What is left of each lab that is to be gone.
+    /// Labs that are to be gone and are not yet, with what is left of them.
     pub leaving: BTreeMap<LabName, Vec<String>>,
 }
 
@@ -170,7 +170,8 @@ fn phase(step: &Step) -> usize {
 /// What is still there of labs that are to be gone.
 fn leaving(look: &Look<'_>) -> BTreeMap<LabName, Vec<String>> {
     let gone = look.spec.labs.iter().filter(|lab| lab.presence == Presence::Gone);
-    gone.map(|lab| (lab.name.clone(), left_of(look, &lab.name))).collect()
+    let left = gone.map(|lab| (lab.name.clone(), left_of(look, &lab.name)));
+    left.filter(|(_, left)| !left.is_empty()).collect()
 }
 
 fn left_of(look: &Look<'_>, lab: &LabName) -> Vec<String> {

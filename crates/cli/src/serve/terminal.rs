@@ -42,7 +42,7 @@ pub(super) fn run(
         let (ours, theirs) = terminal(start.size).map_err(failed)?;
         let stdio = || Ok::<_, io::Error>(Stdio::from(theirs.try_clone()?));
         command.stdin(stdio().map_err(failed)?).stdout(stdio().map_err(failed)?).stderr(stdio().map_err(failed)?);
-        let child = spawn_inside(place, &node.container, command, true).map_err(failed)?;
+        let child = spawn_inside(place, node, command, true).map_err(failed)?;
         drop(theirs);
         let (reader, writer) = (ours.try_clone().map_err(failed)?, ours);
         pump(reader.into(), answers.clone(), ExecOutput::Stdout);
@@ -51,7 +51,7 @@ pub(super) fn run(
     } else {
         command.stdin(if start.stdin { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = spawn_inside(place, &node.container, command, false).map_err(failed)?;
+        let mut child = spawn_inside(place, node, command, false).map_err(failed)?;
         let sink = child.stdin.take().map(|stdin| Sink::Pipe(File::from(OwnedFd::from(stdin))));
         let pipes = [
             child.stdout.take().map(|pipe| (OwnedFd::from(pipe), ExecOutput::Stdout as fn(Vec<u8>) -> ExecOutput)),

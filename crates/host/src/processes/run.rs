@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use archetype_model::ContainerName;
@@ -46,10 +46,9 @@ pub(super) fn start(
         // One that is not there is as stale as one that was removed.
         drop(fs::remove_file(folder.join(stale)));
     }
-    let mounts = make_mounts(place, node, body)?;
     match &body.cmd {
         None => boot(place, &node.container)?,
-        Some(command) => supervise(place, supervisor, node, body, command, mounts)?,
+        Some(command) => supervise(place, supervisor, node, body, command)?,
     }
     let started = Started {
         mark: mark.clone(),
@@ -61,29 +60,25 @@ pub(super) fn start(
     state::write(place, &node.container, &started)
 }
 
-/// Gives the node a mount namespace of its own where it sees anything else than the host does: its
-/// binds, its hosts file and its resolvers. Answers whether it has one.
-fn make_mounts(place: &Place, node: &NodeSpec, body: &NamespaceBody) -> io::Result<bool> {
-    let pin = place.mounts(&node.container);
-    mounts::remove(&pin).map_err(io::Error::other)?;
+/// Where the node sees anything else than the host does: its hosts file, its resolvers, its binds.
+/// Every command in it gets a mount namespace with these.
+fn binds(place: &Place, node: &NodeSpec) -> Vec<mounts::Bind> {
     let own = |source: std::path::PathBuf, target: &str| {
         let there = source.exists() && Path::new(target).exists();
         there.then(|| mounts::Bind { source, target: target.into(), read_only: false })
     };
     let hosts = own(place.hosts_file(&node.container), "/etc/hosts");
     let resolver = own(place.resolver_file(&node.container), "/etc/resolv.conf");
-    let stated = body.binds.iter().map(|bind| mounts::Bind {
+    let stated: &[_] = match &node.body {
+        NodeBody::Namespace(body) => &body.binds,
+        NodeBody::Container(_) => &[],
+    };
+    let stated = stated.iter().map(|bind| mounts::Bind {
         source: bind.source.clone(),
         target: bind.target.clone(),
         read_only: bind.read_only(),
     });
-    let binds: Vec<mounts::Bind> = hosts.into_iter().chain(resolver).chain(stated).collect();
-    if binds.is_empty() {
-        return Ok(false);
-    }
-    let without = [place.root().join("netns"), "/run/netns".into()];
-    mounts::make(&pin, &binds, &without).map_err(io::Error::other)?;
-    Ok(true)
+    hosts.into_iter().chain(resolver).chain(stated).collect()
 }
 
 /// Cold boots a node's namespace, under the lock of its facts.
@@ -104,14 +99,14 @@ fn supervise(
     node: &NodeSpec,
     body: &NamespaceBody,
     command: &[String],
-    mounts: bool,
 ) -> io::Result<()> {
     let state = place.run_folder(&node.container);
     let mut shim = Command::new(supervisor);
     shim.arg("supervise").arg("--facts").arg(place.facts_file(&node.container)).arg("--state").arg(&state);
     shim.arg("--log-file").arg(place.output_file(&node.container)).arg("--hostname").arg(node.name.as_str());
-    if mounts {
-        shim.arg("--mnt").arg(place.mounts(&node.container));
+    for bind in binds(place, node) {
+        let options = if bind.read_only { ":ro" } else { "" };
+        shim.arg("--bind").arg(format!("{}:{}{options}", bind.source.display(), bind.target.display()));
     }
     shim.arg("--").args(command).envs(&body.env).stdin(Stdio::null()).stdout(Stdio::null());
     let output = shim.output()?;
@@ -124,10 +119,7 @@ fn supervise(
 /// Stops a node: its command, then everything on its wire.
 pub(super) fn stop(place: &Place, container: &ContainerName) -> io::Result<()> {
     let Some(mut started) = state::started(place, container) else { return Ok(()) };
-    if let Some(running) = state::running(&place.run_folder(container)) {
-        end(&running)?;
-    }
-    mounts::remove(&place.mounts(container)).map_err(io::Error::other)?;
+    end_command(place, container)?;
     let path = place.facts_file(container);
     if let Some(facts) = folder::read(&path).map_err(io::Error::other)?
         && Namespace::open_node(&facts.namespace).is_ok()
@@ -137,6 +129,11 @@ pub(super) fn stop(place: &Place, container: &ContainerName) -> io::Result<()> {
     }
     started.stopped = true;
     state::write(place, container, &started)
+}
+
+/// Ends a node's command, if it has one that runs.
+pub(super) fn end_command(place: &Place, container: &ContainerName) -> io::Result<()> {
+    state::running(&place.run_folder(container)).map_or(Ok(()), |running| end(&running))
 }
 
 /// Ends a command through its supervisor, which passes the signal on; kills it when it does not go.
@@ -162,7 +159,7 @@ pub(super) fn exec(place: &Place, node: &NodeSpec, command: &[String]) -> ExecSt
         NodeBody::Container(_) => Default::default(),
     };
     let vars = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    match run_inside(place, &node.container, command, vars) {
+    match run_inside(place, node, command, vars) {
         Ok(Output { code, text }) => {
             let from = text.len().saturating_sub(KEPT);
             let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
@@ -178,14 +175,14 @@ pub(super) fn exec(place: &Place, node: &NodeSpec, command: &[String]) -> ExecSt
 /// When the node has no namespace, or the program cannot be started.
 pub fn run_inside<'a>(
     place: &Place,
-    container: &ContainerName,
+    node: &NodeSpec,
     command: &[String],
     env: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> io::Result<Output> {
     let (program, words) = command.split_first().ok_or_else(|| io::Error::other("no command"))?;
     let mut command = Command::new(program);
     command.args(words).envs(env).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let output = spawn_inside(place, container, command, false)?.wait_with_output()?;
+    let output = spawn_inside(place, node, command, false)?.wait_with_output()?;
     let code = status(output.status);
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
@@ -199,40 +196,44 @@ pub fn status(status: std::process::ExitStatus) -> i64 {
 }
 
 /// Starts a command inside a node: in all namespaces of its process if it has one, else in its
-/// network namespace and, where it has one, its mount namespace. With `terminal` its standard
-/// input becomes the terminal that controls it.
+/// network namespace and a mount namespace with its binds. With `terminal` its standard input
+/// becomes the terminal that controls it.
 ///
 /// # Errors
 /// When the node has no namespace, or the program cannot be started.
-pub fn spawn_inside(
-    place: &Place,
-    container: &ContainerName,
-    mut command: Command,
-    terminal: bool,
-) -> io::Result<std::process::Child> {
-    if let Some(running) = state::running(&place.run_folder(container)) {
+pub fn spawn_inside(place: &Place, node: &NodeSpec, mut command: Command, terminal: bool) -> io::Result<Child> {
+    if let Some(running) = state::running(&place.run_folder(&node.container)) {
         let entry = Entry::of_process(running.process.pid).map_err(io::Error::other)?;
         return entry.spawn(command, Path::new("/"), terminal).map_err(io::Error::other);
     }
-    let net = fs::File::open(place.pin(container))?;
-    let mounts = fs::File::open(place.mounts(container)).ok();
-    // SAFETY: the closure makes plain system calls only, on descriptors that it owns.
-    unsafe {
-        command.pre_exec(move || {
-            nix::sched::setns(&net, nix::sched::CloneFlags::CLONE_NEWNET)?;
-            if let Some(mounts) = &mounts {
-                nix::sched::setns(mounts, nix::sched::CloneFlags::CLONE_NEWNS)?;
-            }
-            if terminal {
-                nix::unistd::setsid()?;
-                if libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
-                    return Err(io::Error::last_os_error());
-                }
-            }
-            Ok(())
-        });
+    let namespace = Namespace::open_node(place.pin(&node.container)).map_err(io::Error::other)?;
+    let binds = binds(place, node);
+    if terminal {
+        // SAFETY: the closure makes plain system calls only.
+        unsafe { command.pre_exec(take_terminal) };
     }
-    command.spawn()
+    // A thread takes the namespaces on, the command inherits them, and the thread ends.
+    let without = [place.root().join("netns"), "/run/netns".into()];
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            namespace.enter().map_err(io::Error::other)?;
+            if !binds.is_empty() {
+                mounts::enter_new(&binds, &without).map_err(io::Error::other)?;
+            }
+            command.spawn()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Makes standard input, a terminal, the one that controls a session of its own.
+fn take_terminal() -> io::Result<()> {
+    nix::unistd::setsid()?;
+    // SAFETY: TIOCSCTTY takes a number, no pointer.
+    if unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// A name that no other start has: the time, to the nanosecond.

@@ -26,9 +26,11 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
         if look.spec.labs.is_empty() || wanted.contains(name) || !seen.ours {
             continue;
         }
-        if seen.foreign.is_empty() {
+        // What serves only nodes goes at once; the bridge stays for as long as others are on it.
+        if seen.foreign.is_empty() || seen.rules.is_some() || seen.hosts.is_some() {
             room.steps.push(Step::RemoveNetwork { network: name.clone() });
-        } else {
+        }
+        if !seen.foreign.is_empty() {
             room.findings.push(in_use(name.as_str(), &seen.foreign));
         }
     }
