@@ -132,7 +132,7 @@ impl Planner {
         let now = self.board.look();
         let (draft, note) = wish(&now).map_err(NotTaken::Refused)?;
         let lab = draft.lab.clone();
-        let is_new = now.revisions.get(&lab).is_none_or(|current| current.wish.digest() != draft.wish.digest());
+        let is_new = now.revisions.get(&lab).is_none_or(|current| current.digest != draft.digest);
         let mut planned = is_new.then(|| self.try_out(Some((&lab, &draft.wish))));
         if let Some(problems) = planned.as_mut().and_then(|planned| planned.problems.remove(&lab)) {
             return Err(NotTaken::Unplannable(problems));

@@ -93,7 +93,7 @@ pub(crate) fn deployment(
     let hashed: BTreeMap<String, Vec<u8>> = files.values().map(|content| (hash(content), content.clone())).collect();
     let files = files.into_iter().map(|(path, content)| (path, hash(&content))).collect();
     let wish = Wish::Present(Box::new(Present { topology, wishes, files }));
-    (Draft { lab, wish, files: hashed }, note)
+    (Draft::new(lab, wish, hashed), note)
 }
 
 /// Nodes that are to be reloaded and are not in the file.
@@ -126,7 +126,7 @@ fn hash(content: &[u8]) -> String {
 pub(crate) fn destruction(now: &Now, lab: &LabName) -> Result<(Draft, Note), Box<Problem>> {
     now.revision(lab).ok_or_else(|| Box::new(lab_unknown(lab)))?;
     let note = note(lab, "destroy", None, "wanted gone".into());
-    Ok((Draft { lab: lab.clone(), wish: Wish::Gone, files: BTreeMap::new() }, note))
+    Ok((Draft::new(lab.clone(), Wish::Gone, BTreeMap::new()), note))
 }
 
 /// The draft of what is wished of a node.
@@ -144,8 +144,7 @@ pub(crate) fn node_wish(
     }
     let mut present = present.clone();
     change(&mut present.wishes, node, action);
-    let files = BTreeMap::new();
-    let draft = Draft { lab: lab.clone(), wish: Wish::Present(Box::new(present)), files };
+    let draft = Draft::new(lab.clone(), Wish::Present(Box::new(present)), BTreeMap::new());
     Ok((draft, note(lab, "wish", Some(node.to_string()), format!("{action} wanted"))))
 }
 

@@ -61,7 +61,7 @@ impl Store for Memory {
     async fn append_revision(&self, draft: Draft, note: Note) -> Result<Appended, StoreError> {
         let mut state = self.state();
         if let Some(current) = state.current.get(&draft.lab)
-            && current.wish.digest() == draft.wish.digest()
+            && current.digest == draft.digest
         {
             return Ok(Appended { revision: current.clone(), new: false });
         }
@@ -69,6 +69,7 @@ impl Store for Memory {
             number: state.revisions.len() as u64 + 1,
             lab: draft.lab.clone(),
             wish: draft.wish,
+            digest: draft.digest,
             created_at_ms: note.at_ms,
         });
         state.files.extend(draft.files);

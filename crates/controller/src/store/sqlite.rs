@@ -126,12 +126,12 @@ impl Store for Sqlite {
     }
 
     async fn append_revision(&self, draft: Draft, note: Note) -> Result<Appended, StoreError> {
-        let digest = draft.wish.digest();
+        let Draft { lab, wish, digest, files } = draft;
         let mut transaction = self.begin().await?;
-        if let Some(revision) = rows::current_if(&mut transaction, &draft.lab, &digest).await? {
+        if let Some(revision) = rows::current_if(&mut transaction, &lab, &digest).await? {
             return Ok(Appended { revision: Arc::new(revision), new: false });
         }
-        for (hash, content) in &draft.files {
+        for (hash, content) in &files {
             sqlx::query("INSERT INTO files (hash, content) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING")
                 .bind(hash)
                 .bind(content)
@@ -142,8 +142,8 @@ impl Store for Sqlite {
         let number: i64 = sqlx::query_scalar(
             "INSERT INTO revisions (lab, wish, digest, created_at_ms) VALUES ($1, $2, $3, $4) RETURNING number",
         )
-        .bind(draft.lab.as_str())
-        .bind(rows::json(&draft.wish))
+        .bind(lab.as_str())
+        .bind(rows::json(&wish))
         .bind(&digest)
         .bind(note.at_ms as i64)
         .fetch_one(&mut *transaction)
@@ -152,12 +152,12 @@ impl Store for Sqlite {
         let created_at_ms = note.at_ms;
         rows::append(&mut transaction, vec![note]).await?;
         transaction.commit().await.map_err(failed("write a revision"))?;
-        let revision = Revision { number: number as u64, lab: draft.lab, wish: draft.wish, created_at_ms };
+        let revision = Revision { number: number as u64, lab, wish, digest, created_at_ms };
         Ok(Appended { revision: Arc::new(revision), new: true })
     }
 
     async fn revision(&self, number: u64) -> Result<Option<Arc<Revision>>, StoreError> {
-        let row = sqlx::query("SELECT number, lab, wish, created_at_ms FROM revisions WHERE number = $1")
+        let row = sqlx::query("SELECT number, lab, wish, digest, created_at_ms FROM revisions WHERE number = $1")
             .bind(number as i64)
             .fetch_optional(&self.readers)
             .await
@@ -167,7 +167,7 @@ impl Store for Sqlite {
 
     async fn current(&self) -> Result<Vec<Arc<Revision>>, StoreError> {
         let found = sqlx::query(
-            "SELECT number, lab, wish, created_at_ms FROM revisions
+            "SELECT number, lab, wish, digest, created_at_ms FROM revisions
              WHERE number IN (SELECT max(number) FROM revisions GROUP BY lab) ORDER BY lab",
         )
         .fetch_all(&self.readers)

@@ -16,6 +16,8 @@ pub struct Revision {
     pub lab: LabName,
     /// What is wanted of it.
     pub wish: Wish,
+    /// [`Wish::digest`] of it.
+    pub digest: String,
     /// When it was accepted, in milliseconds of the Unix epoch.
     pub created_at_ms: u64,
 }
@@ -72,8 +74,17 @@ pub struct Draft {
     pub lab: LabName,
     /// What is wanted of it.
     pub wish: Wish,
+    /// [`Wish::digest`] of it.
+    pub digest: String,
     /// The contents that `Present::files` names, by hash.
     pub files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Draft {
+    /// A draft of this wish.
+    pub fn new(lab: LabName, wish: Wish, files: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { lab, digest: wish.digest(), wish, files }
+    }
 }
 
 impl Wish {

@@ -35,7 +35,7 @@ pub fn topology(name: &str, prefix: &str) -> Topology {
 
 pub fn draft(name: &str, prefix: &str) -> Draft {
     let present = Present { topology: topology(name, prefix), wishes: Wishes::default(), files: BTreeMap::new() };
-    Draft { lab: lab(name), wish: Wish::Present(Box::new(present)), files: BTreeMap::new() }
+    Draft::new(lab(name), Wish::Present(Box::new(present)), BTreeMap::new())
 }
 
 pub fn note(lab_name: Option<&str>, message: &str) -> Note {

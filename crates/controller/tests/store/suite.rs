@@ -53,6 +53,7 @@ async fn the_same_wish_again_writes_nothing(store: &impl Store) {
     if let Wish::Present(present) = &mut moved.wish {
         present.topology.source.shown = "../x.clab.yml".into();
     }
+    let moved = Draft::new(moved.lab, moved.wish, moved.files);
     let again = store.append_revision(moved, note(Some("a"), "one")).await.unwrap();
     assert!(!again.new, "how the file was named is no change");
     store.append_revision(draft("a", "y"), note(Some("a"), "two")).await.unwrap();
@@ -61,7 +62,7 @@ async fn the_same_wish_again_writes_nothing(store: &impl Store) {
 
 async fn a_destroyed_lab_stays_as_wanted_gone(store: &impl Store) {
     store.append_revision(draft("a", "x"), note(Some("a"), "one")).await.unwrap();
-    let gone = Draft { lab: lab("a"), wish: Wish::Gone, files: Default::default() };
+    let gone = Draft::new(lab("a"), Wish::Gone, Default::default());
     let gone = store.append_revision(gone, note(Some("a"), "gone")).await.unwrap();
     let current = store.current().await.unwrap();
     assert_eq!(current, [gone.revision]);

@@ -42,6 +42,7 @@ pub(super) fn revision(row: &SqliteRow) -> Result<Revision, StoreError> {
         number: number(row, "number")?,
         lab: name(row, "lab")?,
         wish: document(row, "wish", "a revision")?,
+        digest: row.try_get("digest").map_err(failed("read a revision"))?,
         created_at_ms: number(row, "created_at_ms")?,
     })
 }
@@ -58,7 +59,7 @@ pub(super) async fn current_if(
     digest: &str,
 ) -> Result<Option<Revision>, StoreError> {
     let row = sqlx::query(
-        "SELECT number, lab, wish, created_at_ms FROM revisions
+        "SELECT number, lab, wish, digest, created_at_ms FROM revisions
          WHERE number = (SELECT max(number) FROM revisions WHERE lab = $1) AND digest = $2",
     )
     .bind(lab.as_str())
