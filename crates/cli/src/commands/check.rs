@@ -1,26 +1,58 @@
 //! `check`: what is wrong with a topology file, found here without a controller.
 
+use std::collections::BTreeSet;
+
 use archetype_api::Checked;
+use archetype_model::topology::Topology;
+use archetype_plan::blueprint::HostFacts;
+use archetype_plan::check::{bridges, check};
 
 use super::{print, print_json};
 use crate::args::CheckArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, print_problems};
 use crate::lab_file;
-use crate::paint::Paint;
+use crate::paint::{Paint, Tone};
 
 /// Reads and checks the file.
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let file = lab_file::find(args.topology.file.as_deref())?;
     let reading = archetype_topology::read(&file)?;
-    let checked = Checked::new(reading.topology.as_ref(), reading.problems);
+    let facts = facts();
+    let mut problems = reading.problems;
+    if let Some(topology) = &reading.topology {
+        problems.extend(check(topology, &BTreeSet::new(), &facts));
+        problems.sort_by_key(|problem| problem.position());
+        problems.dedup();
+    }
+    let checked = Checked::new(reading.topology.as_ref(), problems);
     if args.output.is_json() {
         print_json(&checked)?;
     } else {
         print_problems(&checked.problems, Paint::stderr());
+        reading.topology.iter().for_each(|topology| print_lans(topology, &facts, Paint::stderr()));
         print(&summary(&checked))?;
     }
     Ok(if checked.problems.is_empty() { Exit::Fine } else { Exit::Failed })
+}
+
+/// What can be known of this host without a controller: its bridges. What else is on it may well
+/// be ours, and the controller knows that at `plan`.
+fn facts() -> HostFacts {
+    let devices = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let bridges = devices.filter(|device| device.path().join("bridge").is_dir());
+    HostFacts {
+        bridges: bridges.map(|device| device.file_name().to_string_lossy().into_owned()).collect(),
+        ..HostFacts::default()
+    }
+}
+
+/// A bridge that this host does not have is made a LAN, which the file does not say.
+fn print_lans(topology: &Topology, facts: &HostFacts, paint: Paint) {
+    for (node, _) in bridges(topology, facts).into_iter().filter(|(_, is_of_the_host)| !is_of_the_host) {
+        let word = paint.tone(Tone::Quiet, "note:");
+        eprintln!("{word} this host has no bridge {node}; the node becomes a LAN of the lab");
+    }
 }
 
 fn summary(checked: &Checked) -> String {

@@ -1,0 +1,206 @@
+//! Commands that need no controller, run as people run them: what is printed, and the exit code.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+const FRR01: &str = "containerlab/lab-examples/frr01/frr01.clab.yml";
+const SMOKE: &str = "containerlab/tests/01-smoke/01-linux-nodes.clab.yml";
+
+/// What a command printed, and how it ended.
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn labs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../labs").canonicalize().unwrap()
+}
+
+/// Runs `archetype` in a directory, with nothing of this shell's environment.
+fn archetype(directory: &Path, arguments: &[&str]) -> Ended {
+    let output = Command::new(env!("CARGO_BIN_EXE_archetype"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("ARCHETYPE_SOCKET", "/nonexistent/archetype.sock")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ended { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn written(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.clab.yml"), text).unwrap();
+    folder
+}
+
+#[test]
+fn frr01_has_no_problems() {
+    let ended = archetype(&labs(), &["check", "-t", FRR01]);
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    assert_eq!(ended.out, "frr01: 6 nodes, 6 links, no problems\n");
+}
+
+#[test]
+fn the_file_may_be_left_out_where_only_one_lies() {
+    let ended = archetype(labs().join(FRR01).parent().unwrap(), &["check"]);
+    assert_eq!((ended.code, ended.out.as_str()), (0, "frr01: 6 nodes, 6 links, no problems\n"));
+    let nowhere = tempfile::tempdir().unwrap();
+    let ended = archetype(nowhere.path(), &["check"]);
+    assert_eq!(ended.code, 2);
+    assert_eq!(ended.err, "error: there is no *.clab.yml file here\n  hint: name one with -t FILE\n");
+}
+
+#[test]
+fn a_check_for_programs_names_what_the_file_names() {
+    let ended = archetype(&labs(), &["check", "-t", FRR01, "--format", "json"]);
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    insta::assert_snapshot!(ended.out);
+}
+
+#[test]
+fn what_this_version_cannot_run_is_a_problem_with_its_place() {
+    let ended = archetype(&labs(), &["check", "-t", SMOKE]);
+    assert_eq!(ended.code, 1);
+    insta::assert_snapshot!(format!("{}---\n{}", ended.err, ended.out));
+}
+
+#[test]
+fn a_check_for_programs_tells_the_problems_and_ends_with_1() {
+    let ended = archetype(&labs(), &["check", "-t", SMOKE, "-f", "json"]);
+    assert_eq!(ended.code, 1);
+    let answer: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(answer["name"], "2-linux-nodes");
+    assert_eq!(answer["nodes"].as_array().unwrap().len(), 3);
+    assert_eq!(answer["links"].as_array().unwrap().len(), 6);
+    let problem = answer["problems"].as_array().unwrap().iter().find(|p| p["code"] == "not-runnable-dummy-link");
+    let problem = problem.unwrap();
+    assert_eq!(problem["file"], SMOKE);
+    assert!(problem["line"].is_u64() && problem["column"].is_u64() && problem["message"].is_string(), "{problem}");
+    assert!(problem.as_object().unwrap().contains_key("hint"));
+}
+
+#[test]
+fn every_problem_is_told_with_its_line_and_a_caret() {
+    let folder = written(
+        "name: x\ntopology:\n  nodes:\n    a: {kind: linux, imagee: y}\n  links:\n    - endpoints: [\"a:eth1\", \"b:eth1\"]\n",
+    );
+    let ended = archetype(folder.path(), &["check"]);
+    assert_eq!(ended.code, 1);
+    insta::assert_snapshot!(format!("{}---\n{}", ended.err, ended.out));
+}
+
+#[test]
+fn a_file_that_is_no_yaml_still_gives_an_answer_for_programs() {
+    let folder = written("name: [\n");
+    let ended = archetype(folder.path(), &["check", "--format", "json"]);
+    assert_eq!(ended.code, 1);
+    let answer: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(answer["name"], Value::Null);
+    assert_eq!(answer["problems"][0]["code"], "yaml-syntax");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_failure_in_words() {
+    let ended = archetype(&labs(), &["check", "-t", "none.clab.yml"]);
+    assert_eq!(ended.code, 1);
+    assert_eq!(ended.err, "error: cannot read topology file none.clab.yml: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn the_version_is_told_with_and_without_a_controller() {
+    let ended = archetype(&labs(), &["version"]);
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(ended.code, 0);
+    assert_eq!(ended.out, format!("archetype   {version}\ncontroller  none answers at /nonexistent/archetype.sock\n"));
+    let ended = archetype(&labs(), &["version", "--format", "json"]);
+    let answer: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(answer, serde_json::json!({"version": version, "controller": null}));
+}
+
+#[test]
+fn what_cannot_be_understood_ends_with_2() {
+    for arguments in [
+        &["frobnicate"][..],
+        &["check", "--frobnicate"],
+        &["deploy", "--wait", "5"],
+        &["deploy", "--wait", "5s", "--no-wait"],
+        &["exec", "lab", "node"],
+        &["exec", "-e", "NAME", "lab", "node", "true"],
+        &["node", "lab", "node", "pause"],
+        &["inspect", "no/such\nlab?!"],
+        &["serve", "--tags", "9-5"],
+        &["--log", "=loud=", "version"],
+        &[],
+    ] {
+        let ended = archetype(&labs(), arguments);
+        let expected = if arguments == ["inspect", "no/such\nlab?!"] { 1 } else { 2 };
+        assert_eq!(ended.code, expected, "{arguments:?}: {}", ended.err);
+        assert!(ended.out.is_empty() && !ended.err.is_empty(), "{arguments:?}: {}", ended.out);
+    }
+}
+
+#[test]
+fn everything_wrong_with_the_settings_of_serve_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.toml"), "tags = \"9-5\"\nbrigde = \"x\"\n").unwrap();
+    let ended = archetype(folder.path(), &["serve", "--config", "a.toml", "--listen", "here", "--host", "h"]);
+    assert_eq!(ended.code, 2);
+    insta::assert_snapshot!(ended.err);
+}
+
+#[test]
+fn every_command_is_in_the_help() {
+    let ended = archetype(&labs(), &["--help"]);
+    assert_eq!(ended.code, 0);
+    insta::assert_snapshot!(ended.out);
+}
+
+#[test]
+fn a_controller_that_is_away_is_told_with_what_to_do() {
+    for arguments in [
+        &["inspect"][..],
+        &["deploy", "-t", FRR01],
+        &["plan", "-t", FRR01],
+        &["destroy", "frr01"],
+        &["exec", "frr01", "PC1", "--", "true"],
+        &["logs", "frr01", "PC1"],
+        &["node", "frr01", "PC1", "stop"],
+        &["journal"],
+        &["explain", "frr01", "PC1:eth1"],
+    ] {
+        let ended = archetype(&labs(), arguments);
+        assert_eq!(ended.code, 1, "{arguments:?}");
+        assert!(
+            ended.err.starts_with("error: no controller answers at /nonexistent/archetype.sock: "),
+            "{}",
+            ended.err
+        );
+        assert!(ended.err.contains("hint: start one with `archetype serve`"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_shell_can_complete_our_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let ended = archetype(&labs(), &["completions", shell]);
+        assert_eq!(ended.code, 0);
+        assert!(ended.out.contains("inspect"), "{shell}");
+    }
+}
+
+#[test]
+fn the_contract_is_an_openapi_document() {
+    let ended = archetype(&labs(), &["openapi"]);
+    let document: Value = serde_json::from_str(&ended.out).unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    assert!(document["paths"]["/api/v1/labs"].is_object());
+}
