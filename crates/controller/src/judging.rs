@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use archetype_model::NodeName;
 use archetype_model::observed::RunObserved;
-use archetype_model::report::{EndReport, ExecState, Finding, NodeReport, ProbeResult, WireReport};
+use archetype_model::report::{ExecState, Finding, NodeReport, WireReport};
 use archetype_model::spec::{DesiredRun, EndRef, LabSpec, LinkId, NodeSpec, Presence, WireSpec};
 use archetype_model::status::{LabState, LinkState, NodeState, Status};
 use archetype_model::step::Resource;
@@ -170,7 +170,7 @@ impl View<'_> {
         let report = self.wire_report(part, id);
         match member {
             None => judge::link_status(wire, report),
-            Some(end) => judge::link_status(wire, report.map(|report| of_member(report, end)).as_ref()),
+            Some(end) => judge::member_status(wire, report, end),
         }
     }
 
@@ -222,7 +222,9 @@ impl View<'_> {
         let told = self.now.is_told(&part.name);
         let node_states = nodes.iter().filter_map(|(name, status)| Some((part.node(name)?, status.state)));
         let link_states = links.iter().filter_map(|(link, status)| Some((self.spec_of(link)?, status.state)));
-        let out_is_up = links.iter().all(|(link, status)| self.spec_of(link).is_some() || is_settled(status));
+        let out_is_up = links.iter().all(|(link, status)| {
+            self.spec_of(link).is_some() || is_settled(status) || waits_for_a_stopped_node(link, nodes)
+        });
         let own = findings.iter().filter(|finding| finding.lab.is_some());
         let state = judge::lab_state(told, node_states, link_states, own.clone().count());
         match state {
@@ -264,20 +266,10 @@ impl View<'_> {
     }
 }
 
-/// What a LAN's report says of one of its members.
-fn of_member(report: &WireReport, end: &EndRef) -> WireReport {
-    let mut report = report.clone();
-    let name = end.to_string();
-    report.ends.retain(|other: &EndReport| &other.end == end);
-    if let Some(proof) = &mut report.proof
-        && let ProbeResult::Lost { directions } = &mut proof.result
-    {
-        directions.retain(|direction| direction.split(' ').any(|word| word == name));
-        if directions.is_empty() {
-            proof.result = ProbeResult::Crossed;
-        }
-    }
-    report
+/// A link out of the lab from a node that is stopped as wanted waits by wish.
+fn waits_for_a_stopped_node(link: &DeclaredLink, nodes: &[(NodeName, Status<NodeState>)]) -> bool {
+    let (Leads::Out { end } | Leads::Member { end, .. }) = &link.leads else { return false };
+    nodes.iter().any(|(name, status)| name == &end.node && status.state == NodeState::Stopped)
 }
 
 fn is_settled(status: &Status<LinkState>) -> bool {

@@ -89,12 +89,28 @@ impl Planner {
     /// Plans when asked to, for ever.
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
-            if let Err(error) = self.plan_current().await {
-                tracing::error!(%error, "planning could not be written");
-                tokio::time::sleep(REST).await;
-                continue;
+            match self.plan_current().await {
+                Ok(()) => self.work.notified().await,
+                Err(error) => {
+                    tracing::error!(%error, "planning could not be written");
+                    tokio::time::sleep(REST).await;
+                    self.look_again().await;
+                }
             }
-            self.work.notified().await;
+        }
+    }
+
+    /// Takes up what the store has: another controller may have moved the target.
+    async fn look_again(&self) {
+        let _order = self.order.lock().await;
+        match self.store.target().await {
+            Ok(Some(target)) => self.board.change(|now| {
+                if now.target.as_ref().is_none_or(|held| held.digest != target.digest) {
+                    now.take_target(target);
+                }
+            }),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the target could not be read"),
         }
     }
 

@@ -12,7 +12,7 @@ use archetype_model::report::{
     EndReport, ExecReport, ExecState, Fault, Finding, NodeReport, ProbeResult, Proof, Repair, Report, WireReport,
     Wiring,
 };
-use archetype_model::spec::{DesiredRun, EndRef, FORMAT, HostSpec, LabSpec, NodeSpec, Presence, WireSpec};
+use archetype_model::spec::{DesiredRun, EndRef, FORMAT, HostSpec, LabSpec, NodeSpec, Presence, WireShape, WireSpec};
 use archetype_plan::blueprint::HostFacts;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -171,7 +171,10 @@ fn wires(lab: &LabSpec, host: &Host) -> BTreeMap<archetype_model::spec::LinkId, 
 
 fn wire_report(lab: &LabSpec, wire: &WireSpec, host: &Host) -> WireReport {
     let ends: Vec<_> = wire.ends.iter().map(|end| end_report(lab, wire, end, host)).collect();
-    let whole = ends.iter().all(|end| end.faults.is_empty());
+    let whole = match wire.shape {
+        WireShape::Cable => ends.iter().all(|end| end.faults.is_empty()),
+        WireShape::Lan => ends.iter().any(|end| end.faults.is_empty()),
+    };
     let wiring = Wiring(format!("{}", wire.tag));
     WireReport {
         ends,

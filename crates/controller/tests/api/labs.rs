@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use archetype_api::{ChangeKind, NodeAction, Settled};
+use archetype_controller::store::{Draft, Note, Present, Sqlite, Store, Wish, Wishes};
 use archetype_model::report::Finding;
 use archetype_model::status::{LabState, LinkState, NodeState};
 
@@ -228,4 +229,27 @@ async fn a_host_that_refuses_its_spec_is_a_finding() {
     let shown = stand.client.lab(&lab("two")).await.unwrap();
     assert!(shown.findings.iter().any(|finding| finding.code == "spec-refused"), "{:?}", shown.findings);
     assert_ne!(shown.state, LabState::Up);
+}
+
+#[tokio::test]
+async fn a_wish_accepted_right_before_the_end_is_planned_by_the_next_life() {
+    let directory = tempfile::tempdir().unwrap();
+    let reading = archetype_topology::read_text("x.clab.yml", directory.path(), TWO, &Default::default());
+    let (topology, wishes, files) = (reading.topology.unwrap(), Wishes::default(), Default::default());
+    let wish = Wish::Present(Box::new(Present { topology, wishes, files }));
+    let note = Note {
+        at_ms: 1,
+        lab: Some(lab("two")),
+        kind: "deploy",
+        subject: None,
+        message: "deployed".into(),
+        detail: serde_json::Value::Null,
+    };
+    let store = Sqlite::open(&directory.path().join("data")).await.unwrap();
+    let draft = Draft::new(lab("two"), wish, Default::default());
+    let number = store.append_revision(draft, note).await.unwrap().revision.number;
+    drop(store);
+    let stand = Stand::on(directory, Duration::from_secs(60)).await;
+    let waited = stand.client.wait(&lab("two"), number, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(waited.progress.settled, Some(Settled::AsWanted));
 }

@@ -77,3 +77,48 @@ async fn a_link_is_explained_by_facts_and_the_commands_that_show_them() {
     let by_id = stand.client.explain(&lab("two"), "a:eth1--b:eth1").await.unwrap();
     assert_eq!(by_id, explained);
 }
+
+const LAN: &str = "name: lan
+topology:
+  nodes:
+    a: {kind: linux, image: alpine}
+    b: {kind: linux, image: alpine}
+    sw: {kind: bridge}
+  links:
+    - endpoints: ['a:eth1', 'sw:p1']
+    - endpoints: ['b:eth1', 'sw:p2']
+    - endpoints: ['a:eth2', 'host:to-a']
+";
+
+#[tokio::test]
+async fn each_member_of_a_lan_is_a_link_of_its_own() {
+    let stand = Stand::new().await;
+    stand.deploy(LAN).await;
+    let shown = stand.client.lab(&lab("lan")).await.unwrap();
+    let ids: Vec<_> = shown.links.iter().map(|link| (link.id.as_str(), link.kind.as_str())).collect();
+    assert_eq!(ids, [("a:eth1--sw:p1", "veth"), ("b:eth1--sw:p2", "veth"), ("a:eth2--host:to-a", "host")]);
+    assert_eq!(shown.nodes[2].runtime, "bridge");
+    assert!(shown.nodes[2].container.is_none() && shown.nodes[2].host.is_some());
+    stand.agent.set(|host| drop(host.faults.insert("b:eth1".into(), Fault::Wrong("it has no peer".into()))));
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let links = stand.client.lab(&lab("lan")).await.unwrap().links;
+    assert_eq!((links[0].actual_state, links[1].actual_state), (LinkState::Up, LinkState::Error));
+    let explained = stand.client.explain(&lab("lan"), "sw:p1").await.unwrap();
+    assert!(explained.facts.iter().all(|fact| fact.about != "b:eth1"), "{:?}", explained.facts);
+}
+
+#[tokio::test]
+async fn a_link_out_of_the_lab_is_as_good_as_its_own_end() {
+    let stand = Stand::new().await;
+    stand.deploy(LAN).await;
+    let (lan, a) = (lab("lan"), "a".parse().unwrap());
+    let out = |links: Vec<archetype_api::Link>| links.into_iter().next_back().unwrap();
+    let link = out(stand.client.lab(&lan).await.unwrap().links);
+    assert_eq!(link.actual_state, LinkState::Up);
+    assert_eq!(link.reason.as_deref(), Some("leads out of the lab: read back, not probed"));
+    let stopped = stand.client.node(&lan, &a, archetype_api::NodeAction::Stop).await.unwrap();
+    let waited = stand.client.wait(&lan, stopped.revision, std::time::Duration::from_secs(3)).await.unwrap();
+    assert_eq!(waited.progress.settled, Some(archetype_api::Settled::AsWanted), "{waited:?}");
+    let link = out(stand.client.lab(&lan).await.unwrap().links);
+    assert_eq!((link.actual_state, link.reason.as_deref()), (LinkState::Pending, Some("waits for a")));
+}
