@@ -110,7 +110,7 @@ impl Recorded {
         let recorded = Self {
             format: FORMAT,
             cookie,
-            settings: sysctl::record(&["all", "default", "lo", name]),
+            settings: sysctl::record_new(name),
             sample: name.to_owned(),
             arrays: sample.map(|link| Arrays::of(link, &neighbours)),
             loopback: loopback.map(|link| Arrays::of(link, &neighbours)),

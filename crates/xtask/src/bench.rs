@@ -1,11 +1,13 @@
 //! `cargo xtask bench`: our times beside those of a floor program that does the same and nothing else, in one run, so
 //! that ratios hold on a machine whose absolute times do not. Everything happens in a sandbox of its own.
 
+mod change;
 mod deploy;
 mod floor;
 mod frames;
 mod numbers;
 mod ours;
+mod rest;
 mod size;
 mod switch;
 mod table;
@@ -16,6 +18,9 @@ use archetype_testbed::Sandbox;
 use clap::{Args, ValueEnum};
 use size::Size;
 use table::Table;
+
+/// The large lab, beyond what a userspace datapath carries.
+const LARGE: Size = Size { nodes: 500, links: 1000 };
 
 /// What to measure, and how often.
 #[derive(Debug, Args)]
@@ -35,6 +40,9 @@ pub struct Options {
     /// How often a tag is changed behind our back
     #[arg(long, default_value_t = 100)]
     trials: usize,
+    /// How many links are added one by one
+    #[arg(long, default_value_t = 10)]
+    more: usize,
     /// Ends the whole after so many seconds
     #[arg(long, default_value_t = 1200)]
     limit: u64,
@@ -47,6 +55,13 @@ enum Part {
     Floor,
     /// Deploy and destroy
     Deploy,
+    /// The same spec again, a link more, a tag changed behind our back
+    Change,
+    /// Memory and processor time while nothing happens
+    Rest,
+    /// The part of `rest` in a process of its own
+    #[value(hide = true)]
+    RestChild,
     /// The control plane alone at 1,000 links, on a pretended datapath
     Grow,
 }
@@ -67,6 +82,9 @@ fn measure(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let size = Size { nodes: options.nodes, links: options.links };
     let mut table = Table::default();
+    if options.parts.contains(&Part::RestChild) {
+        return rest::child(&runtime, size);
+    }
     let chosen = |part: Part| options.parts.contains(&part) || (options.parts.is_empty() && part != Part::Floor);
     if chosen(Part::Floor) {
         deploy::floor_only(&runtime, size, options.runs)?;
@@ -74,8 +92,15 @@ fn measure(options: &Options) -> anyhow::Result<()> {
     if chosen(Part::Deploy) {
         deploy::run(&runtime, size, options.runs, false, &mut table)?;
     }
+    if chosen(Part::Change) {
+        change::run(&runtime, size, options.more, options.trials, &mut table)?;
+    }
+    if chosen(Part::Rest) {
+        rest::run(size, 40, &mut table)?;
+        rest::run(LARGE, 60, &mut table)?;
+    }
     if chosen(Part::Grow) {
-        deploy::run(&runtime, Size { nodes: 500, links: 1000 }, 1, true, &mut table)?;
+        deploy::run(&runtime, LARGE, 1, true, &mut table)?;
     }
     table.print();
     Ok(())

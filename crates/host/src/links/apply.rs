@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use archetype_model::facts::NamespaceFacts;
 use archetype_model::observed::{DatapathKind, Mark};
@@ -18,6 +19,9 @@ use super::inside::Space;
 
 /// Single removals at once: each waits for the same kernel barriers, so many cost what one does.
 const REMOVALS: usize = 32;
+
+/// A namespace that nothing holds takes its devices along within this: 60 ms for a hundred nodes.
+const GOING: Duration = Duration::from_millis(500);
 
 type Done = Result<(), Error>;
 
@@ -129,6 +133,8 @@ impl Links {
 
     /// Removes namespaces: the pins and our handles; the kernel takes the pairs along.
     fn remove_namespaces(&mut self, steps: &[&Step]) -> Vec<Done> {
+        let containers: Vec<&ContainerName> = steps.iter().filter_map(|step| container_of(step)).collect();
+        let devices = self.devices_into(&containers);
         let remove = |container: &ContainerName| {
             self.spaces.remove(container);
             let path = self.place.pin(container);
@@ -143,8 +149,33 @@ impl Links {
                 _ => Ok(()),
             }
         };
-        let containers: Vec<&ContainerName> = steps.iter().filter_map(|step| container_of(step)).collect();
-        containers.into_iter().map(remove).collect()
+        let answers = containers.into_iter().map(remove).collect();
+        self.wait_until_gone(&devices);
+        answers
+    }
+
+    /// The host's ends of pairs that lead into these nodes' namespaces.
+    fn devices_into(&mut self, containers: &[&ContainerName]) -> Vec<u32> {
+        let mut devices = Vec::new();
+        for container in containers {
+            let Some(space) = self.spaces.get_mut(*container) else { continue };
+            devices.extend(space.inside(&mut self.host).into_iter().flatten().map(|(device, _)| device));
+        }
+        devices
+    }
+
+    /// Gives the kernel a moment to take devices along with their namespaces. Were they looked at
+    /// before, each would be removed by a step of its own, which costs a barrier each.
+    fn wait_until_gone(&mut self, devices: &[u32]) {
+        let until = Instant::now() + GOING;
+        loop {
+            self.hear();
+            let left = self.devices().is_ok_and(|now| devices.iter().any(|device| now.contains_key(device)));
+            if !left || Instant::now() >= until {
+                return;
+            }
+            std::thread::sleep(GOING / 250);
+        }
     }
 
     fn write_facts(&mut self, spec: &HostSpec, container: &ContainerName, datapath: DatapathKind) -> Done {

@@ -1,6 +1,7 @@
 //! Open vSwitch as the floor program and the trials use it: one connection, one monitor, bare operations.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -22,12 +23,24 @@ pub struct Seen {
     pub ports: BTreeMap<String, (Uuid, Option<i64>)>,
 }
 
+/// A port's tag as the monitor saw it become.
+#[derive(Debug, Clone)]
+pub struct TagSeen {
+    /// When the monitor's update had been read.
+    pub at: Instant,
+    /// The port.
+    pub port: String,
+    /// Its tag from then on.
+    pub tag: Option<i64>,
+}
+
 /// A connection with its monitor.
 #[derive(Debug)]
 pub struct Switch<'r> {
     runtime: &'r Runtime,
     client: Client,
     seen: watch::Receiver<Seen>,
+    tags: Arc<Mutex<Vec<TagSeen>>>,
 }
 
 impl<'r> Switch<'r> {
@@ -42,12 +55,17 @@ impl<'r> Switch<'r> {
             }
             let mut monitor = client.monitor(vswitch::DATABASE, tables).await?;
             let (publish, seen) = watch::channel(read(monitor.replica()));
+            let log: Arc<Mutex<Vec<TagSeen>>> = Arc::default();
+            let noted = log.clone();
             tokio::spawn(async move {
-                while monitor.next().await.is_ok() && !publish.is_closed() {
+                while let Ok(changes) = monitor.next().await
+                    && !publish.is_closed()
+                {
+                    note(&noted, changes);
                     publish.send_replace(read(monitor.replica()));
                 }
             });
-            Ok(Self { runtime, client, seen })
+            Ok(Self { runtime, client, seen, tags: log })
         })
     }
 
@@ -76,10 +94,24 @@ impl<'r> Switch<'r> {
         self.seen.borrow().clone()
     }
 
+    /// Which tags ports got since somebody last asked.
+    pub fn take_tags(&self) -> Vec<TagSeen> {
+        std::mem::take(&mut *self.tags.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Sets the tag of one port.
     pub fn set_tag(&self, port: Uuid, tag: i64) -> anyhow::Result<i64> {
         self.commit(vec![update("Port", Where::uuid(port)).set("tag", tag).into()])
     }
+}
+
+fn note(log: &Mutex<Vec<TagSeen>>, changes: Vec<archetype_ovsdb::Change>) {
+    let at = Instant::now();
+    let tags = changes.into_iter().filter(|change| change.table == "Port").filter_map(|change| {
+        let row = change.new?;
+        Some(TagSeen { at, port: row.text("name")?.to_string(), tag: row.integer("tag") })
+    });
+    log.lock().unwrap_or_else(PoisonError::into_inner).extend(tags);
 }
 
 fn read(replica: &archetype_ovsdb::Replica) -> Seen {
@@ -119,13 +151,13 @@ pub fn bridge_with(ports: &[(String, i64)], datapath: &str, flood: &[i64]) -> Ve
     operations
 }
 
-/// The operations that add ports to the bridge that is there, whose cables' tags flood.
+/// The operations that add ports to the bridge that is there. Their tags are not made to flood: on a bridge of ours
+/// that would be drift.
 pub fn add_ports(ports: &[(String, i64)]) -> Vec<Operation> {
     let mut operations = Vec::new();
     let named: Vec<_> = insert_ports(ports, &mut operations);
-    let flood: std::collections::BTreeSet<i64> = ports.iter().map(|(_, tag)| *tag).collect();
     let bridge = mutate("Bridge", Where::equals("name", BRIDGE));
-    operations.push(bridge.insert("ports", Value::set(named)).insert("flood_vlans", Value::set(flood)).into());
+    operations.push(bridge.insert("ports", Value::set(named)).into());
     operations
 }
 
