@@ -84,7 +84,14 @@ fn findings_of(now: &Now, revision: &Revision) -> Vec<Finding> {
         message: why.clone(),
         hint: "the host keeps what it has; see the controller's log".into(),
     });
-    planning.chain(told).chain(refusal).collect()
+    let unreadable = now.heard.iter().flat_map(|heard| &heard.report.unreadable).map(|(part, why)| Finding {
+        code: archetype_api::codes::HOST_UNREADABLE.into(),
+        lab: None,
+        resource: None,
+        message: format!("{part} could not be read: {why}"),
+        hint: "start what does not answer; what depends on it is unknown until then".into(),
+    });
+    planning.chain(told).chain(refusal).chain(unreadable).collect()
 }
 
 /// Everything a judgement looks at.

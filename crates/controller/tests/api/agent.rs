@@ -7,7 +7,7 @@ use archetype_api::Problem;
 use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
 use archetype_controller::{AgentAccess, AgentPort, Attached, Output, ReportEnvelope};
 use archetype_model::LabName;
-use archetype_model::observed::{DeviceObserved, InsideObserved, PortObserved, RunObserved};
+use archetype_model::observed::{DeviceObserved, InsideObserved, Part, PortObserved, RunObserved};
 use archetype_model::report::{
     EndReport, ExecReport, ExecState, Fault, Finding, NodeReport, ProbeResult, Proof, Repair, Report, WireReport,
     Wiring,
@@ -32,6 +32,7 @@ pub struct Host {
     pub verified: Vec<Option<LabName>>,
     pub accepted: usize,
     pub quiet: bool,
+    pub unreadable: Vec<(Part, String)>,
 }
 
 pub struct Agent {
@@ -137,7 +138,7 @@ fn report(spec: &HostSpec, host: &Host) -> Report {
         generation: spec.generation.clone(),
         converged: host.faults.is_empty(),
         datapath: None,
-        unreadable: Vec::new(),
+        unreadable: host.unreadable.clone(),
         nodes: spec.nodes().map(|(_, node)| (node.container.clone(), node_report(node))).collect(),
         wires: spec.present().map(|lab| (lab.name.clone(), wires(lab, host))).collect(),
         leaving: gone.map(|lab| (lab.name.clone(), vec!["container x".to_string()])).collect(),

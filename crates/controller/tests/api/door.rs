@@ -111,7 +111,7 @@ async fn health_says_what_is_not_well() {
     assert!(stand.client.health().await.unwrap().ok);
     stand.agent.set(|host| host.refuses = Some("its ledger is newer".into()));
     stand.client.destroy(&lab("two")).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    stand.until("two", |two| !two.findings.is_empty()).await;
     let health = stand.client.health().await.unwrap();
     assert!(!health.ok);
     assert_eq!(health.complaints, ["host here: its ledger is newer"]);

@@ -26,21 +26,27 @@ async fn a_repair_reaches_the_journal_once_and_is_acknowledged() {
     stand.deploy(TWO).await;
     for _ in 0..3 {
         stand.agent.set(|host| host.repairs = vec![repair(1), repair(2)]);
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let entries = stand.client.journal(Some(&lab("two")), 0).await.unwrap().entries;
+    stand.noted("two", |entry| entry.kind == "repair").await;
+    stand.agent.set(|host| host.repairs = vec![repair(2), repair(3)]);
+    let entries = stand.noted("two", |entry| entry.detail["number"] == 3).await;
     let repairs: Vec<_> = entries.iter().filter(|entry| entry.kind == "repair").collect();
-    assert_eq!(repairs.len(), 2, "{entries:?}");
+    assert_eq!(repairs.len(), 3, "{entries:?}");
     assert_eq!(repairs[0].message, "port x has tag 7; set port x tag 3");
-    assert_eq!(stand.agent.look(|host| host.acknowledged), 2);
+    for _ in 0..500 {
+        if stand.agent.look(|host| host.acknowledged) == 3 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it was not acknowledged");
 }
 
 #[tokio::test]
 async fn the_journal_tells_how_a_lab_came_to_be() {
     let stand = Stand::new().await;
     stand.deploy(TWO).await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    let entries = stand.client.journal(Some(&lab("two")), 0).await.unwrap().entries;
+    let entries = stand.noted("two", |entry| entry.kind == "lab" && entry.message == "up").await;
     let has = |kind: &str, subject: Option<&str>, message: &str| {
         entries.iter().any(|e| e.kind == kind && e.subject.as_deref() == subject && e.message.starts_with(message))
     };

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use archetype_api::{ChangeKind, NodeAction, Settled};
+use archetype_api::{ChangeKind, Lab, NodeAction, Settled};
 use archetype_controller::store::{Draft, Note, Present, Sqlite, Store, Wish, Wishes};
+use archetype_model::observed::Part;
 use archetype_model::report::Finding;
 use archetype_model::status::{LabState, LinkState, NodeState};
 
@@ -43,8 +44,7 @@ async fn a_deployed_file_becomes_a_lab_that_is_up() {
 async fn the_same_file_again_is_no_revision_and_no_spec() {
     let stand = Stand::new().await;
     let first = stand.deploy(TWO).await;
-    // What came to be is noted in groups.
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    stand.noted("two", |entry| entry.kind == "lab" && entry.message == "up").await;
     let handed_out = stand.agent.look(|host| host.accepted);
     let journal = stand.client.journal(None, 0).await.unwrap().entries.len();
     let again = stand.client.deploy(&stand.request(&format!("# a comment\n{TWO}"))).await.unwrap();
@@ -196,28 +196,30 @@ async fn a_restarted_controller_shows_the_last_state_and_hands_out_the_same() {
     let stand = Stand::new().await;
     stand.deploy(TWO).await;
     let before = stand.agent.look(|host| host.spec.clone()).unwrap();
-    tokio::time::sleep(Duration::from_millis(400)).await;
     let Stand { running, directory, client, .. } = stand;
     drop(client);
     running.stop().await;
     let stand = Stand::on(directory, Duration::from_secs(60)).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    stand.until("two", |two| two.state == LabState::Up).await;
+    for _ in 0..500 {
+        if stand.agent.look(|host| host.spec.is_some()) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(stand.agent.look(|host| host.spec.clone()).unwrap(), before);
-    assert_eq!(stand.client.lab(&lab("two")).await.unwrap().state, LabState::Up);
     assert!(!stand.client.deploy(&stand.request(TWO)).await.unwrap().changed);
 }
 
 #[tokio::test]
 async fn a_silent_host_makes_everything_unknown() {
-    let stand = Stand::on(tempfile::tempdir().unwrap(), Duration::from_millis(500)).await;
+    let stand = Stand::on(tempfile::tempdir().unwrap(), Duration::from_secs(2)).await;
     stand.deploy(TWO).await;
     stand.agent.set(|host| host.quiet = true);
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    let shown = stand.client.lab(&lab("two")).await.unwrap();
-    assert_eq!((shown.state, shown.links[0].actual_state), (LabState::Unknown, LinkState::Unknown));
+    let shown = stand.until("two", |two| two.state == LabState::Unknown).await;
+    assert_eq!(shown.links[0].actual_state, LinkState::Unknown);
     stand.agent.set(|host| host.quiet = false);
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(stand.client.lab(&lab("two")).await.unwrap().state, LabState::Up);
+    stand.until("two", |two| two.state == LabState::Up).await;
 }
 
 #[tokio::test]
@@ -225,9 +227,8 @@ async fn a_host_that_refuses_its_spec_is_a_finding() {
     let stand = Stand::new().await;
     stand.agent.set(|host| host.refuses = Some("generation 1 is older than 5".into()));
     stand.client.deploy(&stand.request(TWO)).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let shown = stand.client.lab(&lab("two")).await.unwrap();
-    assert!(shown.findings.iter().any(|finding| finding.code == "spec-refused"), "{:?}", shown.findings);
+    let refused = |two: &Lab| two.findings.iter().any(|finding| finding.code == "spec-refused");
+    let shown = stand.until("two", refused).await;
     assert_ne!(shown.state, LabState::Up);
 }
 
@@ -252,4 +253,15 @@ async fn a_wish_accepted_right_before_the_end_is_planned_by_the_next_life() {
     let stand = Stand::on(directory, Duration::from_secs(60)).await;
     let waited = stand.client.wait(&lab("two"), number, Duration::from_secs(5)).await.unwrap();
     assert_eq!(waited.progress.settled, Some(Settled::AsWanted));
+}
+
+#[tokio::test]
+async fn a_part_of_the_host_that_cannot_be_read_is_named() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    stand.agent.set(|host| host.unreadable = vec![(Part::Engine, "no answer within 5 s".into())]);
+    let shown = stand.until("two", |two| !two.findings.is_empty()).await;
+    assert_eq!(shown.findings[0].code, "host-unreadable");
+    assert_eq!(shown.findings[0].message, "Docker Engine could not be read: no answer within 5 s");
+    assert_eq!(shown.state, LabState::Up, "what could be read is as it was");
 }

@@ -43,7 +43,7 @@ async fn reconcile_counts_what_was_right_what_was_mended_and_what_is_wrong() {
     let all_right = stand.client.reconcile(&two).await.unwrap();
     assert_eq!((all_right.checked, all_right.valid, all_right.repaired, all_right.errors), (1, 1, 0, 0));
     stand.agent.set(|host| drop(host.faults.insert("a:eth1".into(), Fault::NotMade("port x has tag 7".into()))));
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    stand.until("two", |two| two.links[0].actual_state != LinkState::Up).await;
     let mended = stand.client.reconcile(&two).await.unwrap();
     assert_eq!((mended.checked, mended.valid, mended.repaired, mended.errors), (1, 0, 1, 0));
     assert_eq!(mended.links[0].state, LinkState::Up);
@@ -54,9 +54,7 @@ async fn a_broken_link_says_what_is_wrong_and_on_which_side() {
     let stand = Stand::new().await;
     stand.deploy(TWO).await;
     stand.agent.set(|host| drop(host.faults.insert("b:eth1".into(), Fault::Wrong("port x: no such device".into()))));
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    let shown = stand.client.lab(&lab("two")).await.unwrap();
-    assert_eq!(shown.state, LabState::Degraded);
+    let shown = stand.until("two", |two| two.state == LabState::Degraded).await;
     assert_eq!(shown.links[0].actual_state, LinkState::Error);
     assert_eq!(shown.links[0].reason.as_deref(), Some("b:eth1: port x: no such device"));
 }
@@ -100,8 +98,7 @@ async fn each_member_of_a_lan_is_a_link_of_its_own() {
     assert_eq!(shown.nodes[2].runtime, "bridge");
     assert!(shown.nodes[2].container.is_none() && shown.nodes[2].host.is_some());
     stand.agent.set(|host| drop(host.faults.insert("b:eth1".into(), Fault::Wrong("it has no peer".into()))));
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    let links = stand.client.lab(&lab("lan")).await.unwrap().links;
+    let links = stand.until("lan", |lan| lan.links[1].actual_state != LinkState::Up).await.links;
     assert_eq!((links[0].actual_state, links[1].actual_state), (LinkState::Up, LinkState::Error));
     let explained = stand.client.explain(&lab("lan"), "sw:p1").await.unwrap();
     assert!(explained.facts.iter().all(|fact| fact.about != "b:eth1"), "{:?}", explained.facts);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archetype_api::{Accepted, Client, ClientError, DeployRequest, Problem, Target, TopologyText};
+use archetype_api::{Accepted, Client, ClientError, DeployRequest, JournalEntry, Lab, Problem, Target, TopologyText};
 use archetype_controller::{Controller, Running, Settings};
 use archetype_model::LabName;
 use archetype_plan::blueprint::PlanSettings;
@@ -69,6 +69,31 @@ impl Stand {
         let waited = self.client.wait(&accepted.lab, accepted.revision, Duration::from_secs(10)).await.unwrap();
         assert_eq!(waited.progress.settled, Some(archetype_api::Settled::AsWanted), "{waited:?}");
         accepted
+    }
+
+    /// Waits until a lab is as said, and shows it.
+    pub async fn until(&self, name: &str, said: impl Fn(&Lab) -> bool) -> Lab {
+        for _ in 0..500 {
+            if let Ok(shown) = self.client.lab(&lab(name)).await
+                && said(&shown)
+            {
+                return shown;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("it did not come to be: {:?}", self.client.lab(&lab(name)).await);
+    }
+
+    /// Waits until the journal of a lab has such an entry, and reads all of it.
+    pub async fn noted(&self, name: &str, said: impl Fn(&JournalEntry) -> bool) -> Vec<JournalEntry> {
+        for _ in 0..500 {
+            let entries = self.client.journal(Some(&lab(name)), 0).await.unwrap().entries;
+            if entries.iter().any(&said) {
+                return entries;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("it was not noted: {:#?}", self.client.journal(None, 0).await);
     }
 
     pub fn listening(&self) -> SocketAddr {
