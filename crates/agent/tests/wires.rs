@@ -245,6 +245,9 @@ fn wanted_by_tag(spec: &HostSpec) -> BTreeMap<u16, BTreeSet<String>> {
     spec.wires().map(|(_, wire)| (wire.tag.get(), wire.ends.iter().map(device).collect())).collect()
 }
 
+/// Random topologies on the real thing; the planner's own laws see many more.
+const CASES: u64 = 6;
+
 /// Six nodes and up to eight wires: cables, some of them from a node to itself, and LANs.
 fn arbitrary_plan() -> impl Strategy<Value = Plan> {
     let cable = (0..6usize, 0..6usize).prop_map(|(a, b)| (WireShape::Cable, vec![a, b]));
@@ -262,16 +265,30 @@ fn on_random_topologies_each_frame_comes_to_the_ends_of_its_own_wire_once_and_to
             let mut bench = Bench::deploy(plan().spec(1)).await;
             run("ip", ["link", "set", "arch-ovs", "up"]);
             let mut bridge = Tap::here("arch-ovs");
-            for number in 1..=6 {
+            for number in 1..=CASES {
                 let spec = bench.spec.clone();
                 assert_eq!(who_hears_whom(&spec, &mut taps(&spec)), partners(&spec));
                 assert_eq!(ports_by_tag(&bench), wanted_by_tag(&spec));
                 let overheard = bridge.all_within(Duration::ZERO);
                 assert!(overheard.is_empty(), "the bridge's own port hears {overheard:02x?}");
                 bench.destroy().await;
-                bench.tell(plan().spec(2 * number + 1)).await;
-                bench.all_up().await;
+                if number < CASES {
+                    bench.tell(plan().spec(2 * number + 1)).await;
+                    bench.all_up().await;
+                }
             }
+        });
+    });
+}
+
+#[test]
+fn the_bridges_own_port_is_taken_off_the_wires_again_when_somebody_puts_it_there() {
+    sandbox(|| {
+        block_on(async {
+            let mut bench = Bench::deploy(Plan::cables(2, &[(0, 1)]).spec(1)).await;
+            bench.ovs.vsctl(["clear", "port", "arch-ovs", "tag"]);
+            bench.until("it is mended", |_, envelope| !envelope.repairs.is_empty()).await;
+            assert_eq!(bench.ovs.vsctl(["get", "port", "arch-ovs", "tag"]).trim(), "4095");
         });
     });
 }

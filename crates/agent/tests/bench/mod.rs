@@ -11,6 +11,7 @@ use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Handle, Ledger};
 use archetype_host::datapath::DatapathSettings;
 use archetype_host::{LinuxHost, LinuxSettings, Place, Waker};
 use archetype_model::LabName;
+use archetype_model::observed::DatapathKind;
 use archetype_model::spec::{EndRef, HostSpec, Presence, WireShape};
 use archetype_model::status::{LinkState, Status};
 use archetype_plan::judge;
@@ -88,10 +89,8 @@ impl Bench {
     pub async fn destroy(&mut self) {
         let spec = gone(&self.spec);
         self.tell(spec).await;
-        self.until("nothing is left", |spec, envelope| {
-            spec.labs.iter().all(|lab| envelope.report.leaving.get(&lab.name).is_some_and(Vec::is_empty))
-        })
-        .await;
+        self.until("nothing is left", |_, envelope| envelope.report.converged && envelope.report.leaving.is_empty())
+            .await;
     }
 }
 
@@ -135,7 +134,8 @@ fn agent(ovs: &Ovs) -> (Handle, UnboundedReceiver<Envelope>) {
         datapath: DatapathSettings {
             endpoint: ovs.target().parse().unwrap(),
             bridge: plan::datapath().bridge,
-            kind: None,
+            // What crosses is told of this one, also where the kernel has one of its own.
+            kind: Some(DatapathKind::Userspace),
             rundir: Some(ovs.socket().parent().unwrap().to_path_buf()),
         },
         docker_socket: None,
