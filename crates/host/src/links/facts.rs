@@ -1,5 +1,6 @@
 //! From a node's spec to the facts that the runtime reads at each start.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use archetype_model::facts::{FACTS_FORMAT, InterfaceFacts, NamespaceFacts, PeerFacts, RouteFacts};
@@ -21,8 +22,16 @@ pub fn of(spec: &HostSpec, lab: &LabSpec, node: &NodeSpec, place: &Place, datapa
         host_namespace: None,
         interfaces: node.interfaces.iter().map(|one| interface(spec, lab, node, one, datapath)).collect(),
         routes: node.interfaces.iter().flat_map(|one| routes(spec, one)).collect(),
-        sysctls: node.sysctls().clone(),
+        sysctls: sysctls(node),
     }
+}
+
+/// What the file states, over what a node finds on a host with Docker: a kernel gives new
+/// namespaces the machine's own `ip_forward`, which Docker sets, and routers rely on it.
+fn sysctls(node: &NodeSpec) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::from([("net.ipv4.ip_forward".to_string(), "1".to_string())]);
+    all.extend(node.sysctls().clone());
+    all
 }
 
 fn interface(
