@@ -37,50 +37,38 @@ impl Connection {
         match call.await {
             Ok(answer) => Ok(answer),
             Err(ClientError::Refused(mut problem)) => {
-                if problem.hint.is_none() {
-                    problem.hint = self.offer(&problem.code, lab, wanted).await;
-                }
+                let names = self.names(&problem.code, lab).await;
+                let missed =
+                    if problem.code == codes::LAB_UNKNOWN { lab.map_or(wanted, LabName::as_str) } else { wanted };
+                problem.hint = closest(missed, names).map(|name| format!("did you mean {name}?")).or(problem.hint);
                 Err(ClientError::Refused(problem).into())
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// What there is instead of a name that is not known.
-    async fn offer(&self, code: &str, lab: Option<&LabName>, wanted: &str) -> Option<String> {
-        match code {
-            codes::LAB_UNKNOWN => {
-                let labs = self.client.labs().await.ok()?.labs;
-                let names = labs.iter().map(|lab| lab.name.to_string()).collect();
-                Some(instead("lab", lab.map_or(wanted, LabName::as_str), names))
-            }
-            codes::NODE_UNKNOWN => {
-                let lab = self.client.lab(lab?).await.ok()?;
-                Some(instead("node", wanted, lab.nodes.iter().map(|node| node.name.to_string()).collect()))
-            }
-            codes::LINK_UNKNOWN => {
-                let lab = self.client.lab(lab?).await.ok()?;
-                let ends = lab.links.iter().flat_map(|link| &link.endpoints);
-                Some(instead("link end", wanted, ends.map(|end| format!("{}:{}", end.node, end.interface)).collect()))
-            }
-            _ => None,
+    /// The names there are, of the sort that this refusal is about.
+    async fn names(&self, code: &str, lab: Option<&LabName>) -> Vec<String> {
+        if code == codes::LAB_UNKNOWN {
+            let labs = self.client.labs().await.map(|labs| labs.labs).unwrap_or_default();
+            return labs.into_iter().map(|lab| lab.name.into()).collect();
         }
+        let (Some(lab), codes::NODE_UNKNOWN | codes::LINK_UNKNOWN) = (lab, code) else { return Vec::new() };
+        let Ok(lab) = self.client.lab(lab).await else { return Vec::new() };
+        if code == codes::NODE_UNKNOWN {
+            return lab.nodes.into_iter().map(|node| node.name.into()).collect();
+        }
+        let ends = lab.links.iter().flat_map(|link| &link.endpoints);
+        ends.map(|end| format!("{}:{}", end.node, end.interface)).collect()
     }
 }
 
-/// A sentence that offers the closest name, or tells the few there are.
-fn instead(what: &str, wanted: &str, mut names: Vec<String>) -> String {
-    let rated = names.iter().map(|name| (strsim::jaro_winkler(&name.to_lowercase(), &wanted.to_lowercase()), name));
+/// The name that was most likely meant.
+fn closest(wanted: &str, names: Vec<String>) -> Option<String> {
+    let wanted = wanted.to_lowercase();
+    let rated = names.into_iter().map(|name| (strsim::jaro_winkler(&name.to_lowercase(), &wanted), name));
     let best = rated.filter(|(close, _)| *close > CLOSE).max_by(|a, b| a.0.total_cmp(&b.0));
-    if let Some((_, name)) = best {
-        return format!("did you mean {name}?");
-    }
-    names.sort();
-    match names.len() {
-        0 => format!("there is no {what} at all"),
-        1..=8 => format!("there is: {}", names.join(", ")),
-        more => format!("there are {more}: {}, …", names[..8].join(", ")),
-    }
+    best.map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -88,10 +76,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_close_name_is_offered() {
+    fn a_close_name_is_offered_and_a_far_one_is_not() {
         let names = || vec!["router1".to_owned(), "pc".to_owned()];
-        assert_eq!(instead("node", "Ruoter1", names()), "did you mean router1?");
-        assert_eq!(instead("node", "zzz", names()), "there is: pc, router1");
-        assert_eq!(instead("lab", "zzz", Vec::new()), "there is no lab at all");
+        assert_eq!(closest("Ruoter1", names()).as_deref(), Some("router1"));
+        assert_eq!(closest("zzz", names()), None);
+        assert_eq!(closest("zzz", Vec::new()), None);
     }
 }

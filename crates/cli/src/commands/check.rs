@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use archetype_api::Checked;
-use archetype_model::topology::Topology;
+use archetype_model::topology::{Position, Topology};
 use archetype_plan::blueprint::HostFacts;
 use archetype_plan::check::{bridges, check};
 
@@ -21,9 +21,11 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let facts = facts();
     let mut problems = reading.problems;
     if let Some(topology) = &reading.topology {
-        problems.extend(check(topology, &BTreeSet::new(), &facts));
+        // What the reading says of a place, it says better.
+        let places: BTreeSet<Position> = problems.iter().map(|problem| problem.position()).collect();
+        let found = check(topology, &BTreeSet::new(), &facts);
+        problems.extend(found.into_iter().filter(|problem| !places.contains(&problem.position())));
         problems.sort_by_key(|problem| problem.position());
-        problems.dedup();
     }
     let checked = Checked::new(reading.topology.as_ref(), problems);
     if args.output.is_json() {
