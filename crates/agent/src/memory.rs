@@ -3,6 +3,7 @@
 //! Lives in memory only; what must survive the agent is in the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use archetype_host::event::TaskError;
 use archetype_model::ContainerName;
@@ -10,6 +11,7 @@ use archetype_model::observed::{Exit, NodeObserved, Observed, RunObserved};
 use archetype_model::report::Finding;
 use archetype_model::spec::{DesiredRun, HostSpec, NodeBody};
 use archetype_model::step::Resource;
+use archetype_plan::resources::resources;
 
 /// A run at least this long starts a node's count of ends anew.
 const LONG_RUN_MS: u64 = 60_000;
@@ -30,6 +32,8 @@ pub(crate) struct Memory {
     pub(crate) executing: BTreeMap<ContainerName, u64>,
     /// Resources that were as wanted at the end of some pass, with what was wanted of them.
     pub(crate) settled: BTreeMap<Resource, String>,
+    /// What a spec wants of each resource: the same for as long as the spec is.
+    wanted: Option<(Arc<HostSpec>, Arc<BTreeMap<Resource, String>>)>,
 }
 
 /// How one node ran.
@@ -74,6 +78,18 @@ impl Memory {
             }
             if matches!(seen.run, RunObserved::Running { .. }) && seen.busy.is_none() {
                 self.failed.remove(&Resource::Node(node.container.clone()));
+            }
+        }
+    }
+
+    /// What the spec wants of each resource.
+    pub(crate) fn wanted(&mut self, spec: &Arc<HostSpec>) -> Arc<BTreeMap<Resource, String>> {
+        match &self.wanted {
+            Some((of, wanted)) if Arc::ptr_eq(of, spec) => wanted.clone(),
+            _ => {
+                let wanted = Arc::new(resources(spec));
+                self.wanted = Some((spec.clone(), wanted.clone()));
+                wanted
             }
         }
     }

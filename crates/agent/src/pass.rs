@@ -15,7 +15,6 @@ use archetype_model::status::LinkState;
 use archetype_model::step::{NodeAction, Outcome, Resource, Step};
 use archetype_plan::diff::{DatapathSettings, Diff, ExecMemory, Memory as Known, diff};
 use archetype_plan::judge;
-use archetype_plan::resources::resources;
 
 use crate::clock::Clock;
 use crate::ledger::{Ledger, LedgerError};
@@ -54,9 +53,9 @@ pub(crate) struct Passed {
 impl<H: Host> Pass<'_, H> {
     pub(crate) async fn run(mut self, spec: &Arc<HostSpec>) -> Result<Passed, LedgerError> {
         self.remember_restarts(spec)?;
-        let wanted = resources(spec);
+        let wanted = self.memory.wanted(spec);
         if self.ledger.done().converged.as_ref() == Some(&spec.generation) && self.memory.settled.is_empty() {
-            self.memory.settled = wanted.clone();
+            self.memory.settled = (*wanted).clone();
         }
         let mut writes = 0;
         let mut round = 0;
@@ -249,7 +248,9 @@ impl<H: Host> Pass<'_, H> {
     ) -> Result<(), LedgerError> {
         self.memory.settled.retain(|resource, digest| wanted.get(resource) == Some(digest));
         for resource in right {
-            if let Some(digest) = wanted.get(resource) {
+            if let Some(digest) = wanted.get(resource)
+                && self.memory.settled.get(resource) != Some(digest)
+            {
                 self.memory.settled.insert(resource.clone(), digest.clone());
             }
         }
