@@ -1,0 +1,237 @@
+//! A whole machine for the tests of this package: Open vSwitch, a Docker Engine with our runtime, and `archetype
+//! serve`, in a sandbox that takes all of it along. Knows no lab.
+//!
+//! ```ignore
+//! mod world;
+//! #[test]
+//! fn a_claim() {
+//!     world::on_a_machine(Duration::from_secs(200), |world| {
+//!         world.write("small.clab.yml", LAB);
+//!         world.cli(["deploy", "-t", "small.clab.yml"]).fine();
+//!     });
+//! }
+//! ```
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+#![allow(dead_code, reason = "each test program uses a part of this")]
+#![allow(unused_imports, reason = "each test program uses a part of this")]
+
+mod serve;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use archetype_testbed::{Engine, EngineOptions, Ovs, Sandbox, in_sandbox, need_lab_images, scratch, scratch_dir};
+use serde_json::Value;
+
+pub use archetype_testbed::{attempt, eventually, run};
+pub use serve::Serve;
+
+/// The program under test.
+pub const ARCHETYPE: &str = env!("CARGO_BIN_EXE_archetype");
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    /// Its exit status; 128 and above for a signal.
+    pub code: i32,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained.
+    pub stderr: String,
+}
+
+impl Output {
+    /// The same, where it ended with 0.
+    #[track_caller]
+    pub fn fine(self) -> Self {
+        assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// What it printed, as JSON, where it ended with 0.
+    #[track_caller]
+    pub fn json(self) -> Value {
+        let ended = self.fine();
+        serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stdout))
+    }
+}
+
+/// The machine. Its parts are public: a test stops, kills and starts them as it likes.
+pub struct World {
+    /// Its Open vSwitch.
+    pub ovs: Ovs,
+    /// Its Docker Engine, with networks and with our runtime as `archetype`.
+    pub engine: Engine,
+    /// `archetype serve`, running.
+    pub serve: Serve,
+    /// The folder in which commands run.
+    pub folder: PathBuf,
+}
+
+impl World {
+    fn start() -> Self {
+        let ovs = Ovs::start(scratch_dir("ovs"));
+        let runtimes = vec![("archetype".to_owned(), runtime())];
+        let options = EngineOptions { runtimes, networks: true, args: Vec::new() };
+        let engine = Engine::start_with(scratch_dir("engine"), options);
+        let hosts = scratch().join("hosts");
+        std::fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
+        let environment = [
+            ("ARCHETYPE_OVSDB", ovs.target()),
+            ("ARCHETYPE_DOCKER", engine.host()),
+            ("ARCHETYPE_DATA", scratch_dir("data").display().to_string()),
+            ("ARCHETYPE_SOCKET", scratch().join("archetype.sock").display().to_string()),
+            ("ARCHETYPE_HOSTS_FILE", hosts.display().to_string()),
+            ("ARCHETYPE_LISTEN", "none".to_owned()),
+            ("ARCHETYPE_HOST", "h1".to_owned()),
+            ("NO_COLOR", "1".to_owned()),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let serve = Serve::start_first(environment, scratch().join("serve.log"));
+        Self { ovs, engine, serve, folder: scratch_dir("labs") }
+    }
+
+    /// `archetype ARGS` in the machine's folder.
+    pub fn cli<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Output {
+        let mut command = Command::new(ARCHETYPE);
+        command.args(args).current_dir(&self.folder).stdin(Stdio::null());
+        ended(self.serve.with_environment(&mut command))
+    }
+
+    /// `archetype exec LAB NODE -- COMMAND`, the command's words given with spaces between them.
+    pub fn exec(&self, lab: &str, node: &str, command: &str) -> Output {
+        self.cli(["exec", lab, node, "--"].into_iter().chain(command.split(' ')))
+    }
+
+    /// What `inspect` says of all labs.
+    #[track_caller]
+    pub fn inspect(&self) -> Value {
+        self.cli(["inspect", "--format", "json"]).json()
+    }
+
+    /// What `inspect` says of the lab; null where there is none of that name.
+    #[track_caller]
+    pub fn lab(&self, name: &str) -> Value {
+        let all = self.inspect();
+        all["labs"].as_array().unwrap().iter().find(|lab| lab["name"] == name).cloned().unwrap_or_default()
+    }
+
+    /// Waits until the lab is `up`, and answers what `inspect` says of it.
+    #[track_caller]
+    pub fn until_up(&self, lab: &str, limit: Duration) -> Value {
+        eventually(limit, "the lab is up", || {
+            let seen = self.cli(["inspect", lab, "--format", "json"]);
+            let seen: Value = serde_json::from_str(&seen.stdout).ok()?;
+            (seen["labs"][0]["state"] == "up").then(|| seen["labs"][0].clone())
+        })
+    }
+
+    /// `docker ARGS` on the machine's engine, where it ends well.
+    #[track_caller]
+    pub fn docker<const N: usize>(&self, args: [&str; N]) -> String {
+        self.engine.docker(args)
+    }
+
+    /// Writes a file into the machine's folder.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Copies a lab of this repository's `labs/containerlab` into the machine's folder, and answers where it is.
+    pub fn copy_lab(&self, path: &str) -> PathBuf {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../labs/containerlab").join(path);
+        run("cp", [OsStr::new("-r"), from.as_os_str(), self.folder.as_os_str()]);
+        self.folder.join(from.file_name().unwrap())
+    }
+
+    /// The hosts file that stands for the machine's `/etc/hosts`.
+    pub fn hosts_file(&self) -> PathBuf {
+        scratch().join("hosts")
+    }
+
+    /// The data directory of `serve`.
+    pub fn data(&self) -> PathBuf {
+        scratch().join("data")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- inspect:\n{}", self.cli(["inspect"]).stdout);
+            eprintln!("--- journal ends:\n{}", last_lines(&self.cli(["journal"]).stdout));
+            let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+            eprintln!("--- serve's log ends:\n{}", last_lines(&read(self.serve.log())));
+            eprintln!("--- the engine's log ends:\n{}", last_lines(&read(&self.engine.log())));
+        }
+    }
+}
+
+/// Runs the test on a machine of its own, for at most `limit`.
+///
+/// # Panics
+/// When the test does, when the limit is over, and when a part of the machine cannot be made.
+#[track_caller]
+pub fn on_a_machine<F: FnOnce(&mut World)>(limit: Duration, test: F) {
+    in_a_sandbox::<F>(limit, || test(&mut World::start()));
+}
+
+/// [`on_a_machine`] whose engine has the images that the example labs name.
+///
+/// # Panics
+/// As [`on_a_machine`], and when the images can neither be pulled nor built.
+#[track_caller]
+pub fn on_a_machine_with_images<F: FnOnce(&mut World)>(limit: Duration, test: F) {
+    need_lab_images();
+    in_a_sandbox::<F>(limit, || {
+        let mut world = World::start();
+        world.engine.load_lab_images();
+        test(&mut world);
+    });
+}
+
+/// `Test` is the closure that stands in the test: its type has the test's name, wherever the test's thread has none.
+#[track_caller]
+fn in_a_sandbox<Test>(limit: Duration, body: impl FnOnce()) {
+    if !in_sandbox() {
+        build_the_runtime();
+    }
+    let path = std::any::type_name::<Test>().replace("::{{closure}}", "");
+    let (_, name) = path.split_once("::").expect("a closure stands in a function of a crate");
+    Sandbox::new().limit(limit).test_name(name).run(body);
+}
+
+/// The runtime lies beside `archetype`.
+fn runtime() -> PathBuf {
+    Path::new(ARCHETYPE).with_file_name("archetype-oci")
+}
+
+/// Cargo builds the binaries of one package for its tests; the runtime is of another.
+fn build_the_runtime() {
+    let profile = Path::new(ARCHETYPE).parent().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", "archetype-oci"]).env("CARGO_TARGET_DIR", profile.parent().unwrap());
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+}
+
+fn ended(command: &mut Command) -> Output {
+    use std::os::unix::process::ExitStatusExt;
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let code = output.status.code().or_else(|| Some(128 + output.status.signal()?)).unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Output { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
