@@ -256,7 +256,7 @@ impl Sockets {
                 };
                 let Ok(got @ 1..) = usize::try_from(got) else { break };
                 // A copy of what the node itself sends.
-                if address.sll_pkttype != libc::PACKET_OUTGOING as u8 {
+                if address.sll_pkttype != libc::PACKET_OUTGOING {
                     take(at, address.sll_ifindex as u32, &buffer[..got.min(room)]);
                 }
             }

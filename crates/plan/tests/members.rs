@@ -1,5 +1,7 @@
 //! The links of a LAN's members, judged one by one.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use archetype_model::report::{EndReport, Fault, ProbeResult, Proof, WireReport, Wiring};
 use archetype_model::spec::{DesiredLink, EndRef, LinkId, WireShape, WireSpec};
 use archetype_model::status::LinkState;

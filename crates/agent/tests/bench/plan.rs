@@ -20,7 +20,7 @@ impl Plan {
     /// Cables between pairs of nodes.
     pub fn cables(nodes: usize, pairs: &[(usize, usize)]) -> Self {
         let wires = pairs.iter().map(|(a, b)| (WireShape::Cable, vec![*a, *b])).collect();
-        Self { nodes, wires }
+        Self { nodes, wires, hosts: Vec::new() }
     }
 
     /// One LAN of so many nodes, each with one interface on it.
@@ -44,7 +44,7 @@ impl Plan {
             WireSpec { id, shape: *shape, ends, desired: DesiredLink::Up, tag }
         });
         let wires = wires.collect();
-        let lab = LabSpec { name: "lab0".parse().unwrap(), presence: Presence::Present, nodes, wires };
+        let lab = LabSpec { name: "lab0".parse().unwrap(), presence: Presence::Present, nodes, wires, hosts: Vec::new() };
         HostSpec {
             format: FORMAT,
             installation: "ab1c2".parse().unwrap(),
@@ -104,6 +104,5 @@ fn node(number: usize) -> NodeSpec {
         restarts: 0,
         interfaces: Vec::new(),
         execs: Vec::new(),
-        hosts: Vec::new(),
     }
 }
