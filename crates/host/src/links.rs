@@ -7,6 +7,7 @@
 mod apply;
 mod facts;
 mod inside;
+pub(crate) mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -20,7 +20,7 @@ use crate::containers::{self, Containers};
 use crate::contract::{Host, ProbeOrder};
 use crate::datapath::{Datapath, DatapathSettings};
 use crate::event::{Event, Waker};
-use crate::links::Links;
+use crate::links::{Links, names};
 use crate::networks::{self, Networks};
 use crate::place::Place;
 use crate::processes::Processes;
@@ -71,8 +71,12 @@ impl LinuxHost {
         let links = Links::open(place.clone())?;
         let heard = links.changes().map_err(|error| archetype_netns::Error::system("watch devices", error))?;
         tokio::spawn(ring_when_readable(heard, waker.clone()));
+        names::watch(&place, waker);
         let datapath = Datapath::open(settings.datapath.clone(), waker.clone());
         let containers = settings.docker_socket.clone().map(|socket| open_containers(&settings, socket, waker));
+        if let Some(containers) = &containers {
+            tokio::spawn(sweep_facts(containers.clone(), place.clone()));
+        }
         let processes = Processes::open(place.clone(), settings.supervisor.clone(), waker.clone());
         let mut network_settings = networks::Settings::new(place);
         network_settings.docker_socket.clone_from(&settings.docker_socket);
@@ -351,6 +355,29 @@ fn is_readable(fd: &OwnedFd) -> bool {
     let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one valid pollfd, no waiting.
     unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }
+}
+
+/// Removes facts of containers of ours that went while no agent was there.
+async fn sweep_facts(containers: Containers, place: Place) {
+    let known = loop {
+        match containers.show() {
+            Reading::Known(nodes) => break nodes.into_values().map(|node| node.id).collect::<BTreeSet<_>>(),
+            Reading::Unreadable(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+        }
+    };
+    let sweep = move || {
+        let entries = std::fs::read_dir(archetype_model::facts::FACTS_FOLDER).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "json")) {
+            let id = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            let ours =
+                folder::read(&path).ok().flatten().is_some_and(|facts| &facts.installation == place.installation());
+            // What another hand removed meanwhile is removed.
+            if ours && !known.contains(id) && folder::remove(&path).is_err() {
+                tracing::warn!(path = %path.display(), "facts of a container that is gone could not be removed");
+            }
+        }
+    };
+    drop(tokio::task::spawn_blocking(sweep).await);
 }
 
 fn open_containers(settings: &LinuxSettings, socket: PathBuf, waker: &Waker) -> Containers {

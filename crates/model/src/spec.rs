@@ -50,6 +50,10 @@ pub struct LabSpec {
     pub nodes: Vec<NodeSpec>,
     /// Its wires with an end on this host.
     pub wires: Vec<WireSpec>,
+    /// The names of all its nodes with a management address, wherever they run: the marked block of
+    /// each node's hosts file. Here once, for a copy in each node grows with the square of a lab.
+    #[serde(default)]
+    pub hosts: Vec<HostsLine>,
 }
 
 /// Whether a lab is wanted on a host.
@@ -81,8 +85,6 @@ pub struct NodeSpec {
     pub interfaces: Vec<InterfaceSpec>,
     /// Commands to run once per start, in order, each split into words.
     pub execs: Vec<Vec<String>>,
-    /// Contents of the node's marked block in its hosts file.
-    pub hosts: Vec<HostsLine>,
 }
 
 /// Whether a node is to run.
@@ -518,6 +520,11 @@ impl NodeSpec {
             NodeBody::Namespace(_) => &[],
             NodeBody::Container(body) => &body.ports,
         }
+    }
+
+    /// Whether it has a network namespace of its own: all but containers in the host's.
+    pub fn has_namespace(&self) -> bool {
+        !matches!(&self.body, NodeBody::Container(body) if body.host_network)
     }
 
     /// The management addresses: those of `eth0`.

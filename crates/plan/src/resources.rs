@@ -20,7 +20,9 @@ pub fn resources(spec: &HostSpec) -> BTreeMap<Resource, String> {
         wanted.insert(Resource::Network(network.name.clone()), digest(&parts));
     }
     for (lab, node) in spec.nodes() {
-        wanted.insert(Resource::Namespace(node.container.clone()), node.facts_digest());
+        if node.has_namespace() {
+            wanted.insert(Resource::Namespace(node.container.clone()), node.facts_digest());
+        }
         let run = (node.body_digest(), node.desired, node.restarts);
         wanted.insert(Resource::Node(node.container.clone()), digest(&run));
         for interface in &node.interfaces {

@@ -66,8 +66,9 @@ impl Making<'_> {
     fn host_config(&self) -> HostConfig {
         let body = self.body;
         let config = HostConfig {
-            network_mode: Some("none".into()),
-            runtime: Some(self.runtime.into()),
+            // In the host's own namespace there is nothing for our runtime to make.
+            network_mode: Some(if body.host_network { "host" } else { "none" }.into()),
+            runtime: (!body.host_network).then(|| self.runtime.into()),
             restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
             binds: Some(self.binds()),
             dns: some_list(&body.dns.servers),
@@ -79,7 +80,8 @@ impl Making<'_> {
             cpu_quota: body.cpu_millis.map(|millis| signed(millis) * CPU_PERIOD / 1000),
             cpuset_cpus: body.cpu_set.clone(),
             shm_size: body.shm_size.map(signed),
-            sysctls: Some(sysctls(&body.sysctls)),
+            // The host's own settings are not a node's to change.
+            sysctls: (!body.host_network).then(|| sysctls(&body.sysctls)),
             tmpfs: some_map(&body.tmpfs),
             devices: some_list(&body.devices.iter().map(|device| device_mapping(device)).collect::<Vec<_>>()),
             ulimits: self.open_files.map(|files| vec![open_files(files)]),
@@ -195,7 +197,6 @@ mod tests {
             restarts: 0,
             interfaces: Vec::new(),
             execs: Vec::new(),
-            hosts: Vec::new(),
         };
         let making = Making {
             installation: &"ab1c2".parse().unwrap(),

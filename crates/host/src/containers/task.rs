@@ -287,6 +287,9 @@ impl Task {
     }
 
     async fn write_facts(&self, node: &Arc<NodeSpec>, id: &str) -> Result<(), TaskError> {
+        if !node.has_namespace() {
+            return Ok(());
+        }
         let (write, node, id) = (Arc::clone(&self.room.settings.write_facts), Arc::clone(node), id.to_owned());
         blocking(move || write(&node, &id)).await.map_err(|error| facts_failed(&error))
     }

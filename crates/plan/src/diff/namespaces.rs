@@ -11,7 +11,7 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
     let mut room = Room::default();
     let Reading::Known(spaces) = &look.observed.namespaces else { return room };
     let mut wanted = BTreeSet::new();
-    for (_, node) in look.spec.nodes() {
+    for (_, node) in look.spec.nodes().filter(|(_, node)| node.has_namespace()) {
         wanted.insert(&node.container);
         let container = node.container.clone();
         match spaces.get(&node.container) {
