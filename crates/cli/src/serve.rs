@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Ledger};
-use archetype_controller::{AgentPort, Controller, ReportEnvelope, Settings};
+use archetype_controller::{AgentPort, Controller, FileReader, FileReading, FileText, ReportEnvelope, Settings};
 use archetype_host::datapath::DatapathSettings;
 use archetype_host::processes::default_supervisor;
 use archetype_host::{LinuxHost, LinuxSettings, Place, Waker};
@@ -50,6 +50,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         data: args.data.clone(),
         socket: args.socket.clone(),
         listen: args.listen,
+        reader: FileReader::new(read_file),
         plan,
         // An agent speaks at least at every full read.
         silent_after: args.full_read_interval * 2 + Duration::from_secs(15),
@@ -81,6 +82,12 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tracing::info!("stopping; labs stay as they are");
     running.stop().await;
     ended
+}
+
+/// Reads a file that a user sent, by containerlab's rules.
+fn read_file(file: FileText<'_>) -> FileReading {
+    let reading = archetype_topology::read_text(file.shown, file.directory, file.text, file.env);
+    FileReading { topology: reading.topology, problems: reading.problems }
 }
 
 fn plan_settings(args: &ServeArgs) -> PlanSettings {

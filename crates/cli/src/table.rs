@@ -69,7 +69,8 @@ fn nodes(nodes: &[Node], paint: Paint) -> String {
 fn node_remark(node: &Node) -> String {
     let ended = (node.ended_times > 0).then(|| {
         let how = node.ended_how.as_deref().unwrap_or("by itself");
-        format!("ended {} times, last: {how}", node.ended_times)
+        let times = if node.ended_times == 1 { "once".to_owned() } else { format!("{} times", node.ended_times) };
+        format!("ended {times}, last: {how}")
     });
     let health = node.health.as_ref().filter(|health| *health != "healthy").map(|health| format!("health: {health}"));
     let execs = node.execs.iter().filter_map(exec_remark);

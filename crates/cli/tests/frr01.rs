@@ -1,0 +1,317 @@
+//! containerlab's own example frr01, unchanged: three routers with OSPF and three PCs, on real daemons.
+//!
+//! Routers that start together wait 40 s before they elect; what each test breaks is ordered so that few of them do.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+mod world;
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use world::{World, attempt, eventually, on_a_machine_with_images, run};
+
+/// OSPF from cold, on a machine that does other things too.
+const ROUTED: Duration = Duration::from_secs(110);
+const SOON: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(420);
+const PC3: &str = "192.168.13.2";
+
+fn deployed(world: &mut World) {
+    world.folder = world.copy_lab("lab-examples/frr01");
+    let deployed = world.cli(["deploy", "--wait", "60s"]).fine();
+    assert!(deployed.stdout.starts_with("frr01 is up"), "{}", deployed.stdout);
+}
+
+fn reaches(world: &World, node: &str, address: &str) -> bool {
+    let pinged = world.exec("frr01", node, &format!("ping -c 1 -W 1 {address}"));
+    pinged.code == 0
+}
+
+/// The claim of every test here: whatever happened, PC1 reaches PC3 again and every link is proven.
+#[track_caller]
+fn heals(world: &World, after: &str) {
+    let start = std::time::Instant::now();
+    eventually(ROUTED, &format!("PC1 reaches PC3 after {after}"), || reaches(world, "PC1", PC3).then_some(()));
+    let lab = world.until_up("frr01", SOON);
+    let links = lab["links"].as_array().unwrap();
+    assert!(links.len() == 6 && links.iter().all(|link| link["actual_state"] == "up"), "{lab}");
+    println!("{after}: healed after {:.1} s", start.elapsed().as_secs_f32());
+}
+
+fn full_neighbours(world: &World, router: &str) -> usize {
+    let shown = world.cli(["exec", "frr01", router, "--", "vtysh", "-c", "show ip ospf neighbor"]);
+    shown.stdout.lines().filter(|line| line.contains("Full/")).count()
+}
+
+/// Looks into the node's namespace by people's own tools, without `serve`.
+fn inside(node: &str, command: &str) -> Result<String, String> {
+    let name = format!("clab-frr01-{node}");
+    attempt("ip", ["netns", "exec", &name].into_iter().chain(command.split(' ')))
+}
+
+fn pings_by_hand(node: &str, address: &str) -> bool {
+    inside(node, &format!("ping -c 1 -W 1 {address}")).is_ok()
+}
+
+#[test]
+fn pc1_reaches_pc3_whatever_is_restarted_killed_or_deleted() {
+    on_a_machine_with_images(LIMIT, |world| {
+        deployed(world);
+        for router in ["router1", "router2", "router3"] {
+            let what = format!("OSPF is full on {router}");
+            eventually(ROUTED, &what, || (full_neighbours(world, router) == 2).then_some(()));
+        }
+        heals(world, "deploy");
+        assert!(reaches(world, "PC1", "192.168.12.2"), "PC1 reaches PC2");
+
+        a_deleted_name_comes_back(world);
+        world.docker(["restart", "-t", "1", "clab-frr01-PC1"]);
+        heals(world, "docker restart of a PC");
+        serve_dies_amid_commands(world);
+        world.docker(["restart", "-t", "1", "clab-frr01-router1"]);
+        heals(world, "docker restart of a router");
+
+        world.serve.term();
+        world.docker(["restart", "-t", "1", "clab-frr01-PC1"]);
+        world.docker(["restart", "-t", "1", "clab-frr01-router3"]);
+        world.serve.start();
+        heals(world, "docker restart with serve stopped");
+
+        world.serve.term();
+        a_killed_router_is_dead_on_the_wire(world);
+        world.serve.start();
+        heals(world, "docker kill with serve stopped");
+    });
+}
+
+fn a_deleted_name_comes_back(world: &World) {
+    let name = Path::new("/run/netns/clab-frr01-PC1");
+    let inode = || std::fs::metadata(name).ok().map(|seen| seen.ino());
+    let before = inode().unwrap();
+    run("ip", ["netns", "delete", "clab-frr01-PC1"]);
+    eventually(Duration::from_secs(5), "the name is back", || (inode() == Some(before)).then_some(()));
+    heals(world, "a name in /run/netns was deleted");
+}
+
+/// Kills `serve` between the second and the third command of PC1's list.
+fn serve_dies_amid_commands(world: &mut World) {
+    world.docker(["restart", "-t", "1", "clab-frr01-PC1"]);
+    eventually(SOON, "the address is there", || {
+        inside("PC1", "ip -4 addr").ok()?.contains("192.168.11.2").then_some(())
+    });
+    world.serve.kill9();
+    let routes = inside("PC1", "ip route").unwrap();
+    println!("serve died with {} of 2 routes set", routes.lines().filter(|line| line.contains("192.168.11.1")).count());
+    world.serve.start();
+    heals(world, "kill -9 of serve amid commands");
+}
+
+fn a_killed_router_is_dead_on_the_wire(world: &World) {
+    assert!(pings_by_hand("router2", "192.168.1.1"), "router1 answers while it lives");
+    assert!(pings_by_hand("PC1", PC3), "router1 forwards while it lives");
+    world.docker(["kill", "clab-frr01-router1"]);
+    eventually(Duration::from_secs(1), "all of router1's interfaces are down", || {
+        let links = inside("router1", "ip -o link").ok()?;
+        links.lines().all(|link| !link.contains("UP")).then_some(())
+    });
+    assert!(!pings_by_hand("router2", "192.168.1.1"), "a dead router answers");
+    assert!(!pings_by_hand("PC1", PC3), "a dead router forwards");
+    let left = inside("router1", "ip -4 -o addr").unwrap();
+    assert!(!left.contains("192.168."), "{left}");
+}
+
+#[test]
+fn pc1_reaches_pc3_again_after_the_engine_ended_and_after_a_reboot() {
+    on_a_machine_with_images(LIMIT, |world| {
+        deployed(world);
+        world.engine.restart();
+        heals(world, "restart of the engine");
+        world.engine.kill9();
+        world.engine.launch();
+        heals(world, "kill -9 of the engine");
+
+        as_after_a_reboot(world);
+        let refused = world.engine.try_docker(["start", "clab-frr01-PC1"]).unwrap_err();
+        assert!(refused.contains("archetype"), "{refused}");
+        let running = world.docker(["ps", "--quiet"]);
+        assert_eq!(running, "", "nothing runs before serve is back");
+        world.serve.start();
+        heals(world, "a reboot");
+    });
+}
+
+/// What a reboot leaves: the disk. Open vSwitch's rows are on it; `/run`, devices and namespaces are not.
+fn as_after_a_reboot(world: &mut World) {
+    world.serve.term();
+    world.engine.stop();
+    world.ovs.stop_vswitchd();
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let pins = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    for pin in pins.filter(|path| path.starts_with("/run/netns/") || path.starts_with("/run/archetype/")) {
+        run("umount", [pin]);
+    }
+    run("rm", ["-rf", "/run/archetype", "/run/netns"]);
+    run("mkdir", ["/run/netns"]);
+    for device in devices().difference(&BTreeSet::from(["lo".to_owned()])) {
+        // The other end of a pair is gone with the first.
+        let _ = attempt("ip", ["link", "delete", device]);
+    }
+    run("nft", ["flush", "ruleset"]);
+    world.ovs.start_vswitchd();
+    world.engine.launch();
+}
+
+fn devices() -> BTreeSet<String> {
+    let shown = run("ip", ["-o", "link"]);
+    let name = |line: &str| Some(line.split(": ").nth(1)?.split('@').next()?.to_owned());
+    shown.lines().filter_map(name).collect()
+}
+
+/// A lab beside it with what frr01 has not: a published port, a node without a container.
+const BESIDE: &str = "\
+name: beside
+topology:
+  nodes:
+    web: {kind: linux, image: \"wbitt/network-multitool:3.22.2\", ports: [\"8099:80\"]}
+    plain: {kind: linux, labels: {archetype.runtime: namespace}}
+  links:
+    - endpoints: [\"web:eth1\", \"plain:eth1\"]
+";
+
+/// Everything of a machine that a lab could leave behind; each line says what it is.
+fn traces(world: &World) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let mut add = |sort: &str, text: String| seen.extend(text.lines().map(|line| format!("{sort}: {}", line.trim())));
+    add("container", world.docker(["ps", "--all", "--format", "{{.Names}}"]));
+    add("docker network", world.docker(["network", "ls", "--format", "{{.Name}}"]));
+    add("volume", world.docker(["volume", "ls", "--quiet"]));
+    add("namespace", run("ip", ["netns"]));
+    add(
+        "nsfs mount",
+        std::fs::read_to_string("/proc/self/mounts")
+            .unwrap()
+            .lines()
+            .filter(|l| l.contains("nsfs"))
+            .fold(String::new(), |all, line| all + line + "\n"),
+    );
+    add("device", devices().into_iter().collect::<Vec<_>>().join("\n"));
+    add("port", world.ovs.vsctl(["--columns=name", "--bare", "list", "port"]));
+    add("interface", world.ovs.vsctl(["--columns=name", "--bare", "list", "interface"]));
+    add("nft", without_counters(&run("nft", ["list", "ruleset"])));
+    add("ip rule", run("ip", ["rule"]));
+    add("route", run("ip", ["route", "show", "table", "all"]));
+    add("hosts line", std::fs::read_to_string(world.hosts_file()).unwrap());
+    add("file", run("find", ["/run/archetype", "/run/netns", "-not", "-type", "d"]));
+    add("folder of the lab", run("find", [&world.folder]));
+    add(
+        "listener",
+        run("ss", ["-Hltun"])
+            .lines()
+            .map(|line| line.split_whitespace().nth(4).unwrap())
+            .fold(String::new(), |all, line| all + line + "\n"),
+    );
+    seen
+}
+
+fn without_counters(ruleset: &str) -> String {
+    let word = |line: &str| line.split(" counter packets").next().unwrap_or_default().to_owned();
+    ruleset.lines().map(word).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn destroy_leaves_nothing_but_the_bridge() {
+    on_a_machine_with_images(LIMIT, |world| {
+        world.folder = world.copy_lab("lab-examples/frr01");
+        world.write("../beside.clab.yml", BESIDE);
+        let before = traces(world);
+        world.cli(["deploy", "--wait", "60s"]).fine();
+        world.cli(["deploy", "-t", "../beside.clab.yml", "--wait", "60s"]).fine();
+        let between = traces(world);
+        for sort in [
+            "container",
+            "docker network",
+            "namespace",
+            "device",
+            "port",
+            "interface",
+            "nft",
+            "hosts line",
+            "file",
+            "listener",
+        ] {
+            let new = between.difference(&before).any(|line| line.starts_with(&format!("{sort}: ")));
+            assert!(new, "two labs show as no {sort}: this test looks at the wrong place");
+        }
+        world.cli(["destroy", "frr01", "--wait", "60s"]).fine();
+        let left = traces(world);
+        assert!(!left.iter().any(|line| line.contains("frr01-") || line.contains("clab-frr01")), "{left:?}");
+        assert_eq!(world.lab("beside")["state"], "up");
+        world.cli(["destroy", "beside", "--wait", "60s"]).fine();
+
+        let after = traces(world);
+        let left: Vec<&String> = after.difference(&before).filter(|line| !of_the_bridge(line)).collect();
+        assert!(left.is_empty(), "left behind: {left:#?}");
+        let lost: Vec<&String> = before.difference(&after).collect();
+        assert!(lost.is_empty(), "taken along: {lost:#?}");
+        assert_eq!(world.inspect()["labs"].as_array().unwrap().len(), 0);
+    });
+}
+
+/// The Open vSwitch bridge stays, and with it the device that Open vSwitch keeps for its datapath.
+fn of_the_bridge(line: &str) -> bool {
+    ["arch-ovs", "ovs-netdev"].iter().any(|name| line.contains(name))
+}
+
+#[test]
+fn an_image_that_cannot_be_pulled_is_a_finding_that_names_it() {
+    on_a_machine_with_images(LIMIT, |world| {
+        let file = BESIDE.replace("wbitt/network-multitool:3.22.2", "registry.invalid/nobody/nothing:1");
+        world.write("beside.clab.yml", &file);
+        let refused = world.cli(["deploy", "--wait", "30s"]);
+        let told = format!("{}{}", refused.stdout, refused.stderr);
+        assert_eq!(refused.code, 1, "{told}");
+        assert!(told.contains("registry.invalid/nobody/nothing:1"), "{told}");
+        let lab = world.lab("beside");
+        assert_ne!(lab["state"], "up");
+        assert!(lab.to_string().contains("registry.invalid/nobody/nothing:1"), "{lab}");
+        world.cli(["destroy", "--wait", "30s"]).fine();
+    });
+}
+
+const COMMANDS: &str = "\
+name: list
+topology:
+  nodes:
+    n:
+      kind: linux
+      image: wbitt/network-multitool:3.22.2
+      exec:
+        - sh -c 'echo one >> /told; sleep 4; echo two >> /told'
+        - sh -c 'echo three >> /told'
+";
+
+#[test]
+fn a_list_of_commands_cut_by_kill_nine_goes_on_and_runs_each_once() {
+    on_a_machine_with_images(LIMIT, |world| {
+        world.write("list.clab.yml", COMMANDS);
+        world.cli(["deploy", "--no-wait"]).fine();
+        let told = |world: &World| world.engine.try_docker(["exec", "clab-list-n", "cat", "/told"]).unwrap_or_default();
+        for round in ["", "one\ntwo\nthree\n"] {
+            eventually(SOON, "the first command runs", || (told(world) == format!("{round}one\n")).then_some(()));
+            world.serve.kill9();
+            world.serve.start();
+            let whole = format!("{round}one\ntwo\nthree\n");
+            eventually(SOON, "the list is done", || (told(world) == whole).then_some(()));
+            world.until_up("list", SOON);
+            world.serve.kill9();
+            world.serve.start();
+            world.until_up("list", SOON);
+            std::thread::sleep(Duration::from_secs(1));
+            assert_eq!(told(world), whole, "a command ran twice for one start");
+            world.docker(["restart", "-t", "1", "clab-list-n"]);
+        }
+    });
+}
