@@ -20,7 +20,7 @@ impl Plan {
     /// Cables between pairs of nodes.
     pub fn cables(nodes: usize, pairs: &[(usize, usize)]) -> Self {
         let wires = pairs.iter().map(|(a, b)| (WireShape::Cable, vec![*a, *b])).collect();
-        Self { nodes, wires, hosts: Vec::new() }
+        Self { nodes, wires }
     }
 
     /// One LAN of so many nodes, each with one interface on it.
@@ -44,7 +44,8 @@ impl Plan {
             WireSpec { id, shape: *shape, ends, desired: DesiredLink::Up, tag }
         });
         let wires = wires.collect();
-        let lab = LabSpec { name: "lab0".parse().unwrap(), presence: Presence::Present, nodes, wires, hosts: Vec::new() };
+        let lab =
+            LabSpec { name: "lab0".parse().unwrap(), presence: Presence::Present, nodes, wires, hosts: Vec::new() };
         HostSpec {
             format: FORMAT,
             installation: "ab1c2".parse().unwrap(),
