@@ -223,7 +223,9 @@ fn who_hears_whom(spec: &HostSpec, taps: &mut BTreeMap<EndRef, Tap>) -> BTreeMap
     // What nobody is to hear may still come; the first waits for it, and with it all.
     let mut patience = QUIET;
     for (end, tap) in taps {
-        tap.all_within(patience).iter().for_each(|frame| drop(note(&mut heard, &ends, end, frame)));
+        for frame in tap.all_within(patience) {
+            note(&mut heard, &ends, end, &frame);
+        }
         patience = Duration::ZERO;
     }
     heard.values_mut().for_each(|by| by.sort());
