@@ -12,6 +12,7 @@ use crate::bell::Bell;
 use crate::now::{Board, Now};
 use crate::planning::Planner;
 use crate::port::AgentAccess;
+use crate::reader::FileReader;
 use crate::store::{Revision, Store};
 use crate::wishing;
 
@@ -24,6 +25,7 @@ pub(crate) struct Desk {
     pub access: Arc<dyn AgentAccess>,
     pub bell: Bell,
     pub silent_after: Duration,
+    pub reader: FileReader,
 }
 
 /// The current revision of a lab.

@@ -20,6 +20,7 @@ mod judging;
 mod now;
 mod planning;
 pub mod port;
+mod reader;
 mod running;
 pub mod store;
 mod view;
@@ -28,4 +29,5 @@ mod wishing;
 
 pub use http::document as openapi;
 pub use port::{AgentAccess, AgentPort, Attached, Output, ReportEnvelope};
+pub use reader::{FileReader, FileReading, FileText};
 pub use running::{Controller, Running, Settings, StartError};

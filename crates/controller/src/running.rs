@@ -22,6 +22,7 @@ use crate::intake::Intake;
 use crate::now::{Board, Heard, Now};
 use crate::planning::Planner;
 use crate::port::AgentPort;
+use crate::reader::FileReader;
 use crate::store::{Identity, Sqlite, Store, StoreError};
 
 /// How a controller works.
@@ -33,6 +34,8 @@ pub struct Settings {
     pub socket: PathBuf,
     /// Where it listens for HTTP with the token of `<data>/token`; none for nowhere. Loopback only.
     pub listen: Option<SocketAddr>,
+    /// Reads the files that users send.
+    pub reader: FileReader,
     /// How plans are made.
     pub plan: PlanSettings,
     /// After so long without a word from it, a host counts as silent.
@@ -97,7 +100,7 @@ impl Controller {
 
     /// Serves, with this agent for its host.
     pub async fn start(self, agent: AgentPort) -> Result<Running, StartError> {
-        let Settings { data, socket, listen, plan, silent_after } = self.settings;
+        let Settings { data, socket, listen, reader, plan, silent_after } = self.settings;
         let token = match listen {
             Some(_) => {
                 Some(Token::of(&data).map_err(|why| StartError::Token { data: data.display().to_string(), why })?)
@@ -120,6 +123,7 @@ impl Controller {
             access: agent.access.clone(),
             bell: bell.clone(),
             silent_after,
+            reader,
         };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();

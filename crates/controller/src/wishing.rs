@@ -8,12 +8,12 @@ use archetype_model::topology::{self, Subject, Topology};
 use archetype_model::{LabName, NodeName};
 use archetype_plan::blueprint::HostFacts;
 use archetype_plan::check::check;
-use archetype_topology::{Reading, read_text};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::clock;
 use crate::now::Now;
+use crate::reader::{FileReader, FileReading, FileText};
 use crate::store::{Draft, LeftOutPart, Note, Present, Wish, Wishes};
 
 /// A file that was read and checked.
@@ -27,9 +27,10 @@ pub(crate) struct ReadFile {
 }
 
 /// Reads and checks a file. Not for an async thread: it looks at files that the topology names.
-pub(crate) fn read(text: &TopologyText, partial: bool, facts: &HostFacts) -> ReadFile {
+pub(crate) fn read(reader: &FileReader, text: &TopologyText, partial: bool, facts: &HostFacts) -> ReadFile {
     let shown = text.shown.as_deref().unwrap_or(&text.file);
-    let Reading { topology, mut problems } = read_text(shown, Path::new(&text.directory), &text.text, &text.env);
+    let file = FileText { shown, directory: Path::new(&text.directory), text: &text.text, env: &text.env };
+    let FileReading { topology, mut problems } = reader.read(file);
     let Some(mut topology) = topology else { return ReadFile { topology: None, left_out: Vec::new(), problems } };
     topology.source.file.clone_from(&text.file);
     problems.extend(check(&topology, &BTreeSet::new(), facts));

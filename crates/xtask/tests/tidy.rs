@@ -18,9 +18,8 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("oci", &["model", "netns"], &["testbed"]),
     ("host", &["model", "netns", "ovsdb"], &["testbed"]),
     ("agent", &["model", "plan", "api", "host"], &["testbed"]),
-    // The controller reads the files that users hand in, so that a revision means the same whoever sent it.
-    ("controller", &["model", "plan", "api", "topology"], &["testbed"]),
-    ("cli", &["model", "topology", "api", "ovsdb", "netns", "host", "agent", "controller"], &["testbed"]),
+    ("controller", &["model", "plan", "api"], &["topology", "testbed"]),
+    ("cli", &["model", "plan", "topology", "api", "ovsdb", "netns", "host", "agent", "controller"], &["testbed"]),
     ("testbed", &[], &[]),
     ("xtask", &["model", "topology", "api", "ovsdb", "netns", "host", "agent", "controller", "plan", "testbed"], &[]),
 ];

@@ -20,7 +20,8 @@ pub(super) async fn plan(
 ) -> Result<Json<PlanAnswer>, Failure> {
     let facts = desk.planner.refresh_facts().await;
     let (text, partial) = (request.topology.clone(), request.partial);
-    let read = tokio::task::spawn_blocking(move || wishing::read(&text, partial, &facts));
+    let reader = desk.reader.clone();
+    let read = tokio::task::spawn_blocking(move || wishing::read(&reader, &text, partial, &facts));
     let read = read.await.map_err(Failure::unreadable)?;
     let now = desk.board.look();
     let Some(topology) = read.topology else {
@@ -58,7 +59,8 @@ pub(super) async fn check(
     Document(text): Document<TopologyText>,
 ) -> Result<Json<Checked>, Failure> {
     let facts = desk.planner.refresh_facts().await;
-    let read = tokio::task::spawn_blocking(move || wishing::read(&text, false, &facts));
+    let reader = desk.reader.clone();
+    let read = tokio::task::spawn_blocking(move || wishing::read(&reader, &text, false, &facts));
     let read = read.await.map_err(Failure::unreadable)?;
     Ok(Json(Checked::new(read.topology.as_ref(), read.problems)))
 }

@@ -56,8 +56,9 @@ pub(super) async fn deploy(
 ) -> Result<Json<Accepted>, Failure> {
     let facts = desk.planner.refresh_facts().await;
     let (text, partial) = (request.topology.clone(), request.partial);
+    let reader = desk.reader.clone();
     let read = tokio::task::spawn_blocking(move || {
-        let read = wishing::read(&text, partial, &facts);
+        let read = wishing::read(&reader, &text, partial, &facts);
         let files = read.topology.as_ref().map(wishing::consumed).unwrap_or_default();
         (read, files)
     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archetype_api::{Accepted, Client, ClientError, DeployRequest, JournalEntry, Lab, Problem, Target, TopologyText};
-use archetype_controller::{Controller, Running, Settings};
+use archetype_controller::{Controller, FileReader, FileReading, Running, Settings};
 use archetype_model::LabName;
 use archetype_plan::blueprint::PlanSettings;
 
@@ -32,6 +32,13 @@ pub struct Stand {
     pub directory: tempfile::TempDir,
 }
 
+fn reader() -> FileReader {
+    FileReader::new(|file| {
+        let reading = archetype_topology::read_text(file.shown, file.directory, file.text, file.env);
+        FileReading { topology: reading.topology, problems: reading.problems }
+    })
+}
+
 impl Stand {
     pub async fn new() -> Self {
         Self::on(tempfile::tempdir().unwrap(), Duration::from_secs(60)).await
@@ -44,6 +51,7 @@ impl Stand {
             data: directory.path().join("data"),
             socket: socket.clone(),
             listen: Some("127.0.0.1:0".parse().unwrap()),
+            reader: reader(),
             plan: PlanSettings::default(),
             silent_after,
         };

@@ -58,7 +58,13 @@ pub fn target(identity: &Identity, parent: Option<&Target>, lab_name: &str) -> T
         host,
         generation: Generation { incarnation: identity.incarnation.clone(), number },
         networks: Vec::new(),
-        labs: vec![LabSpec { name: lab(lab_name), presence: Presence::Gone, nodes: Vec::new(), wires: Vec::new() }],
+        labs: vec![LabSpec {
+            name: lab(lab_name),
+            presence: Presence::Gone,
+            nodes: Vec::new(),
+            wires: Vec::new(),
+            hosts: Vec::new(),
+        }],
     };
     Target::new(Blueprint {
         format: FORMAT,
