@@ -143,37 +143,39 @@ fn a_link_whose_device_is_another_one_is_not_up_and_is_proven_again_with_a_repai
 
         // A device of somebody else's under our name is named and left alone, however right it looks.
         let (entry, device) = (last_entry(world), port(world, "pair", 0));
-        run("ip", ["link", "del", &device]);
-        let script = format!(
-            "ip link show {device} 2>/dev/null && ip link del {device}; ip link add {device} type veth peer name eth1 \
-             netns clab-pair-a && ip link set {device} up && ip -n clab-pair-a link set eth1 up"
-        );
-        eventually(SOON, "the name is taken before ours is back, or after it was removed again", || {
-            attempt("sh", ["-c", &script]).ok()
-        });
+        world.ovs.signal_vswitchd(Signal::SIGSTOP);
+        created_again(&device, "");
+        world.ovs.signal_vswitchd(Signal::SIGCONT);
         not_up(world, "pair", "device re-created under its old name");
-        let alias = std::fs::read_to_string(format!("/sys/class/net/{device}/ifalias")).unwrap();
-        assert_eq!(alias, "", "the device of somebody else was touched");
-        let told = world.cli(["inspect", "pair"]).stdout;
+        let told = eventually(SOON, "it is named", || {
+            let told = world.cli(["inspect", "pair"]).stdout;
+            told.contains("device-name-taken").then_some(told)
+        });
         assert!(told.contains("exists and is not ours"), "{told}");
+        assert_eq!(state(world, "pair"), "error", "{told}");
+        assert_eq!(alias(&device), "", "the device of somebody else was marked");
+        assert!(!world.ovs.vsctl(["list-ports", "arch-ovs"]).contains(&device), "it was plugged");
         run("ip", ["link", "del", &device]);
         proven_again(world, "device re-created under its old name", entry);
 
-        // The same device with our mark is taken for ours, and plugged anew: the port held the one before it.
-        let (entry, device) = (last_entry(world), port(world, "pair", 0));
-        let alias = std::fs::read_to_string(format!("/sys/class/net/{device}/ifalias")).unwrap();
-        world.ovs.signal_vswitchd(Signal::SIGSTOP);
-        run("ip", ["link", "del", &device]);
-        let script = format!(
-            "ip link add {device} type veth peer name eth1 netns clab-pair-a && ip link set {device} alias {} && \
-             ip link set {device} up && ip -n clab-pair-a link set eth1 up",
-            alias.trim()
-        );
-        run("sh", ["-c", &script]);
-        not_up(world, "pair", "device re-created under its old name with our mark");
-        world.ovs.signal_vswitchd(Signal::SIGCONT);
-        proven_again(world, "device re-created under its old name with our mark", entry);
+        // The same with our mark is taken for ours, and plugged anew: the port held the one before it.
+        while_the_switch_hangs(world, "device re-created under its old name with our mark", |_, device| {
+            created_again(device, &alias(device));
+        });
     });
+}
+
+fn alias(device: &str) -> String {
+    std::fs::read_to_string(format!("/sys/class/net/{device}/ifalias")).unwrap().trim().to_owned()
+}
+
+/// The device goes and comes back with another number, and looks as the one before it.
+fn created_again(device: &str, alias: &str) {
+    run("ip", ["link", "del", device]);
+    run("ip", ["link", "add", device, "type", "veth", "peer", "name", "eth1", "netns", "clab-pair-a"]);
+    run("ip", ["link", "set", device, "alias", alias]);
+    run("ip", ["link", "set", device, "up"]);
+    run("ip", ["-n", "clab-pair-a", "link", "set", "eth1", "up"]);
 }
 
 #[test]

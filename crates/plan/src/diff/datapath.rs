@@ -99,10 +99,14 @@ fn one_port(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, room:
     }
 }
 
-/// Whether the port's device is there, or is made by an earlier step of the same pass.
+/// Whether the port's device is there, or is made by an earlier step of the same pass. A device of
+/// somebody else's under that name is never plugged.
 fn device_comes(look: &Look<'_>, wanted: &Wanted<'_>) -> bool {
-    let there = look.observed.devices.known().map(|devices| devices.contains_key(wanted.device));
-    there.is_some_and(|there| there || super::devices::can_make(look, wanted.interface))
+    match look.observed.devices.known().map(|devices| devices.get(wanted.device)) {
+        None => false,
+        Some(None) => super::devices::can_make(look, wanted.interface),
+        Some(Some(device)) => super::devices::is_ours(look, device),
+    }
 }
 
 /// Whether the port holds another device than the one of that name now.

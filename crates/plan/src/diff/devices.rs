@@ -43,6 +43,11 @@ fn make(look: &Look<'_>, node: &NodeSpec, interface: &InterfaceSpec, room: &mut 
     });
 }
 
+/// Whether this installation made the device.
+pub(super) fn is_ours(look: &Look<'_>, device: &DeviceObserved) -> bool {
+    device.mark.as_ref().is_some_and(|mark| mark.installation == look.spec.installation)
+}
+
 /// Whether a missing pair can be made in this pass.
 pub(super) fn can_make(look: &Look<'_>, interface: &InterfaceSpec) -> bool {
     let network_known = match interface.attachment {
@@ -70,7 +75,7 @@ fn mend(
     room: &mut Room,
 ) {
     let name = &interface.host_device;
-    if device.mark.as_ref().is_none_or(|mark| mark.installation != look.spec.installation) {
+    if !is_ours(look, device) {
         room.findings.push(look.finding(
             "device-name-taken",
             &lab.name,

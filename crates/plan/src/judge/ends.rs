@@ -4,6 +4,7 @@ use archetype_model::digest;
 use archetype_model::observed::{DeviceObserved, NodeObserved, Observed, PortObserved, RunObserved};
 use archetype_model::report::{EndReport, Fault, Proof, WireReport, Wiring};
 use archetype_model::spec::{DesiredLink, EndRef, InterfaceSpec, LabSpec, NodeBody, NodeSpec, WireShape, WireSpec};
+use archetype_model::{InterfaceName, NodeName};
 
 use crate::diff::DatapathSettings;
 
@@ -68,6 +69,11 @@ fn end_report(
     faults.extend(switch_faults(observed, settings));
     faults.extend(port_faults(wire, interface, device, port, observed, settings));
     faults.extend(device_faults(wire, interface, device, observed));
+    faults.extend(
+        device
+            .filter(|device| !belongs(device, &node.name, &end.interface))
+            .map(|_| Fault::Wrong(format!("device {} is not the one made for {end}", interface.host_device))),
+    );
     if let Some(device) = device {
         let unreadable = space.and_then(|space| space.inside.why());
         match inside {
@@ -112,9 +118,9 @@ fn node_faults(node: &NodeSpec, observed: &Observed) -> (Option<bool>, Vec<Fault
             (Some(false), vec![Fault::NodeNotRunning(format!("{name}: {}", busy.doing))])
         }
         Some(NodeObserved { run: RunObserved::Ended { exit, .. }, .. }) => {
-            (Some(false), vec![Fault::NodeNotRunning(format!("{name} ended: {exit}"))])
+            (Some(false), vec![Fault::NodeNotRunning(format!("{name}, which ended ({exit})"))])
         }
-        _ => (Some(false), vec![Fault::NodeNotRunning(format!("{name} is not there yet"))]),
+        _ => (Some(false), vec![Fault::NodeNotRunning(format!("{name}, which is not there yet"))]),
     }
 }
 
@@ -189,6 +195,11 @@ fn port_faults(
         wrong(format!("port {name} holds another device than the one of that name"));
     }
     faults
+}
+
+/// Whether a device bears the mark of this end. One that came under its name does not, however right it looks.
+fn belongs(device: &DeviceObserved, node: &NodeName, interface: &InterfaceName) -> bool {
+    device.mark.as_ref().is_some_and(|mark| &mark.node == node && mark.interface.as_ref() == Some(interface))
 }
 
 fn device_faults(
