@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 use crate::name::{ContainerName, LabName, NetworkName};
-use crate::spec::{Attachment, DnsSpec, HostSpec, HostsLine, NetworkSpec, NodeBody, NodeSpec, PublishedPort};
+use crate::spec::{Attachment, DnsSpec, HostSpec, HostsLine, LabSpec, NetworkSpec, NodeBody, NodeSpec, PublishedPort};
 
 /// Everything wanted of one management network on one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,12 +18,10 @@ pub struct NetworkWanted {
     pub network: NetworkSpec,
     /// Every port published from it, in order of port.
     pub ports: Vec<PortWanted>,
-    /// The different marked blocks of its nodes' hosts files; mostly one for all nodes of a lab.
-    pub blocks: Vec<Vec<HostsLine>>,
     /// What the nodes on it see of names.
     pub nodes: BTreeMap<ContainerName, NamesWanted>,
-    /// The lines of each lab in the host's own hosts file.
-    pub labs: BTreeMap<LabName, Vec<HostsLine>>,
+    /// The names of each lab that has a node on it.
+    pub labs: BTreeMap<LabName, LabNames>,
 }
 
 /// A published port and where it leads.
@@ -39,13 +37,22 @@ pub struct PortWanted {
     pub ipv6: Option<Ipv6Addr>,
 }
 
+/// The names of one lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabNames {
+    /// Its lines in its nodes' hosts files.
+    pub inside: Vec<HostsLine>,
+    /// Its lines in the host's own hosts file.
+    pub host: Vec<HostsLine>,
+}
+
 /// What a node sees of names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamesWanted {
     /// Its lab.
     pub lab: LabName,
-    /// Which of the [`NetworkWanted::blocks`] stands in its hosts file.
-    pub block: usize,
+    /// What its hosts file has after the lines of its lab: those the topology adds for it alone.
+    pub extra: Vec<HostsLine>,
     /// Its resolver settings; empty lists mean the host's own.
     pub dns: DnsSpec,
 }
@@ -54,21 +61,12 @@ impl HostSpec {
     /// What is wanted of the management network `name`; none when the spec does not have it.
     pub fn network_wanted(&self, name: &NetworkName) -> Option<NetworkWanted> {
         let network = self.networks.iter().find(|network| &network.name == name)?.clone();
-        let mut wanted = NetworkWanted {
-            network,
-            ports: Vec::new(),
-            blocks: Vec::new(),
-            nodes: BTreeMap::new(),
-            labs: BTreeMap::new(),
-        };
-        for (lab, node) in self.nodes() {
-            if wanted.take(&lab.name, node) {
-                wanted.labs.entry(lab.name.clone()).or_default();
-            }
-        }
+        let mut wanted = NetworkWanted { network, ports: Vec::new(), nodes: BTreeMap::new(), labs: BTreeMap::new() };
         for lab in self.present() {
-            if let Some(lines) = wanted.labs.get_mut(&lab.name) {
-                *lines = host_lines(&lab.nodes);
+            let members = lab.nodes.iter().filter(|node| wanted.take(lab, node)).count();
+            if members > 0 {
+                let names = LabNames { inside: lab.hosts.clone(), host: host_lines(lab) };
+                wanted.labs.insert(lab.name.clone(), names);
             }
         }
         wanted.ports.sort();
@@ -96,11 +94,11 @@ impl NetworkWanted {
 
     /// The digest of the names that nodes and host see.
     pub fn hosts_digest(&self) -> String {
-        crate::digest(&(&self.blocks, &self.nodes, &self.labs))
+        crate::digest(&(&self.nodes, &self.labs))
     }
 
     /// Adds a node whose `eth0` is on this network; says whether it was one.
-    fn take(&mut self, lab: &LabName, node: &NodeSpec) -> bool {
+    fn take(&mut self, lab: &LabSpec, node: &NodeSpec) -> bool {
         let found = node.interfaces.iter().find_map(|interface| match &interface.attachment {
             Attachment::Network { network, ipv4, ipv6, primary: true } if network == &self.network.name => {
                 Some((*ipv4, *ipv6))
@@ -111,41 +109,23 @@ impl NetworkWanted {
         let container = &node.container;
         let ports = node.ports().iter().cloned();
         self.ports.extend(ports.map(|port| PortWanted { port, container: container.clone(), ipv4, ipv6 }));
-        let block = self.block_of(node);
-        let names = NamesWanted { lab: lab.clone(), block, dns: dns_of(node) };
+        let names = NamesWanted { lab: lab.name.clone(), extra: self.extra_lines(lab, node), dns: dns_of(node) };
         self.nodes.insert(container.clone(), names);
         true
     }
 
-    /// The place of the node's block among all, put there if it is a new one. The nodes of a lab stand
-    /// in a row, so that a known block is mostly the last.
-    fn block_of(&mut self, node: &NodeSpec) -> usize {
-        let last = self.blocks.last().filter(|last| extra_hosts(node).is_empty() && **last == node.hosts);
-        if last.is_some() {
-            return self.blocks.len() - 1;
-        }
-        let lines = self.lines_of(node);
-        self.blocks.iter().position(|block| *block == lines).unwrap_or_else(|| {
-            self.blocks.push(lines);
-            self.blocks.len() - 1
-        })
-    }
-
-    /// The lab's lines, then those the file adds for this node alone (`name:address`, where the
-    /// address `host-gateway` is the host's own on this network).
-    fn lines_of(&self, node: &NodeSpec) -> Vec<HostsLine> {
-        let mut lines = node.hosts.clone();
-        for extra in extra_hosts(node) {
-            let Some((name, address)) = extra.split_once([':', '=']) else { continue };
-            let address = address.trim_matches(['[', ']']);
-            let address = match address {
-                "host-gateway" => self.gateway(),
-                _ => address.parse().ok(),
+    /// The lines that the file adds for a node alone (`name:address`, where the address
+    /// `host-gateway` is the host's own on this network), but for those its lab has anyway.
+    fn extra_lines(&self, lab: &LabSpec, node: &NodeSpec) -> Vec<HostsLine> {
+        let lines = extra_hosts(node).iter().filter_map(|extra| {
+            let (name, address) = extra.split_once([':', '='])?;
+            let address = match address.trim_matches(['[', ']']) {
+                "host-gateway" => self.gateway()?,
+                address => address.parse().ok()?,
             };
-            let line = address.map(|address| HostsLine { address, names: vec![name.to_owned()] });
-            lines.extend(line.filter(|line| !node.hosts.contains(line)));
-        }
-        lines
+            Some(HostsLine { address, names: vec![name.to_owned()] })
+        });
+        lines.filter(|line| !lab.hosts.contains(line)).collect()
     }
 
     fn gateway(&self) -> Option<IpAddr> {
@@ -171,53 +151,121 @@ fn dns_of(node: &NodeSpec) -> DnsSpec {
 /// A lab's lines for the host: each address once, under the node's name on the host alone. Short
 /// names and aliases stay inside the lab: on the host they would hide names of the real world, and
 /// two labs may use the same ones.
-fn host_lines(nodes: &[NodeSpec]) -> Vec<HostsLine> {
-    let containers: BTreeSet<&str> = nodes.iter().map(|node| node.container.as_str()).collect();
+fn host_lines(lab: &LabSpec) -> Vec<HostsLine> {
+    let containers: BTreeSet<&str> = lab.nodes.iter().map(|node| node.container.as_str()).collect();
     let mut seen = BTreeSet::new();
-    let mut lines = Vec::new();
-    // Mostly every node has the same lines: those of its predecessor are not looked at again.
-    let news = nodes.iter().enumerate().filter(|(at, node)| *at == 0 || nodes[at - 1].hosts != node.hosts);
-    for line in news.flat_map(|(_, node)| &node.hosts) {
+    let named = lab.hosts.iter().filter_map(|line| {
         let own = line.names.iter().find(|name| containers.contains(name.as_str()));
-        let Some(name) = own.or(line.names.first()) else { continue };
-        if seen.insert((line.address, name)) {
-            lines.push(HostsLine { address: line.address, names: vec![name.clone()] });
-        }
-    }
-    lines
+        Some((line.address, own.or(line.names.first())?))
+    });
+    let lines = named.filter(|line| seen.insert(*line));
+    lines.map(|(address, name)| HostsLine { address, names: vec![name.clone()] }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number::{Generation, Mac, Mtu};
+    use crate::spec::{ContainerBody, DesiredRun, InterfaceSpec, Presence, Subnet};
 
-    fn node(name: &str, lines: &[(&str, &[&str])]) -> NodeSpec {
-        let hosts = lines
-            .iter()
-            .map(|(address, names)| HostsLine {
-                address: address.parse().unwrap(),
-                names: names.iter().map(ToString::to_string).collect(),
-            })
-            .collect();
+    fn line(address: &str, names: &[&str]) -> HostsLine {
+        HostsLine { address: address.parse().unwrap(), names: names.iter().map(ToString::to_string).collect() }
+    }
+
+    fn node(number: usize) -> NodeSpec {
+        let [.., high, low] = number.to_be_bytes();
+        let eth0 = InterfaceSpec {
+            name: "eth0".parse().unwrap(),
+            written: "eth0".to_owned(),
+            mac: Mac::new([0xaa, 0xc1, 0xab, 0, high, low]).unwrap(),
+            mtu: Mtu::new(1500).unwrap(),
+            host_device: format!("aab1c2-{number}").parse().unwrap(),
+            attachment: Attachment::Network {
+                network: "clab".parse().unwrap(),
+                ipv4: Some(Ipv4Addr::new(172, 20, high, low)),
+                ipv6: None,
+                primary: true,
+            },
+        };
         NodeSpec {
-            name: name.parse().unwrap(),
-            container: format!("clab-x-{name}").parse().unwrap(),
+            name: format!("n{number}").parse().unwrap(),
+            container: format!("clab-x-n{number}").parse().unwrap(),
             kind: "linux".to_owned(),
-            body: NodeBody::Namespace(crate::spec::NamespaceBody::default()),
-            desired: crate::spec::DesiredRun::Running,
+            body: NodeBody::Container(Box::default()),
+            desired: DesiredRun::Running,
             restarts: 0,
-            interfaces: Vec::new(),
+            interfaces: vec![eth0],
             execs: Vec::new(),
-            hosts,
         }
+    }
+
+    /// A lab of nodes on one network, each known to all by its short name, its name on the host and
+    /// an alias.
+    fn spec(nodes: usize) -> HostSpec {
+        let nodes: Vec<NodeSpec> = (2..nodes + 2).map(node).collect();
+        let hosts = nodes.iter().map(|node| {
+            let Attachment::Network { ipv4: Some(ipv4), .. } = node.interfaces[0].attachment else { unreachable!() };
+            let names = vec![node.name.to_string(), node.container.to_string(), format!("{}-www", node.name)];
+            HostsLine { address: ipv4.into(), names }
+        });
+        let hosts = hosts.collect();
+        let subnet =
+            Subnet { net: "172.20.0.0/16".parse().unwrap(), gateway: Ipv4Addr::new(172, 20, 0, 1), guests: None };
+        HostSpec {
+            format: crate::spec::FORMAT,
+            installation: "ab1c2".parse().unwrap(),
+            host: "here".parse().unwrap(),
+            generation: Generation { incarnation: "i".to_owned(), number: 1 },
+            networks: vec![NetworkSpec {
+                name: "clab".parse().unwrap(),
+                bridge: "aab1c2-m0".parse().unwrap(),
+                mtu: Mtu::new(1500).unwrap(),
+                ipv4: Some(subnet),
+                ipv6: None,
+                external_access: true,
+            }],
+            labs: vec![LabSpec {
+                name: "x".parse().unwrap(),
+                presence: Presence::Present,
+                nodes,
+                wires: Vec::new(),
+                hosts,
+            }],
+        }
+    }
+
+    fn wanted(spec: &HostSpec) -> NetworkWanted {
+        spec.network_wanted(&"clab".parse().unwrap()).unwrap()
     }
 
     #[test]
     fn the_host_knows_a_node_by_its_name_on_the_host_alone() {
-        let lines: &[(&str, &[&str])] =
-            &[("172.20.20.2", &["a", "clab-x-a", "www"]), ("172.20.20.3", &["b", "clab-x-b"])];
-        let told = host_lines(&[node("a", lines), node("b", lines)]);
-        let told: Vec<_> = told.iter().map(|line| format!("{} {}", line.address, line.names.join(" "))).collect();
-        assert_eq!(told, ["172.20.20.2 clab-x-a", "172.20.20.3 clab-x-b"]);
+        let told = &wanted(&spec(2)).labs["x"].host;
+        assert_eq!(*told, [line("172.20.0.2", &["clab-x-n2"]), line("172.20.0.3", &["clab-x-n3"])]);
+    }
+
+    #[test]
+    fn a_node_has_the_lines_of_its_own_after_those_of_its_lab() {
+        let mut spec = spec(2);
+        let extra_hosts = ["up:host-gateway", "six:[2001:db8::1]", "bad:address"].map(str::to_owned).to_vec();
+        spec.labs[0].nodes[0].body = NodeBody::Container(Box::new(ContainerBody { extra_hosts, ..Default::default() }));
+        let wanted = wanted(&spec);
+        let extra = |name: &str| wanted.nodes[name].extra.clone();
+        assert_eq!(extra("clab-x-n2"), [line("172.20.0.1", &["up"]), line("2001:db8::1", &["six"])]);
+        assert_eq!(extra("clab-x-n3"), []);
+    }
+
+    #[test]
+    fn a_node_without_a_management_address_gets_no_names() {
+        let mut spec = spec(2);
+        spec.labs[0].nodes[1].interfaces.clear();
+        let wanted = wanted(&spec);
+        assert_eq!(wanted.nodes.keys().map(ContainerName::as_str).collect::<Vec<_>>(), ["clab-x-n2"]);
+    }
+
+    #[test]
+    fn names_grow_with_the_lab_and_not_with_its_square() {
+        let length = |nodes| serde_json::to_vec(&(spec(nodes), wanted(&spec(nodes)))).unwrap().len();
+        assert!(length(400) < 5 * length(100), "{} bytes, then {}", length(100), length(400));
     }
 }

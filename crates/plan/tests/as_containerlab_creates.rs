@@ -200,9 +200,9 @@ fn frr01_is_created_as_containerlab_does() {
     let router = node("router1");
     let names: Vec<&str> = router.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     assert_eq!(names, ["eth0", "eth1", "eth2", "eth3"]);
-    assert_eq!(router.hosts[0].address.to_string(), "172.20.20.2");
-    assert_eq!(router.hosts[0].names, ["router1", "clab-frr01-router1"]);
-    assert_eq!(router.hosts.len(), 12);
+    assert_eq!(lab.hosts[0].address.to_string(), "172.20.20.2");
+    assert_eq!(lab.hosts[0].names, ["router1", "clab-frr01-router1"]);
+    assert_eq!(lab.hosts.len(), 12);
 }
 
 #[test]

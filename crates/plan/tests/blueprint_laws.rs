@@ -182,12 +182,12 @@ fn shape(spec: &HostSpec) -> HostSpec {
     for lab in &mut shape.labs {
         lab.wires.iter_mut().for_each(|wire| wire.tag = VlanTag::new(1).unwrap());
         lab.nodes.iter_mut().for_each(shape_node);
+        lab.hosts.iter_mut().for_each(|line| line.address = std::net::Ipv4Addr::UNSPECIFIED.into());
     }
     shape
 }
 
 fn shape_node(node: &mut archetype_model::spec::NodeSpec) {
-    node.hosts.iter_mut().for_each(|line| line.address = std::net::Ipv4Addr::UNSPECIFIED.into());
     for interface in &mut node.interfaces {
         if interface.host_device.as_str().starts_with("atests-") {
             interface.host_device = InterfaceName::new("ours").unwrap();

@@ -114,7 +114,7 @@ fn lab(index: usize, nodes: &[bool], cables: &[(usize, usize)], counter: &mut u3
         wires.push(WireSpec { id, shape: WireShape::Cable, ends: ends.to_vec(), desired: DesiredLink::Up, tag });
     }
     let name = format!("lab{index}").parse().unwrap();
-    LabSpec { name, presence: Presence::Present, nodes: specs, wires }
+    LabSpec { name, presence: Presence::Present, nodes: specs, wires, hosts: Vec::new() }
 }
 
 fn node(lab: usize, number: usize, container: bool) -> NodeSpec {
@@ -132,7 +132,6 @@ fn node(lab: usize, number: usize, container: bool) -> NodeSpec {
         restarts: 0,
         interfaces: Vec::new(),
         execs: if number == 0 { vec![vec!["true".into()]] } else { Vec::new() },
-        hosts: Vec::new(),
     }
 }
 

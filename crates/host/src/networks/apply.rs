@@ -9,7 +9,7 @@ use archetype_netns::rtnl::Socket;
 use super::bridge::{self, Bridge};
 use super::guests::Engine;
 use super::hosts::{self, Fence};
-use super::record::{Record, TableRecord};
+use super::record::{self, Record, TableRecord};
 use super::{Error, Room, conflict, reading, resolvers, rules, user_chain};
 
 /// Makes or mends a network. Goes on after a failure with what does not depend on it, and answers
@@ -99,9 +99,9 @@ fn set_names(room: &Room, old: Option<&Record>, record: &mut Record) -> Result<(
         leave(room, old, &record.wanted)?;
     }
     record.resolvers.retain(|container, _| record.wanted.nodes.contains_key(container));
-    let blocks: Vec<String> = record.wanted.blocks.iter().map(|lines| hosts::text_of(lines)).collect();
+    let blocks = record::node_blocks(&record.wanted);
     for (container, names) in &record.wanted.nodes {
-        let block = blocks.get(names.block).map_or("", String::as_str);
+        let block = blocks.get(container).map_or("", |block| block.text());
         hosts::set_node(&place.hosts_file(container), &fence(&names.lab), block)?;
         let text = resolvers::text_of(&names.dns, &host);
         let path = place.resolver_file(container);
@@ -111,8 +111,8 @@ fn set_names(room: &Room, old: Option<&Record>, record: &mut Record) -> Result<(
         }
     }
     if room.settings.write_host_hosts {
-        for (lab, lines) in &record.wanted.labs {
-            hosts::set_host(&room.settings.hosts_path, &fence(lab), Some(&hosts::text_of(lines)))?;
+        for (lab, block) in &record::host_blocks(&record.wanted) {
+            hosts::set_host(&room.settings.hosts_path, &fence(lab), Some(block.text()))?;
         }
     }
     Ok(())
@@ -190,7 +190,6 @@ fn strip(room: &mut Room, network: &NetworkName, bridge: &BridgeName, record: Op
     let mut bare = old.clone();
     bare.wanted.ports.clear();
     bare.wanted.nodes.clear();
-    bare.wanted.blocks.clear();
     bare.wanted.labs.clear();
     leave(room, old, &bare.wanted)?;
     (bare.table, bare.stripped) = (None, true);

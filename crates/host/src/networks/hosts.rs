@@ -77,9 +77,31 @@ fn line_start(text: &str, line: &str) -> Option<usize> {
     None
 }
 
-/// Lines as they stand in a hosts file.
-pub(super) fn text_of(lines: &[HostsLine]) -> String {
-    lines.iter().map(|line| format!("{}\t{}\n", line.address, line.names.join(" "))).collect()
+/// What is to stand between the marks, with a hash of it: at each pass every node is asked for its
+/// block, and one text for all nodes of a lab is not to be hashed for each.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Block {
+    text: String,
+    hash: u64,
+}
+
+impl Block {
+    /// The block of these lines.
+    pub fn of(lines: &[HostsLine]) -> Self {
+        Self::default().with(lines)
+    }
+
+    /// This block, then these lines.
+    pub fn with(&self, lines: &[HostsLine]) -> Self {
+        let more = lines.iter().map(|line| format!("{}\t{}\n", line.address, line.names.join(" ")));
+        let text: String = std::iter::once(self.text.clone()).chain(more).collect();
+        Self { hash: hash_of(&text), text }
+    }
+
+    /// The lines as they stand in a hosts file.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// Blocks found right, with their file's state then: one that was not touched since is not read
@@ -92,14 +114,14 @@ type State = (u64, u64, i64, i64);
 
 impl Known {
     /// Whether the file holds exactly this text in this block.
-    pub fn holds(&mut self, path: &Path, fence: &Fence, wanted: &str) -> bool {
-        let key = hash_of(&(path, fence, wanted));
+    pub fn holds(&mut self, path: &Path, fence: &Fence, wanted: &Block) -> bool {
+        let key = hash_of(&(path, fence, wanted.hash));
         let state = state_of(path);
         if state.is_some() && self.0.get(&key).copied() == state {
             return true;
         }
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        let holds = fence.inside(&text) == Some(wanted);
+        let holds = fence.inside(&text) == Some(wanted.text());
         // A file changed only just may change again within the same tick of the clock.
         if let Some(state) = state.filter(|(_, _, seconds, _)| holds && is_settled(*seconds)) {
             self.0.insert(key, state);
@@ -213,11 +235,11 @@ mod tests {
         std::fs::write(&path, "192.0.2.7 printer\n").unwrap();
         let inode = std::fs::metadata(&path).unwrap().ino();
         let line = HostsLine { address: "10.0.0.1".parse().unwrap(), names: vec!["a".into(), "b".into()] };
-        let lines = text_of(&[line]);
-        set_host(&path, &fence("one"), Some(&lines)).unwrap();
+        let lines = Block::of(&[line]);
+        set_host(&path, &fence("one"), Some(lines.text())).unwrap();
         let mut known = Known::default();
         assert!(known.holds(&path, &fence("one"), &lines));
-        assert!(!known.holds(&path, &fence("one"), ""));
+        assert!(!known.holds(&path, &fence("one"), &Block::default()));
         assert!(!known.holds(&path, &fence("two"), &lines));
         set_host(&path, &fence("one"), None).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "192.0.2.7 printer\n");

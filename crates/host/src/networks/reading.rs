@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archetype_model::network::NamesWanted;
 use archetype_model::observed::{NetworkObserved, Reading};
 use archetype_model::{BridgeName, NetworkName};
 use archetype_netns::rtnl::Socket;
@@ -171,15 +170,16 @@ fn hosts_are_right(room: &mut Room, meant: &Meant) -> bool {
     let place = &settings.place;
     let fence = |lab| Fence::new(place.installation(), lab);
     let host = resolvers::of_host();
-    let block = |names: &NamesWanted| meant.blocks.get(names.block).map_or("", String::as_str);
     let nodes = meant.record.wanted.nodes.iter().all(|(container, names)| {
-        state.known.holds(&place.hosts_file(container), &fence(&names.lab), block(names))
+        let file = place.hosts_file(container);
+        let block = meant.nodes.get(container);
+        block.is_some_and(|block| state.known.holds(&file, &fence(&names.lab), block))
             && meant.record.resolvers.get(container) == Some(&resolvers::text_of(&names.dns, &host))
             && place.resolver_file(container).exists()
     });
     let path = &settings.hosts_path;
     let writes = settings.write_host_hosts && path.exists();
-    nodes && (!writes || meant.labs.iter().all(|(lab, text)| state.known.holds(path, &fence(lab), text)))
+    nodes && (!writes || meant.labs.iter().all(|(lab, block)| state.known.holds(path, &fence(lab), block)))
 }
 
 /// Looks for bridges of ours that no record tells of, now and then.

@@ -4,16 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use archetype_model::network::NetworkWanted;
+use archetype_model::network::{LabNames, NamesWanted, NetworkWanted};
 use archetype_model::{ContainerName, LabName, NetworkName};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, hosts};
+use super::Error;
+use super::hosts::Block;
 use crate::Place;
 
 /// The format this code writes; another one is not read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// One network's record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,10 +43,10 @@ pub(super) struct Meant {
     pub rules_digest: String,
     /// The digest of the names.
     pub hosts_digest: String,
-    /// The text of each of the nodes' blocks.
-    pub blocks: Vec<String>,
-    /// The text of each lab's block in the host's file.
-    pub labs: BTreeMap<LabName, String>,
+    /// The block of each node's hosts file.
+    pub nodes: BTreeMap<ContainerName, Arc<Block>>,
+    /// Each lab's block in the host's file.
+    pub labs: BTreeMap<LabName, Block>,
 }
 
 impl From<Record> for Meant {
@@ -52,11 +54,29 @@ impl From<Record> for Meant {
         Self {
             rules_digest: record.wanted.rules_digest(),
             hosts_digest: record.wanted.hosts_digest(),
-            blocks: record.wanted.blocks.iter().map(|lines| hosts::text_of(lines)).collect(),
-            labs: record.wanted.labs.iter().map(|(lab, lines)| (lab.clone(), hosts::text_of(lines))).collect(),
+            nodes: node_blocks(&record.wanted),
+            labs: host_blocks(&record.wanted),
             record,
         }
     }
+}
+
+/// The block of each node's hosts file: one for all nodes of a lab, but for those with lines of
+/// their own.
+pub(super) fn node_blocks(wanted: &NetworkWanted) -> BTreeMap<ContainerName, Arc<Block>> {
+    let of_lab = |(lab, names): (_, &LabNames)| (lab, Arc::new(Block::of(&names.inside)));
+    let labs: BTreeMap<&LabName, Arc<Block>> = wanted.labs.iter().map(of_lab).collect();
+    let of_node = |(container, names): (&ContainerName, &NamesWanted)| {
+        let shared = labs.get(&names.lab).cloned().unwrap_or_default();
+        let block = if names.extra.is_empty() { shared } else { Arc::new(shared.with(&names.extra)) };
+        (container.clone(), block)
+    };
+    wanted.nodes.iter().map(of_node).collect()
+}
+
+/// Each lab's block in the host's own hosts file.
+pub(super) fn host_blocks(wanted: &NetworkWanted) -> BTreeMap<LabName, Block> {
+    wanted.labs.iter().map(|(lab, names)| (lab.clone(), Block::of(&names.host))).collect()
 }
 
 /// An nft table as it was made.

@@ -180,7 +180,6 @@ pub fn spec(name: &str, body: ContainerBody) -> NodeSpec {
         restarts: 0,
         interfaces: Vec::new(),
         execs: Vec::new(),
-        hosts: Vec::new(),
     }
 }
 

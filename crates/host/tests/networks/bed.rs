@@ -62,14 +62,12 @@ pub fn node(name: &str, number: u8, ports: Vec<PublishedPort>) -> NodeSpec {
         restarts: 0,
         interfaces: vec![eth0],
         execs: Vec::new(),
-        hosts: Vec::new(),
     }
 }
 
 /// A host with one lab of these nodes on one network.
-pub fn spec(mut nodes: Vec<NodeSpec>) -> HostSpec {
-    let lines: Vec<HostsLine> = nodes.iter().flat_map(lines_of).collect();
-    nodes.iter_mut().for_each(|node| node.hosts = lines.clone());
+pub fn spec(nodes: Vec<NodeSpec>) -> HostSpec {
+    let hosts = nodes.iter().flat_map(lines_of).collect();
     HostSpec {
         format: FORMAT,
         installation: "ab1c2".parse().unwrap(),
@@ -91,7 +89,13 @@ pub fn spec(mut nodes: Vec<NodeSpec>) -> HostSpec {
             }),
             external_access: true,
         }],
-        labs: vec![LabSpec { name: "x".parse().unwrap(), presence: Presence::Present, nodes, wires: Vec::new() }],
+        labs: vec![LabSpec {
+            name: "x".parse().unwrap(),
+            presence: Presence::Present,
+            nodes,
+            wires: Vec::new(),
+            hosts,
+        }],
     }
 }
 

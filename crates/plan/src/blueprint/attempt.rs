@@ -150,7 +150,13 @@ impl<'a> Attempt<'a> {
             self.dropped.insert(lab.clone());
             return;
         }
-        let spec = LabSpec { name: lab.clone(), presence: Presence::Gone, nodes: Vec::new(), wires: Vec::new() };
+        let spec = LabSpec {
+            name: lab.clone(),
+            presence: Presence::Gone,
+            nodes: Vec::new(),
+            wires: Vec::new(),
+            hosts: Vec::new(),
+        };
         self.kept.push(Kept { spec, held });
     }
 

@@ -31,12 +31,12 @@ pub(super) fn write(
     let network = networks.get(&name).filter(|_| lab.shape.uses_network());
     let no_proxy = container::no_proxy_of_lab(lab, network);
     let writer = Writer { lab, given, network, network_name: name, no_proxy };
-    let hosts = writer.hosts();
     LabSpec {
         name: lab.name.clone(),
         presence: Presence::Present,
-        nodes: lab.shape.nodes.iter().filter_map(|node| writer.node(node, &hosts)).collect(),
+        nodes: lab.shape.nodes.iter().filter_map(|node| writer.node(node)).collect(),
         wires: writer.wires(),
+        hosts: writer.hosts(),
     }
 }
 
@@ -51,7 +51,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// A node whose container name is refused is not here: the check saw to it.
-    fn node(&self, node: &NodeDecl, hosts: &[HostsLine]) -> Option<NodeSpec> {
+    fn node(&self, node: &NodeDecl) -> Option<NodeSpec> {
         let overrides = self.lab.overrides;
         let desired = match overrides.stopped.contains(&node.name) {
             true => DesiredRun::Stopped,
@@ -66,7 +66,6 @@ impl Writer<'_> {
             restarts: overrides.restarts.get(&node.name).copied().unwrap_or_default(),
             interfaces: self.interfaces(node),
             execs: node.execs.clone(),
-            hosts: hosts.to_vec(),
         })
     }
 

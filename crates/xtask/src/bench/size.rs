@@ -52,7 +52,7 @@ pub fn spec(size: Size, generation: u64) -> HostSpec {
         host: "host1".parse().expect("a host's name"),
         generation: Generation { incarnation: "bench".into(), number: generation },
         networks: Vec::new(),
-        labs: vec![LabSpec { name, presence: Presence::Present, nodes, wires }],
+        labs: vec![LabSpec { name, presence: Presence::Present, nodes, wires, hosts: Vec::new() }],
     }
 }
 
@@ -64,6 +64,7 @@ pub fn gone(spec: &HostSpec, generation: u64) -> HostSpec {
         lab.presence = Presence::Gone;
         lab.nodes.clear();
         lab.wires.clear();
+        lab.hosts.clear();
     }
     spec
 }
@@ -78,7 +79,6 @@ fn node(number: usize) -> NodeSpec {
         restarts: 0,
         interfaces: Vec::new(),
         execs: Vec::new(),
-        hosts: Vec::new(),
     }
 }
 
