@@ -131,7 +131,7 @@ break_a_link() {
     done
     say "It is VLAN $(ovs-vsctl get port "$port" tag) again $(($(now_ms) - begin)) ms later. The journal says:"
     await_repair "$last"
-    await_link "PC1:eth1"
+    await_lab
     show archetype journal "$lab" --since "$last"
     say
     say "And every fact behind that link's 'up', each with the command by which you can check it:"
@@ -152,13 +152,14 @@ await_repair() {
     fail "the journal does not tell of the repair: archetype journal $lab"
 }
 
-await_link() {
+# Until the whole lab is up: the tables after it then show it at rest.
+await_lab() {
     local try
     for try in $(seq 100); do
-        if archetype inspect "$lab" | grep -F "$1 " | grep -qw up; then return; fi
+        if archetype inspect "$lab" | head -n 1 | grep -q "^$lab is up"; then return; fi
         sleep 0.1
     done
-    fail "the link of $1 did not come up again: archetype explain $lab $1"
+    fail "the lab did not come up again: archetype inspect $lab"
 }
 
 restart_a_node() {
