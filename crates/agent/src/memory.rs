@@ -27,13 +27,22 @@ pub(crate) struct Memory {
     pub(crate) runs: BTreeMap<ContainerName, Runs>,
     /// Resources whose last step failed.
     pub(crate) failed: BTreeMap<Resource, Failed>,
-    /// Nodes of which a command of the exec list was begun and has not been told as ended. What the
-    /// host shows may be a moment older or younger than that. With the time of the beginning.
-    pub(crate) executing: BTreeMap<ContainerName, u64>,
+    /// Nodes on which a command of the exec list or a wanted restart was begun and has not been told
+    /// as ended. What the host shows may be a moment older or younger than that.
+    pub(crate) begun: BTreeMap<ContainerName, Begun>,
     /// Resources that were as wanted at the end of some pass, with what was wanted of them.
     pub(crate) settled: BTreeMap<Resource, String>,
     /// What a spec wants of each resource: the same for as long as the spec is.
     wanted: Option<(Arc<HostSpec>, Arc<BTreeMap<Resource, String>>)>,
+}
+
+/// Something that is to happen once, and was begun.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    /// When, in milliseconds of the Unix epoch.
+    pub(crate) at_ms: u64,
+    /// The restarts that are behind the node when it is done.
+    pub(crate) restarts: u64,
 }
 
 /// How one node ran.
@@ -72,9 +81,9 @@ impl Memory {
             let runs = self.runs.entry(node.container.clone()).or_default();
             runs.learn(seen, node.desired, now_ms);
             // Never told as begun: another task had just taken the node.
-            let idle = |begun: &u64| seen.busy.is_none() && now_ms > begun + MOMENT_MS;
-            if self.executing.get(&node.container).is_some_and(idle) {
-                self.executing.remove(&node.container);
+            let idle = |begun: &Begun| seen.busy.is_none() && now_ms > begun.at_ms + MOMENT_MS;
+            if self.begun.get(&node.container).is_some_and(idle) {
+                self.begun.remove(&node.container);
             }
             if matches!(seen.run, RunObserved::Running { .. }) && seen.busy.is_none() {
                 self.failed.remove(&Resource::Node(node.container.clone()));
@@ -149,7 +158,8 @@ impl Runs {
             }
             RunObserved::Ended { start, exit } => {
                 let counted = self.last.as_ref().is_some_and(|(known, _)| known == start);
-                if counted || desired == DesiredRun::Stopped {
+                // While a task of ours works on it, the end is of its making.
+                if counted || desired == DesiredRun::Stopped || seen.busy.is_some() {
                     return;
                 }
                 let lived = self.running.take().map_or(0, |(_, since)| now_ms.saturating_sub(since));

@@ -18,7 +18,7 @@ use archetype_plan::judge;
 
 use crate::clock::Clock;
 use crate::ledger::{Ledger, LedgerError};
-use crate::memory::{Memory, step_failed};
+use crate::memory::{Begun, Memory, step_failed};
 use crate::probes::{Proofs, Wires};
 use crate::repairs;
 use crate::reporting::{Seen, report};
@@ -111,12 +111,19 @@ impl<H: Host> Pass<'_, H> {
         });
         let known = Known {
             now_ms,
-            restarts: self.ledger.done().restarts.clone(),
+            restarts: self.restarts_done(),
             execs: execs.collect(),
             not_before: self.memory.not_before(),
             exec_due: self.exec_due(spec, observed, wires, now_ms),
         };
         diff(spec, observed, self.settings, &known)
+    }
+
+    /// Restarts that are behind each node, or will be when what was begun is done.
+    fn restarts_done(&self) -> BTreeMap<ContainerName, u64> {
+        let mut restarts = self.ledger.done().restarts.clone();
+        restarts.extend(self.memory.begun.iter().map(|(container, begun)| (container.clone(), begun.restarts)));
+        restarts
     }
 
     /// Nodes whose exec list may run: every wire is proven, or its far end cannot come now; or the
@@ -138,7 +145,7 @@ impl<H: Host> Pass<'_, H> {
         };
         spec.nodes()
             .map(|(_, node)| &node.container)
-            .filter(|container| !self.memory.executing.contains_key(*container))
+            .filter(|container| !self.memory.begun.contains_key(*container))
             .filter(|container| !(waiting.contains(container) && patient(container)))
             .cloned()
             .collect()
@@ -155,8 +162,12 @@ impl<H: Host> Pass<'_, H> {
         let now_ms = self.clock.now_ms();
         self.note_begun(spec, found)?;
         let steps: Vec<&Step> = found.steps().collect();
-        let executing = steps.iter().filter_map(|step| executes(step)).cloned();
-        self.memory.executing.extend(executing.map(|container| (container, now_ms)));
+        let once = steps.iter().filter_map(|step| happens_once(step));
+        let begun = once.filter_map(|container| {
+            let (_, node) = spec.node(container)?;
+            Some((container.clone(), Begun { at_ms: now_ms, restarts: node.restarts }))
+        });
+        self.memory.begun.extend(begun);
         let before = self.ledger.done().next_repair;
         let settled = &self.memory.settled;
         let is_settled =
@@ -177,8 +188,8 @@ impl<H: Host> Pass<'_, H> {
                         self.memory.succeeded(&resource);
                     }
                     Some(error) => {
-                        if let Some(container) = executes(&step) {
-                            self.memory.executing.remove(container);
+                        if let Some(container) = happens_once(&step) {
+                            self.memory.begun.remove(container);
                         }
                         stuck.extend(node_of(spec, &step));
                         let finding = step_failed(&resource, &step.to_string(), &error);
@@ -202,7 +213,7 @@ impl<H: Host> Pass<'_, H> {
         self.ledger.note(|done| {
             for (container, action) in begun {
                 match action {
-                    NodeAction::Start | NodeAction::Restart => {
+                    NodeAction::Start => {
                         if let Some((_, node)) = spec.node(container) {
                             done.restarts.insert(container.clone(), node.restarts);
                         }
@@ -216,7 +227,7 @@ impl<H: Host> Pass<'_, H> {
                             entry.1.resize(index + 1, ExecState::Running { id: None });
                         }
                     }
-                    NodeAction::Create | NodeAction::Stop | NodeAction::Remove => {}
+                    NodeAction::Create | NodeAction::Stop | NodeAction::Restart | NodeAction::Remove => {}
                 }
             }
         })
@@ -331,10 +342,10 @@ fn is_coming(observed: &Observed, node: &NodeSpec, memory: &Memory) -> bool {
     wanted && !failed && room_of(observed, node).is_some()
 }
 
-/// The node in which a step runs a command.
-fn executes(step: &Step) -> Option<&ContainerName> {
+/// The node to which a step does something that must not be done twice.
+fn happens_once(step: &Step) -> Option<&ContainerName> {
     match step {
-        Step::Node { container, action: NodeAction::Exec { .. } } => Some(container),
+        Step::Node { container, action: NodeAction::Exec { .. } | NodeAction::Restart } => Some(container),
         _ => None,
     }
 }

@@ -65,6 +65,7 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
         run,
         id: found.map(|found| found.id.clone()),
         busy: found.and_then(|found| found.busy.clone()),
+        restarts: seen.done.restarts.get(&node.container).copied().unwrap_or(node.restarts),
         ended: seen.memory.ends_of(&node.container),
         namespace: space.map(|space| space.identity),
         privileges: found.and_then(|found| found.privileges.clone()),

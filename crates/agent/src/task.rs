@@ -299,8 +299,8 @@ impl<H: Host> Agent<H> {
 
     fn task_ended(&mut self, ended: TaskEnded) -> Result<(), LedgerError> {
         let resource = Resource::Node(ended.container.clone());
+        let begun = self.memory.begun.remove(&ended.container);
         if let NodeAction::Exec { index, start } = &ended.action {
-            self.memory.executing.remove(&ended.container);
             let error = ended.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
             let state = ended.exec.unwrap_or(ExecState::Ended { code: -1, output: error });
             return self.ledger.note(|done| {
@@ -316,6 +316,11 @@ impl<H: Host> Agent<H> {
             Some(error) => self.memory.failed(resource.clone(), task_failed(&resource, error), self.clock.now_ms()),
             None => drop(self.memory.failed.remove(&resource)),
         }
-        Ok(())
+        match (ended.action, ended.error, begun) {
+            (NodeAction::Restart, None, Some(begun)) => {
+                self.ledger.note(|done| drop(done.restarts.insert(ended.container, begun.restarts)))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -61,6 +61,8 @@ pub struct NodeReport {
     pub id: Option<String>,
     /// The task that works on it.
     pub busy: Option<Busy>,
+    /// How many of the wanted restarts are behind it.
+    pub restarts: u64,
     /// How often it ended by itself since it last ran for a minute, and how it ended last.
     pub ended: Option<(u32, Exit)>,
     /// What happened to the commands of its exec list in this start.

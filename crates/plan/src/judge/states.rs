@@ -103,12 +103,16 @@ pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Find
     };
     let busy = report.busy.as_ref().map(|busy| busy.doing.clone());
     match (run, node.desired, finding) {
+        (RunObserved::Running { .. }, DesiredRun::Running, _) if report.restarts < node.restarts => {
+            Status::because(NodeState::Starting, busy.unwrap_or_else(|| "is to be restarted".into()))
+        }
         (RunObserved::Running { .. }, DesiredRun::Running, _) => Status { state: NodeState::Running, reason: busy },
         (RunObserved::Running { .. }, DesiredRun::Stopped, _) => {
             Status::because(NodeState::Running, busy.unwrap_or_else(|| "is to be stopped".into()))
         }
         (_, DesiredRun::Stopped, _) => Status::plain(NodeState::Stopped),
         (_, _, Some(finding)) => Status::because(NodeState::Error, finding.message.clone()),
+        (RunObserved::Ended { .. }, _, _) if busy.is_some() => Status { state: NodeState::Starting, reason: busy },
         (RunObserved::Ended { exit, .. }, _, _) => {
             let times = report.ended.as_ref().map_or(1, |(count, _)| *count);
             Status::because(NodeState::Exited, format!("{exit}; ended {times} time(s), starts again"))
@@ -147,7 +151,9 @@ pub fn lab_state<'a>(
     if !nodes.is_empty() && nodes.iter().all(stopped) {
         return LabState::Down;
     }
-    let settled_nodes = nodes.iter().all(|entry| entry.1 == NodeState::Running || stopped(entry));
+    let runs =
+        |(node, state): &(&NodeSpec, NodeState)| node.desired == DesiredRun::Running && *state == NodeState::Running;
+    let settled_nodes = nodes.iter().all(|entry| runs(entry) || stopped(entry));
     // A link to a stopped node waits by wish; one that a node's own software shut is no fault of the lab's.
     let any_stopped = nodes.iter().any(stopped);
     let settled_links = links.iter().all(|(_, state)| match state {
