@@ -114,9 +114,9 @@ pub struct Management {
     /// The network.
     #[schema(value_type = String)]
     pub network: NetworkName,
-    /// The IPv4 address with its prefix length, `172.20.20.2/24`.
+    /// The IPv4 address, `172.20.20.2`.
     pub ipv4: Option<String>,
-    /// The IPv6 address with its prefix length.
+    /// The IPv6 address.
     pub ipv6: Option<String>,
     /// The hardware address.
     #[schema(value_type = String, example = "aa:c1:ab:00:00:01")]

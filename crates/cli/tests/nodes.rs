@@ -1,0 +1,363 @@
+//! The contract that every sort of node keeps: namespaces and containers pass the same claims. What only one sort has
+//! (an engine that somebody else uses, a supervisor of our own) stands at the end.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+mod box_lab;
+mod world;
+
+use std::time::Duration;
+
+use box_lab::{Sort, deploy, dirty, dump, same};
+use world::{World, attempt, eventually, on_a_machine, run};
+
+const LIMIT: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(30);
+
+/// Each claim is a test of every sort of node.
+macro_rules! every_sort {
+    ($($claim:ident)*) => {
+        mod namespaces {
+            $(#[test] fn $claim() { super::on_a_machine(super::LIMIT, |world| super::$claim(world, super::Sort::Namespace)); })*
+        }
+        mod containers {
+            $(#[test] fn $claim() { super::on_a_machine(super::LIMIT, |world| super::$claim(world, super::Sort::Container)); })*
+        }
+    };
+}
+
+every_sort! {
+    interfaces_are_as_declared_before_the_first_process_runs
+    every_start_finds_the_namespace_as_the_first_one_did
+    ends_are_told_apart_and_a_node_that_ended_is_dead_on_the_wire_and_starts_again
+    a_node_wanted_stopped_stays_stopped_whoever_starts_again
+    macs_and_addresses_stay_through_restart_recreation_and_redeployment
+    nodes_reach_each_other_the_host_and_the_world_by_name_and_address
+}
+
+fn interfaces_are_as_declared_before_the_first_process_runs(world: &mut World, sort: Sort) {
+    deploy(world, sort);
+    let seen = std::fs::read_to_string(world.folder.join("a/seen")).unwrap();
+    let has = |line: &str| assert!(seen.lines().any(|found| found == line), "{line} in {seen}");
+    has("eth1 02:00:00:00:00:01 4000");
+    has("word=hello");
+    for interface in ["eth2", "eth3", "eth4"] {
+        let line = seen.lines().find(|line| line.starts_with(interface)).unwrap_or_else(|| panic!("{seen}"));
+        assert!(line.contains(" aa:c1:ab:") && line.ends_with(" 9500"), "{line}");
+    }
+    let management = world.lab("box")["nodes"][0]["management"].clone();
+    let text = |key: &str| management[key].as_str().unwrap().to_owned();
+    has(&format!("eth0 {} 1500", text("mac")));
+    assert!(seen.contains(&format!("inet {}/24 ", text("ipv4"))), "{seen}");
+    assert!(seen.contains("default via 172.20.20.1 dev eth0"), "{seen}");
+    assert_eq!(seen.lines().filter(|line| line.starts_with("eth")).count(), 5, "{seen}");
+
+    // The binds: one to be written, one to be read.
+    assert_eq!(std::fs::read_to_string(world.folder.join("a/read-only")).unwrap(), "content\nrefused\n");
+    // Commands of the list, once, in order, with what they ended with.
+    eventually(SOON, "its commands have run", || (executed(world) == "one\ntwo\n").then_some(()));
+    let execs = eventually(SOON, "how they ended is told", || {
+        let execs = world.lab("box")["nodes"][0]["execs"].clone();
+        (execs[2]["state"] == "ended").then_some(execs)
+    });
+    assert_eq!((&execs[0]["code"], &execs[1]["code"], &execs[2]["code"]), (&0.into(), &5.into(), &0.into()), "{execs}");
+    assert_eq!(world.lab("box")["state"], "up", "a command that fails makes no lab fail");
+
+    // The same file again: nothing is done.
+    world.cli(["deploy", "-t", "box.clab.yml"]).fine();
+    assert_eq!((executed(world).as_str(), starts(world)), ("one\ntwo\n", 1));
+    // The name for people's tools leads to the namespace of the first process, and is put back.
+    let own = std::fs::read_link(format!("/proc/{}/ns/net", sort.pid(world, "a"))).unwrap();
+    let named = || attempt("stat", ["-L", "-c", "net:[%i]", "/run/netns/clab-box-a"]).unwrap_or_default();
+    assert_eq!(named().trim(), own.to_str().unwrap());
+    run("umount", ["/run/netns/clab-box-a"]);
+    std::fs::remove_file("/run/netns/clab-box-a").unwrap();
+    eventually(SOON, "its name is put back", || (named().trim() == own.to_str().unwrap()).then_some(()));
+}
+
+fn executed(world: &World) -> String {
+    std::fs::read_to_string(world.folder.join("a/execs")).unwrap_or_default()
+}
+
+/// How often the first process of `a` has begun.
+fn starts(world: &World) -> usize {
+    std::fs::read_to_string(world.folder.join("a/starts")).unwrap_or_default().lines().count()
+}
+
+/// Waits for the start of this number with everything of the lab as wanted.
+#[track_caller]
+fn started(world: &World, number: usize) {
+    eventually(SOON, "it has started again", || (starts(world) == number).then_some(()));
+    world.until_up("box", SOON);
+}
+
+/// What Open vSwitch has of the peer's ports.
+fn peers(world: &World) -> Vec<String> {
+    let links = world.lab("box")["links"].clone();
+    let ports =
+        links.as_array().unwrap().iter().map(|link| link["endpoints"][1]["ovs_port"].as_str().unwrap().to_owned());
+    let columns = "--columns=_uuid,name,ofport,ifindex,error";
+    ports.map(|port| world.ovs.vsctl([columns, "list", "interface", &port])).collect()
+}
+
+fn every_start_finds_the_namespace_as_the_first_one_did(world: &mut World, sort: Sort) {
+    deploy(world, sort);
+    let (first, ports) = (dump(), peers(world));
+    let ways = ["archetype node restart", "kill -9", "docker restart", "restart while the agent is down"];
+    let ways = ways.iter().filter(|way| sort == Sort::Container || **way != "docker restart");
+    for (number, way) in ways.enumerate() {
+        eprintln!("{way}");
+        if *way == "restart while the agent is down" {
+            world.serve.kill9();
+        }
+        dirty();
+        restart(world, sort, way);
+        world.serve.start();
+        started(world, number + 2);
+        same(way, &first, &dump());
+        assert_eq!(peers(world), ports, "{way}: the peers' ports");
+        eventually(SOON, "its commands have run again", || {
+            (executed(world) == "one\ntwo\n".repeat(number + 2)).then_some(())
+        });
+    }
+}
+
+fn restart(world: &World, sort: Sort, way: &str) {
+    match (way, sort) {
+        ("archetype node restart", _) => drop(world.cli(["node", "box", "a", "restart"]).fine()),
+        ("kill -9", _) | (_, Sort::Namespace) => drop(run("kill", ["-9", &sort.pid(world, "a")])),
+        (_, Sort::Container) => {
+            world.docker(["restart", "-t", "1", "clab-box-a"]);
+            eventually(SOON, "it has started, with or without the agent", || {
+                let words = attempt("ip", ["-n", "clab-box-a", "-br", "link"]).ok()?;
+                words.lines().all(|line| line.contains("UP")).then_some(())
+            });
+        }
+    }
+}
+
+/// Whether anything of `a` answers `b`, on the wire or on the management network.
+fn answers(world: &World) -> bool {
+    let management = world.lab("box")["nodes"][0]["management"]["ipv4"].as_str().unwrap().to_owned();
+    let ping = |to: &str| attempt("ip", ["netns", "exec", "clab-box-b", "ping", "-c1", "-W1", to]).is_ok();
+    ping("10.7.7.1") || ping(&management)
+}
+
+fn ends_are_told_apart_and_a_node_that_ended_is_dead_on_the_wire_and_starts_again(world: &mut World, sort: Sort) {
+    deploy(world, sort);
+    eventually(SOON, "it answers", || answers(world).then_some(()));
+    for (number, (what, told)) in [("exit 3", "exit status 3"), ("kill -9", "signal 9")].into_iter().enumerate() {
+        let pid = sort.pid(world, "a");
+        match what {
+            "exit 3" => drop(world.write("a/end", "")),
+            _ => drop(run("kill", ["-9", &pid])),
+        }
+        started(world, number + 2);
+        let node = world.lab("box")["nodes"][0].clone();
+        assert_eq!((&node["ended_how"], &node["ended_times"]), (&told.into(), &(number + 1).into()), "{node}");
+    }
+    // Without the agent nobody starts it, and nothing of it answers or forwards.
+    let pid = sort.pid(world, "a");
+    world.serve.kill9();
+    run("kill", ["-9", &pid]);
+    eventually(Duration::from_secs(2), "it is dead on the wire", || {
+        let links = run("ip", ["-n", "clab-box-a", "-o", "link"]);
+        (!links.contains(",UP") && !links.contains("<UP")).then_some(())
+    });
+    let kept = run("ip", ["-n", "clab-box-a", "-o", "addr"]) + &run("ip", ["-n", "clab-box-a", "route"]);
+    assert_eq!(kept, "", "what it left is gone");
+    world.serve.start();
+    started(world, 4);
+    // One that ends at once is waited for longer each time.
+    world.write("a/short", "");
+    world.write("a/end", "");
+    let node = eventually(SOON, "the wait grows", || {
+        let node = world.lab("box")["nodes"][0].clone();
+        (node["ended_times"].as_u64() >= Some(3) && node["state"] == "exited").then_some(node)
+    });
+    assert!(node["reason"].as_str().unwrap().contains("exit status 3"), "{node}");
+    assert!(starts(world) < 9, "{} starts", starts(world));
+    std::fs::remove_file(world.folder.join("a/short")).unwrap();
+    world.until_up("box", SOON);
+}
+
+fn state(world: &World) -> String {
+    world.lab("box")["nodes"][0]["state"].as_str().unwrap().to_owned()
+}
+
+fn a_node_wanted_stopped_stays_stopped_whoever_starts_again(world: &mut World, sort: Sort) {
+    deploy(world, sort);
+    world.cli(["node", "box", "a", "stop"]).fine();
+    eventually(SOON, "it is stopped", || (state(world) == "stopped").then_some(()));
+    assert!(!answers(world));
+    world.serve.kill9();
+    world.serve.start();
+    world.cli(["deploy", "-t", "box.clab.yml"]).fine();
+    if sort == Sort::Container {
+        // By hand it starts, and is stopped again.
+        world.docker(["start", "clab-box-a"]);
+        let stopped = || world.docker(["inspect", "-f", "{{.State.Running}}", "clab-box-a"]).trim() == "false";
+        eventually(SOON, "it is stopped again", || stopped().then_some(()));
+        let journal = eventually(SOON, "the journal says so", || {
+            let told = world.cli(["journal", "box"]).stdout;
+            told.contains("archetype node LAB NODE start").then_some(told)
+        });
+        assert!(journal.contains("repair"), "{journal}");
+    }
+    let before = starts(world);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!((state(world).as_str(), starts(world)), ("stopped", before), "the wish is kept");
+    assert_eq!(world.lab("box")["links"][0]["actual_state"], "pending");
+    world.cli(["node", "box", "a", "start"]).fine();
+    started(world, before + 1);
+    eventually(SOON, "it answers", || answers(world).then_some(()));
+}
+
+/// MACs of every interface and addresses of the management's, as the kernel has them in both nodes.
+fn identity() -> String {
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let after = |line: &[String], word: &str| line.iter().skip_while(|found| *found != word).nth(1).cloned();
+    let mut lines = Vec::new();
+    for node in ["clab-box-a", "clab-box-b"] {
+        for line in run("ip", ["-n", node, "-o", "link", "show", "type", "veth"]).lines().map(words) {
+            lines.push(format!(
+                "{node} {} {}",
+                line[1].split('@').next().unwrap(),
+                after(&line, "link/ether").unwrap()
+            ));
+        }
+        for line in run("ip", ["-n", node, "-o", "addr", "show", "dev", "eth0", "scope", "global"]).lines().map(words) {
+            lines.push(format!("{node} {}", after(&line, &line[2]).unwrap()));
+        }
+    }
+    lines.sort();
+    lines.join("\n")
+}
+
+fn macs_and_addresses_stay_through_restart_recreation_and_redeployment(world: &mut World, sort: Sort) {
+    deploy(world, sort);
+    let (kernel, told) = (identity(), world.lab("box")["nodes"][1]["management"].clone());
+    assert!(kernel.contains("eth0 aa:c1:ab:") && kernel.contains("clab-box-a 172.20.20."), "{kernel}");
+    assert_eq!(kernel.lines().count(), 14, "{kernel}");
+    world.cli(["node", "box", "b", "restart"]).fine();
+    world.until_up("box", SOON);
+    assert_eq!(identity(), kernel, "restart");
+    if sort == Sort::Container {
+        world.docker(["rm", "-f", "clab-box-b"]);
+        let journal = eventually(SOON, "the journal tells that it was made again, and how to have it stopped", || {
+            let told = world.cli(["journal", "box"]).stdout;
+            told.contains("clab-box-b is gone (to have it stopped: archetype node LAB NODE stop)").then_some(told)
+        });
+        assert!(journal.contains("repair"), "{journal}");
+        world.until_up("box", SOON);
+        assert_eq!(identity(), kernel, "docker rm -f");
+    }
+    world.cli(["deploy", "-t", "box.clab.yml", "--reload", "b"]).fine();
+    world.until_up("box", SOON);
+    assert_eq!(identity(), kernel, "re-creation");
+    world.cli(["destroy", "box"]).fine();
+    assert_eq!(attempt("ip", ["-n", "clab-box-a", "link"]).is_ok(), false, "nothing is left");
+    world.cli(["deploy", "-t", "box.clab.yml"]).fine();
+    assert_eq!(identity(), kernel, "redeployment");
+    assert_eq!(world.lab("box")["nodes"][1]["management"], told);
+}
+
+/// A namespace beyond the host that knows no way back to the nodes.
+fn world_outside() {
+    run("ip", ["netns", "add", "outside"]);
+    run("ip", ["link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", "outside"]);
+    run("ip", ["addr", "add", "198.51.100.1/24", "dev", "out0"]);
+    run("ip", ["link", "set", "out0", "up"]);
+    run("ip", ["-n", "outside", "addr", "add", "198.51.100.2/24", "dev", "eth0"]);
+    run("ip", ["-n", "outside", "link", "set", "eth0", "up"]);
+}
+
+fn nodes_reach_each_other_the_host_and_the_world_by_name_and_address(world: &mut World, sort: Sort) {
+    world_outside();
+    deploy(world, sort);
+    for name in ["b", "clab-box-b", "172.20.20.1", "198.51.100.2"] {
+        let ping = world.exec("box", "a", &format!("ping -c1 -W2 {name}"));
+        assert_eq!(ping.code, 0, "{name}: {}{}", ping.stdout, ping.stderr);
+    }
+    let hosts = std::fs::read_to_string(world.hosts_file()).unwrap();
+    let line = hosts
+        .lines()
+        .find(|line| line.contains("clab-box-a") && line.contains('.'))
+        .unwrap_or_else(|| panic!("{hosts}"));
+    run("ping", ["-c1", "-W2", line.split_whitespace().next().unwrap()]);
+    let route = run("ip", ["-n", "clab-box-a", "route", "show", "default"]);
+    assert_eq!(route.trim(), "default via 172.20.20.1 dev eth0 proto static");
+    // Somebody else's container joins.
+    world.engine.import_busybox("guest");
+    let guest = ["run", "--rm", "--network", "clab", "guest", "ping", "-c1", "-W2"];
+    let node = line.split_whitespace().next().unwrap();
+    let ping = world.engine.try_docker(guest.into_iter().chain([node]));
+    assert!(ping.is_ok(), "{ping:?}");
+}
+
+#[test]
+fn the_command_of_a_namespace_node_survives_kill_9_of_serve() {
+    on_a_machine(LIMIT, |world| {
+        deploy(world, Sort::Namespace);
+        let pid = Sort::Namespace.pid(world, "a");
+        world.serve.kill9();
+        world.serve.start();
+        world.until_up("box", SOON);
+        assert_eq!((Sort::Namespace.pid(world, "a"), starts(world)), (pid, 1));
+        world.serve.term();
+        world.serve.start();
+        world.until_up("box", SOON);
+        assert_eq!(starts(world), 1);
+        assert!(world.cli(["logs", "box", "a"]).fine().stdout.starts_with("begun\n"));
+    });
+}
+
+#[test]
+fn a_container_that_ran_out_of_memory_is_told_from_one_that_ended() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        let node = "{kind: linux, image: bb, memory: 16Mb, cmd: tail /dev/zero}";
+        world.write("greedy.clab.yml", &format!("name: greedy\ntopology: {{nodes: {{g: {node}}}}}\n"));
+        world.cli(["deploy", "-t", "greedy.clab.yml", "--no-wait"]).fine();
+        eventually(SOON, "it is told", || {
+            (world.lab("greedy")["nodes"][0]["ended_how"] == "out of memory").then_some(())
+        });
+        assert_eq!(world.cli(["destroy", "greedy"]).code, 0);
+    });
+}
+
+#[test]
+fn a_published_port_leads_to_its_container_also_after_the_engine_was_started_again() {
+    on_a_machine(LIMIT, |world| {
+        world_outside();
+        world.engine.import_busybox("bb");
+        let lab = "name: web\ntopology:\n  nodes:\n    w:\n      kind: linux\n      image: bb\n      ports: [\"18080:80\"]\n      \
+                   cmd: sh -c 'while true; do echo served | nc -l -p 80; done'\n    c: {kind: linux, image: bb}\n";
+        world.write("web.clab.yml", lab);
+        world.cli(["deploy", "-t", "web.clab.yml", "--wait", "60s"]).fine();
+        served(world, "deployed");
+        world.engine.restart();
+        world.until_up("web", SOON);
+        served(world, "engine started again");
+        assert_eq!(world.lab("web")["nodes"][0]["ports"][0], "0.0.0.0:18080->80/tcp");
+    });
+}
+
+/// From the host, by loopback and by its address; from outside; from another node.
+#[track_caller]
+fn served(world: &World, when: &str) {
+    let ways = [
+        ("the host's loopback", "nc -w 2 127.0.0.1 18080"),
+        ("the host's address", "nc -w 2 198.51.100.1 18080"),
+        ("outside", "ip netns exec outside busybox nc -w 2 198.51.100.1 18080"),
+        ("another node", "ip netns exec clab-web-c busybox nc -w 2 198.51.100.1 18080"),
+    ];
+    for (who, line) in ways {
+        let line = if line.starts_with("nc") { format!("busybox {line}") } else { line.to_owned() };
+        eventually(Duration::from_secs(10), &format!("{when}: served to {who}"), || {
+            let got = attempt("sh", ["-c", &format!("{line} </dev/null")]).unwrap_or_default();
+            got.contains("served").then_some(())
+        });
+    }
+    assert_eq!(world.lab("web")["state"], "up");
+}
