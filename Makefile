@@ -44,7 +44,9 @@ demo: setup images ## deploy an example lab, prove it, break it, watch it mend (
 	@scripts/demo.sh $(OUT)/archetype
 
 bench: packages ## measure against the floor program (root)
-	$(CARGO) run --release -q -p archetype-xtask -- bench $(BENCH)
+	@scripts/setup.sh rust
+	$(CARGO) build --release -p archetype-cli -p archetype-oci -p archetype-xtask
+	$(OUT)/xtask bench $(BENCH)
 
 stop-services: ## end the services that `make setup` started, and only those (root)
 	@scripts/setup.sh stop

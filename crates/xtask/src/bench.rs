@@ -2,15 +2,18 @@
 //! that ratios hold on a machine whose absolute times do not. Everything happens in a sandbox of its own.
 
 mod change;
+mod containers;
 mod deploy;
 mod floor;
 mod frames;
 mod numbers;
 mod ours;
 mod rest;
+mod served;
 mod size;
 mod switch;
 mod table;
+mod whole;
 
 use std::time::Duration;
 
@@ -29,7 +32,7 @@ pub struct Options {
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// How often labs are deployed
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3)]
     runs: usize,
     /// Nodes of the lab
     #[arg(long, default_value_t = 100)]
@@ -43,6 +46,9 @@ pub struct Options {
     /// How many links are added one by one
     #[arg(long, default_value_t = 10)]
     more: usize,
+    /// Containers of the lab of containers, with twice as many links
+    #[arg(long, default_value_t = 100)]
+    containers: usize,
     /// Ends the whole after so many seconds
     #[arg(long, default_value_t = 1200)]
     limit: u64,
@@ -59,6 +65,10 @@ enum Part {
     Change,
     /// Memory and processor time while nothing happens
     Rest,
+    /// `archetype serve` and its commands, namespace nodes
+    Whole,
+    /// The same with containers, beside a bare loop of the same calls to the engine
+    Containers,
     /// The part of `rest` in a process of its own
     #[value(hide = true)]
     RestChild,
@@ -98,6 +108,13 @@ fn measure(options: &Options) -> anyhow::Result<()> {
     if chosen(Part::Rest) {
         rest::run(size, 40, &mut table)?;
         rest::run(LARGE, 60, &mut table)?;
+    }
+    if chosen(Part::Whole) {
+        whole::namespaces(&runtime, size, options.runs, options.more, &mut table)?;
+    }
+    if chosen(Part::Containers) {
+        let size = Size { nodes: options.containers, links: 2 * options.containers };
+        whole::containers(&runtime, size, &mut table)?;
     }
     if chosen(Part::Grow) {
         deploy::run(&runtime, LARGE, 1, true, &mut table)?;

@@ -39,7 +39,8 @@ fn tell_phases(phases: &Phases) {
     );
 }
 
-fn floor_once(runtime: &Runtime, size: Size, run: usize, datapaths: Datapaths) -> anyhow::Result<Phases> {
+/// The floor program once, on an Open vSwitch of its own.
+pub fn floor_once(runtime: &Runtime, size: Size, run: usize, datapaths: Datapaths) -> anyhow::Result<Phases> {
     let ovs = Ovs::start_with(scratch_dir(&format!("floor-ovs{run}")), datapaths);
     let real = datapaths == Datapaths::Real;
     let mut floor = Floor::new(Switch::connect(runtime, &ovs, false)?, &format!("f{run}x"));

@@ -13,7 +13,7 @@ use archetype_testbed::scratch_dir;
 
 use super::frames::{self, End};
 use super::size::{Size, mac};
-use super::switch::{Switch, add_ports, bridge_with};
+use super::switch::{Port, Switch, add_ports, bridge_with};
 
 const LOOPBACK: u32 = 1;
 /// Threads that work inside namespaces: the kernel lets no more than two gain anything.
@@ -122,7 +122,7 @@ impl<'r> Floor<'r> {
         self.set_up(&[], &[], true).map(drop)
     }
 
-    fn make_pairs(&mut self, links: &[Link]) -> anyhow::Result<(Vec<(String, i64)>, Vec<VethPair>)> {
+    fn make_pairs(&mut self, links: &[Link]) -> anyhow::Result<(Vec<Port>, Vec<VethPair>)> {
         let mut host = Socket::open()?;
         let mut orders = Vec::with_capacity(2 * links.len());
         let mut ports = Vec::with_capacity(2 * links.len());

@@ -118,7 +118,7 @@ fn receive(fd: &OwnedFd, mut take: impl FnMut(u32, &[u8])) {
         let got =
             unsafe { libc::recvfrom(raw, buffer.as_mut_ptr().cast(), room, 0, (&raw mut from).cast(), &raw mut size) };
         let Ok(got @ 1..) = usize::try_from(got) else { return };
-        if from.sll_pkttype != libc::PACKET_OUTGOING as u8 {
+        if from.sll_pkttype != libc::PACKET_OUTGOING {
             take(from.sll_ifindex as u32, &buffer[..got]);
         }
     }

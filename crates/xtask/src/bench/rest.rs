@@ -23,10 +23,10 @@ pub fn child(runtime: &Runtime, size: Size) -> anyhow::Result<()> {
     let mut agent = Ours::start(runtime, &ovs, &format!("rest-ledger{}", size.links), dummy)?;
     agent.deploy(&Arc::new(spec(size, 1)))?;
     agent.quiet(Duration::from_secs(1))?;
-    let before = processor_time()?;
+    let before = processor_time(std::process::id())?;
     std::thread::sleep(WATCHED);
-    let used = processor_time()? - before;
-    println!("rest {} {}", memory()?, used.as_micros() / u128::from(WATCHED.as_secs()));
+    let used = processor_time(std::process::id())? - before;
+    println!("rest {} {}", memory(std::process::id())?, used.as_micros() / u128::from(WATCHED.as_secs()));
     Ok(())
 }
 
@@ -49,16 +49,20 @@ pub fn run(size: Size, aim_mib: u64, table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn memory() -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+/// What a process holds in memory, in KiB.
+pub fn memory(pid: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
-fn processor_time() -> anyhow::Result<Duration> {
-    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF)?;
-    let time = |value: nix::sys::time::TimeVal| {
-        Duration::from_secs(value.tv_sec() as u64) + Duration::from_micros(value.tv_usec() as u64)
-    };
-    Ok(time(usage.user_time()) + time(usage.system_time()))
+/// Processor time that a process has used.
+pub fn processor_time(pid: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name may hold anything; fields are counted behind its closing bracket.
+    let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    // SAFETY: sysconf takes no pointer.
+    let second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as u64;
+    Ok(Duration::from_millis(ticks * 1000 / second))
 }

@@ -14,6 +14,9 @@ use super::size::BRIDGE;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// A port to be made: its device and its tag.
+pub type Port = (String, i64);
+
 /// What the monitor shows.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
@@ -125,7 +128,7 @@ fn read(replica: &archetype_ovsdb::Replica) -> Seen {
 }
 
 /// The operations that make the bridge with these ports, by device and tag, in one transaction.
-pub fn bridge_with(ports: &[(String, i64)], datapath: &str, flood: &[i64]) -> Vec<Operation> {
+pub fn bridge_with(ports: &[Port], datapath: &str, flood: &[i64]) -> Vec<Operation> {
     let mut operations: Vec<Operation> = vec![
         insert("Interface").named("bridge_interface").set("name", BRIDGE).set("type", "internal").into(),
         insert("Port")
@@ -153,7 +156,7 @@ pub fn bridge_with(ports: &[(String, i64)], datapath: &str, flood: &[i64]) -> Ve
 
 /// The operations that add ports to the bridge that is there. Their tags are not made to flood: on a bridge of ours
 /// that would be drift.
-pub fn add_ports(ports: &[(String, i64)]) -> Vec<Operation> {
+pub fn add_ports(ports: &[Port]) -> Vec<Operation> {
     let mut operations = Vec::new();
     let named: Vec<_> = insert_ports(ports, &mut operations);
     let bridge = mutate("Bridge", Where::equals("name", BRIDGE));
@@ -161,7 +164,7 @@ pub fn add_ports(ports: &[(String, i64)]) -> Vec<Operation> {
     operations
 }
 
-fn insert_ports(ports: &[(String, i64)], operations: &mut Vec<Operation>) -> Vec<archetype_ovsdb::Atom> {
+fn insert_ports(ports: &[Port], operations: &mut Vec<Operation>) -> Vec<archetype_ovsdb::Atom> {
     let mut named = Vec::with_capacity(ports.len());
     for (at, (device, tag)) in ports.iter().enumerate() {
         let (port, interface) = (format!("p{at}"), format!("i{at}"));

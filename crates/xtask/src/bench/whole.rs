@@ -1,0 +1,156 @@
+//! The whole product: from a user's command to proven links, beside the floor program and beside bare calls to the
+//! Docker Engine.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use archetype_testbed::{Datapaths, Engine, EngineOptions, Ovs, scratch_dir};
+use tokio::runtime::Runtime;
+
+use super::containers::BareLoop;
+use super::deploy::floor_once;
+use super::floor::Floor;
+use super::numbers::{Timings, ms};
+use super::served::{LAB, Nodes, Served, program};
+use super::size::Size;
+use super::switch::Switch;
+use super::table::{Table, Target};
+
+const FLOOR_TAGS: i64 = 3000;
+const WATCHED: Duration = Duration::from_secs(5);
+
+/// Namespace nodes, by the user's commands and by the API.
+pub fn namespaces(runtime: &Runtime, size: Size, runs: usize, more: usize, table: &mut Table) -> anyhow::Result<()> {
+    let (mut floor, mut ours, mut gone, mut destroyed) = <(Timings, Timings, Timings, Timings)>::default();
+    for run in 0..runs {
+        floor.push(floor_once(runtime, size, 100 + run, Datapaths::Real)?.total);
+        let ovs = Ovs::start(scratch_dir(&format!("whole-ovs{run}")));
+        let served = Served::start(runtime, &format!("whole{run}"), &ovs, None)?;
+        served.write(size, Nodes::Namespaces)?;
+        let took = served.command(&["deploy", "-t", "bench.clab.yml"])?;
+        println!("archetype deploy: {} ms", ms(took));
+        ours.push(took);
+        if run == 0 {
+            standing(runtime, &served, &ovs, size, more, table)?;
+        }
+        let (kernel, all) = destroy(&served)?;
+        println!("archetype destroy: kernel {} ms, all {} ms", ms(kernel), ms(all));
+        gone.push(kernel);
+        destroyed.push(all);
+    }
+    let name = |what: &str| format!("archetype {what}, {} namespaces, {} links", size.nodes, size.links);
+    table.timings(&name("deploy"), &ours, Some(&floor), Target::Ratio(1.5));
+    table.timings(&name("destroy: kernel objects gone"), &gone, None, Target::Median(Duration::from_millis(500)));
+    table.timings(&name("destroy: command"), &destroyed, None, Target::None);
+    Ok(())
+}
+
+/// What is measured on a lab that stands.
+fn standing(
+    runtime: &Runtime,
+    served: &Served<'_>,
+    ovs: &Ovs,
+    size: Size,
+    more: usize,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    std::thread::sleep(Duration::from_secs(1));
+    let before = served.processor_time()?;
+    std::thread::sleep(WATCHED);
+    let used = served.processor_time()? - before;
+    let mib = served.memory()? as f64 / 1024.0;
+    table.value("memory of archetype serve, 200 links", &format!("{mib:.1} MiB"), "< 40 MiB", Some(mib < 40.0));
+    let share = 100.0 * used.as_secs_f64() / WATCHED.as_secs_f64();
+    table.value("processor of archetype serve at rest", &format!("{share:.2} %"), "", None);
+    let mut again = Timings::default();
+    for _ in 0..10 {
+        again.push(served.command(&["deploy", "-t", "bench.clab.yml"])?);
+    }
+    table.timings("archetype deploy, same file again", &again, None, Target::Median(Duration::from_millis(100)));
+    one_link_more(runtime, served, ovs, size, more, table)
+}
+
+fn one_link_more(
+    runtime: &Runtime,
+    served: &Served<'_>,
+    ovs: &Ovs,
+    mut size: Size,
+    more: usize,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let mut floor = Floor::new(Switch::connect(runtime, ovs, false)?, "h");
+    floor.add_nodes(2)?;
+    floor.open_sockets()?;
+    let (mut bare, mut durable, mut proven) = <(Timings, Timings, Timings)>::default();
+    for number in 0..more {
+        bare.push(floor.add_link((0, 1), number + 1, FLOOR_TAGS + number as i64)?);
+        std::thread::sleep(Duration::from_millis(300));
+        size.links += 1;
+        let text = served.write(size, Nodes::Namespaces)?;
+        let (kept, done) = served.deploy(&text)?;
+        durable.push(kept);
+        proven.push(done);
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let limit = Target::P99(Duration::from_millis(10));
+    table.timings("one link more by the API: revision durable", &durable, None, limit);
+    table.timings("one link more by the API: proven", &proven, Some(&bare), Target::Ratio(1.5));
+    floor.remove()
+}
+
+/// Destroys by the user's command; answers when the kernel had nothing of the lab any more, and when the command ended.
+fn destroy(served: &Served<'_>) -> anyhow::Result<(Duration, Duration)> {
+    let over = AtomicBool::new(false);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let command = scope.spawn(|| {
+            let done = served.command(&["destroy", LAB]);
+            over.store(true, Ordering::Relaxed);
+            done
+        });
+        let mut kernel = None;
+        while kernel.is_none() && !over.load(Ordering::Relaxed) {
+            kernel = (!anything_left()).then(|| began.elapsed());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let all = command.join().map_err(|_| anyhow::anyhow!("the command's thread broke"))??;
+        Ok((kernel.unwrap_or_else(|| began.elapsed()), all))
+    })
+}
+
+/// Whether a device of an installation or a name of a namespace is there.
+fn anything_left() -> bool {
+    let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with('a') && name.to_string_lossy().contains('-');
+    let devices = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let names = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    devices.map(|entry| entry.file_name()).any(|name| name != *super::size::BRIDGE && ours(&name)) || names.count() > 0
+}
+
+/// Containers, management network included, beside bare loops over the same calls.
+pub fn containers(runtime: &Runtime, size: Size, table: &mut Table) -> anyhow::Result<()> {
+    let ovs = Ovs::start(scratch_dir("containers-ovs"));
+    let runtimes = vec![("archetype".to_owned(), program("archetype-oci")?)];
+    let engine =
+        Engine::start_with(scratch_dir("engine"), EngineOptions { runtimes, networks: true, args: Vec::new() });
+    engine.import_busybox("bench:latest");
+    let (mut create, mut remove, mut bare_create, mut bare_remove) = <(Timings, Timings, Timings, Timings)>::default();
+    let served = Served::start(runtime, "containers", &ovs, Some(&engine))?;
+    served.write(size, Nodes::Containers)?;
+    let took = served.command(&["deploy", "-t", "bench.clab.yml"])?;
+    println!("archetype deploy, containers: {} ms", ms(took));
+    create.push(took);
+    let container = format!("clab-{LAB}-n0");
+    let like = engine.docker(["inspect", container.as_str()]);
+    let took = served.command(&["destroy", LAB])?;
+    println!("archetype destroy, containers: {} ms", ms(took));
+    remove.push(took);
+    drop(served);
+    let bare = BareLoop::new(runtime, &engine.socket(), &like, size.nodes).context("prepare the bare loop")?;
+    bare_create.push(bare.create_and_start()?);
+    bare_remove.push(bare.remove()?);
+    let name = |what: &str| format!("archetype {what}, {} containers, {} links", size.nodes, size.links);
+    table.timings(&name("deploy"), &create, Some(&bare_create), Target::Ratio(1.15));
+    table.timings(&name("destroy"), &remove, Some(&bare_remove), Target::Ratio(1.15));
+    Ok(())
+}
