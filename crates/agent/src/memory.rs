@@ -20,6 +20,9 @@ const MOMENT_MS: u64 = 3_000;
 /// No resource waits longer than this for its next try.
 const LONGEST_WAIT_MS: u64 = 60_000;
 
+/// What a spec wants of each resource, as digests.
+pub(crate) type Wanted = Arc<BTreeMap<Resource, String>>;
+
 /// The agent's memory.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -33,7 +36,7 @@ pub(crate) struct Memory {
     /// Resources that were as wanted at the end of some pass, with what was wanted of them.
     pub(crate) settled: BTreeMap<Resource, String>,
     /// What a spec wants of each resource: the same for as long as the spec is.
-    wanted: Option<(Arc<HostSpec>, Arc<BTreeMap<Resource, String>>)>,
+    wanted: Option<(Arc<HostSpec>, Wanted)>,
 }
 
 /// Something that is to happen once, and was begun.
@@ -92,7 +95,7 @@ impl Memory {
     }
 
     /// What the spec wants of each resource.
-    pub(crate) fn wanted(&mut self, spec: &Arc<HostSpec>) -> Arc<BTreeMap<Resource, String>> {
+    pub(crate) fn wanted(&mut self, spec: &Arc<HostSpec>) -> Wanted {
         match &self.wanted {
             Some((of, wanted)) if Arc::ptr_eq(of, spec) => wanted.clone(),
             _ => {

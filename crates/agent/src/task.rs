@@ -317,9 +317,9 @@ impl<H: Host> Agent<H> {
             None => drop(self.memory.failed.remove(&resource)),
         }
         match (ended.action, ended.error, begun) {
-            (NodeAction::Restart, None, Some(begun)) => {
-                self.ledger.note(|done| drop(done.restarts.insert(ended.container, begun.restarts)))
-            }
+            (NodeAction::Restart, None, Some(begun)) => self.ledger.note(|done| {
+                done.restarts.insert(ended.container, begun.restarts);
+            }),
             _ => Ok(()),
         }
     }

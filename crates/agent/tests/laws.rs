@@ -1,5 +1,7 @@
 //! The laws of the pass, on a host in memory: R1, R2, R3, R4, and repair.
 
+#![allow(clippy::unwrap_used, reason = "a test says so by ending")]
+
 mod lab;
 
 use std::sync::Arc;
@@ -101,7 +103,7 @@ proptest! {
             bench.settled().await;
             let wanted = spec_of(&other, 2);
             for part in [Part::Datapath, Part::Devices, Part::Namespaces, Part::Engine, Part::Processes, Part::Networks] {
-                bench.host.with(|state| drop(state.unreadable.insert(part)));
+                bench.host.with(|state| state.unreadable.insert(part));
                 let observed = bench.host.observe().await;
                 bench.host.with(|state| state.unreadable.remove(&part));
                 let found = diff(&wanted, &observed, &datapath(), &Memory::default());
@@ -187,11 +189,11 @@ async fn a_wire_that_swallows_frames_is_never_up() {
     let spec = Arc::new(spec_of(&Shape::pair(), 1));
     let mut bench = Bench::new();
     let device = spec.nodes().next().unwrap().1.interfaces[1].host_device.clone();
-    bench.host.with(|state| drop(state.swallowing.insert(device.clone())));
+    bench.host.with(|state| state.swallowing.insert(device.clone()));
     bench.handle.accept(spec.clone()).await.unwrap();
     let envelope = bench.settled().await;
     assert_eq!(all_links(&spec, &envelope), [LinkState::Error]);
-    bench.host.with(|state| drop(state.swallowing.remove(&device)));
+    bench.host.with(|state| state.swallowing.remove(&device));
     tokio::time::sleep(Duration::from_secs(10)).await;
     bench.handle.verify(None).await;
     let mut last = envelope;

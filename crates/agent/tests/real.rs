@@ -1,5 +1,7 @@
 //! The agent on a real host: real namespaces, real Open vSwitch, real frames. Needs root.
 
+#![allow(clippy::unwrap_used, reason = "a test says so by ending")]
+
 mod lab;
 
 use std::sync::Arc;
@@ -14,6 +16,9 @@ use archetype_plan::judge;
 use archetype_testbed::{Ovs, run, sandbox, scratch_dir};
 use lab::{Shape, datapath, generation, spec_of};
 use tokio::sync::mpsc::UnboundedReceiver;
+
+/// Something done behind the agent's back, with its name.
+type Disturbance = (&'static str, Box<dyn Fn(&Bench)>);
 
 struct Bench {
     ovs: Ovs,
@@ -145,7 +150,7 @@ fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
         block_on(async {
             let mut bench = Bench::deploy(pair()).await;
             let device = bench.device();
-            let disturb: Vec<(&str, Box<dyn Fn(&Bench)>)> = vec![
+            let disturb: Vec<Disturbance> = vec![
                 ("tag", Box::new(|b: &Bench| drop(b.ovs.vsctl(["set", "port", &b.device(), "tag=4000"])))),
                 ("port deleted", Box::new(|b: &Bench| drop(b.ovs.vsctl(["del-port", &b.device()])))),
                 ("veth gone", Box::new(|b: &Bench| drop(run("ip", ["link", "del", &b.device()])))),

@@ -95,8 +95,8 @@ fn plan_settings(args: &ServeArgs) -> PlanSettings {
         tags: args.tags,
         reserved_tags: args.reserve_tags.clone(),
         mgmt_network: args.mgmt_network.clone(),
-        mgmt_ipv4: args.mgmt_ipv4.clone(),
-        mgmt_ipv6: args.mgmt_ipv6.clone(),
+        mgmt_ipv4: args.mgmt_ipv4,
+        mgmt_ipv6: args.mgmt_ipv6,
     }
 }
 

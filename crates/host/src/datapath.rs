@@ -22,7 +22,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::event::{Event, Waker};
 
 pub use switch::Switch;
-pub(crate) use switch::start_ticks;
 
 /// A transaction or read that takes longer than this makes the datapath unreadable.
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ mod state;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use archetype_model::observed::{Busy, Mark, NodeObserved, Part, Reading, RunObserved};
 use archetype_model::report::ExecState;
@@ -43,6 +43,9 @@ struct Inner {
     slots: Semaphore,
 }
 
+/// How long a supervisor needs to make its node dead on the wire, about.
+const ENDING: Duration = Duration::from_millis(10);
+
 /// A task on a node.
 #[derive(Debug, Clone)]
 struct Order {
@@ -65,11 +68,24 @@ impl Processes {
             Ok(nodes) => nodes,
             Err(error) => return Reading::Unreadable(format!("run folders: {error}")),
         };
+        if nodes.values().any(|node| node.busy.is_some()) {
+            self.look_again_soon();
+        }
         for (container, (absent, busy)) in self.inner.busy().iter() {
             let node = nodes.entry(container.clone()).or_insert_with(|| absent.clone());
             node.busy = Some(busy.clone());
         }
         Reading::Known(nodes)
+    }
+
+    /// No event tells that a supervisor has said how its command ended.
+    fn look_again_soon(&self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let waker = self.inner.waker.clone();
+        runtime.spawn(async move {
+            tokio::time::sleep(ENDING).await;
+            waker.ring(Event::Changed(Part::Processes));
+        });
     }
 
     /// The nodes that run now.

@@ -16,7 +16,10 @@ use proptest::prelude::*;
 
 /// How a spec looks: per lab, its nodes (container or not) and its cables as pairs of node numbers.
 #[derive(Debug, Clone)]
-pub struct Shape(Vec<(Vec<bool>, Vec<(usize, usize)>)>);
+pub struct Shape(Vec<LabShape>);
+
+/// Per node whether it is a container, and the cables as pairs of node numbers.
+type LabShape = (Vec<bool>, Vec<(usize, usize)>);
 
 impl Shape {
     /// Two namespace nodes and a cable.

@@ -1,6 +1,6 @@
 //! A container as the engine shows it, turned into what a node does. Pure.
 
-use archetype_model::observed::{Exit, Mark, NodeObserved, RunObserved};
+use archetype_model::observed::{Busy, Exit, Mark, NodeObserved, RunObserved};
 use archetype_model::{ContainerName, InstallationId};
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, HealthStatusEnum};
 
@@ -43,7 +43,7 @@ pub(super) fn sight(inspected: &ContainerInspectResponse, installation: &Install
             mark,
             made_from: labels.get(label::MADE_FROM).cloned().unwrap_or_default(),
             run,
-            busy: None,
+            busy: leaving(&state),
             privileges: labels.get(label::PRIVILEGES).cloned(),
             stand_in: labels.get(label::STAND_IN).is_some_and(|value| value == "true"),
         },
@@ -61,6 +61,13 @@ fn run(state: &ContainerState, id: &str) -> RunObserved {
         return RunObserved::Running { pid, start, health: health(state) };
     }
     RunObserved::Ended { start, exit: exit(state) }
+}
+
+/// A container that somebody is removing can neither be started nor made anew until it is gone.
+fn leaving(state: &ContainerState) -> Option<Busy> {
+    let is_leaving = state.status == Some(ContainerStateStatusEnum::REMOVING);
+    // The engine does not say since when.
+    is_leaving.then(|| Busy { doing: "being removed".into(), since_ms: 0 })
 }
 
 fn exit(state: &ContainerState) -> Exit {

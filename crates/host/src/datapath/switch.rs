@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use archetype_model::observed::{DaemonStart, DatapathKind, Part};
 use archetype_netns::rtnl::{Request, Socket};
+use archetype_netns::supervised::Process;
 use tokio::io::unix::AsyncFd;
 
 use crate::event::{Event, Waker};
@@ -31,9 +32,9 @@ impl Switch {
     /// The start that runs now.
     pub fn running(&self) -> Option<DaemonStart> {
         let Some(rundir) = &self.rundir else { return Some(DaemonStart { pid: 0, ticks: 0 }) };
-        let pid: u32 = fs::read_to_string(rundir.join("ovs-vswitchd.pid")).ok()?.trim().parse().ok()?;
-        let ticks = start_ticks(pid)?;
-        Some(DaemonStart { pid, ticks })
+        let pid = fs::read_to_string(rundir.join("ovs-vswitchd.pid")).ok()?.trim().parse().ok()?;
+        let process = Process::of(pid)?;
+        Some(DaemonStart { pid: u32::try_from(pid).ok()?, ticks: process.start_time })
     }
 
     /// Rings whenever the switch ends or starts. Runs for ever.
@@ -54,15 +55,6 @@ impl Switch {
             }
         }
     }
-}
-
-/// When a process started, in clock ticks since boot; none when it is gone or a zombie.
-pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command's name stands in brackets and may hold anything; fields are counted behind it.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    (state != "Z" && state != "X").then(|| fields.nth(18)?.parse().ok())?
 }
 
 /// Completes when a process has ended.
@@ -92,15 +84,4 @@ fn kernel_has_family(name: &str) -> bool {
     let mut request = Request::new(GENL_ID_CTRL, 0, &[CTRL_CMD_GETFAMILY, 1, 0, 0]);
     request.put_text(CTRL_ATTR_FAMILY_NAME, name);
     socket.ask("look for the kernel's Open vSwitch", &request).is_ok_and(|answer| !answer.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_that_runs_has_a_start_and_another_has_none() {
-        assert!(start_ticks(std::process::id()).is_some());
-        assert_eq!(start_ticks(u32::MAX), None);
-    }
 }

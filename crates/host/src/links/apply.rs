@@ -43,7 +43,7 @@ impl Links {
         batch(|step| matches!(step, Step::MakePair { .. }), &mut |these| self.make_pairs(spec, these));
         batch(|step| matches!(step, Step::RemoveDevice { .. }), &mut |these| remove_devices(these));
         batch(|step| matches!(step, Step::RemoveNamespace { .. }), &mut |these| self.remove_namespaces(these));
-        batch(|step| single(step), &mut |these| these.iter().map(|step| self.one(spec, step, datapath)).collect());
+        batch(single, &mut |these| these.iter().map(|step| self.one(spec, step, datapath)).collect());
         let missing = || Err("no room takes this step".to_string());
         answers.into_iter().map(|answer| answer.map_or_else(missing, |done| done.map_err(|e| e.to_string()))).collect()
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use archetype_model::ContainerName;
-use archetype_model::observed::{Exit, Mark, NodeObserved, RunObserved};
+use archetype_model::observed::{Busy, Exit, Mark, NodeObserved, RunObserved};
 use archetype_netns::supervised;
 use serde::{Deserialize, Serialize};
 
@@ -38,13 +38,20 @@ pub(super) fn all(place: &Place) -> io::Result<BTreeMap<ContainerName, NodeObser
         let name = entry?.file_name();
         let Some(Ok(container)) = name.to_str().map(ContainerName::new) else { continue };
         if let Some(started) = read::<Started>(&place.run_folder(&container).join("node.json")) {
-            let run = run_of(&place.run_folder(&container), &started);
+            let folder = place.run_folder(&container);
+            let mut run = run_of(&folder, &started);
+            let is_lost = matches!(run, RunObserved::Ended { exit: Exit::Lost, .. });
+            let is_ending = is_lost && is_ending(&folder);
+            if is_lost && !is_ending {
+                // What a supervisor leaves stands before it ends itself.
+                run = run_of(&folder, &started);
+            }
             let node = NodeObserved {
                 id: format!("{container}@{}", started.start),
                 mark: started.mark,
                 made_from: started.made_from,
                 run,
-                busy: None,
+                busy: is_ending.then(|| Busy { doing: "ending".into(), since_ms: 0 }),
                 privileges: None,
                 stand_in: false,
             };
@@ -75,6 +82,15 @@ fn run_of(folder: &Path, started: &Started) -> RunObserved {
         Some(running) => RunObserved::Running { pid: u32::try_from(running.process.pid).ok(), start, health: None },
         None => ended(Exit::Lost),
     }
+}
+
+/// Whether the command has ended and its supervisor is about to say how: it makes the node dead on
+/// the wire before.
+fn is_ending(folder: &Path) -> bool {
+    let started = supervised::started(folder).ok().flatten();
+    let supervisor = started
+        .map(|started| supervised::Process { pid: started.supervisor, start_time: started.supervisor_start_time });
+    supervisor.is_some_and(|supervisor| supervisor.is_running())
 }
 
 /// The command's process, if it still runs.
