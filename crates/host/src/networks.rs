@@ -25,7 +25,7 @@ mod nftables;
 mod ports;
 mod reading;
 mod record;
-mod resolvers;
+pub(crate) mod resolvers;
 mod rules;
 mod survey;
 mod user_chain;

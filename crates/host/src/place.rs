@@ -86,3 +86,16 @@ impl Place {
         Path::new("/run/netns").join(container.as_str())
     }
 }
+
+/// Makes way for a file that the Docker Engine is to bind: the folder above it is there, and no
+/// empty folder is in its place. The engine makes one of a missing source, when somebody starts the
+/// container before us after a reboot.
+pub(crate) fn make_way(file: &Path) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    if file.is_dir() {
+        std::fs::remove_dir(file)?;
+    }
+    Ok(())
+}

@@ -1,16 +1,19 @@
 //! The node's own hosts file and resolver file: there before the engine binds them. What is in
-//! them is the management network's to say; here only an absent one is begun.
+//! them is the management network's to say; here only an absent one is begun: the engine makes a
+//! folder of a missing one, and the node never starts again.
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use archetype_model::ContainerName;
 use archetype_model::spec::{Bind, ContainerBody};
 
 use crate::Place;
+use crate::networks::resolvers;
+use crate::place::make_way;
 
-/// Begins the node's hosts file where there is none, and names what is to be bound.
+/// Begins the node's files where there are none, and names what is to be bound.
 pub(super) fn prepare(place: &Place, container: &ContainerName, body: &ContainerBody) -> io::Result<Vec<Bind>> {
     let hosts = place.hosts_file(container);
     make_way(&hosts)?;
@@ -18,10 +21,15 @@ pub(super) fn prepare(place: &Place, container: &ContainerName, body: &Container
         fs::write(&hosts, first_lines(body))?;
     }
     let mut files = vec![bind(hosts, "/etc/hosts")];
-    let resolver = place.resolver_file(container);
-    make_way(&resolver)?;
     let stated = &body.dns;
-    if stated.servers.is_empty() && stated.search.is_empty() && stated.options.is_empty() && resolver.exists() {
+    let states_none = stated.servers.is_empty() && stated.search.is_empty() && stated.options.is_empty();
+    // In the host's own namespace the host's own resolver answers, also one on the loopback.
+    if states_none && !body.host_network {
+        let resolver = place.resolver_file(container);
+        make_way(&resolver)?;
+        if !resolver.exists() {
+            fs::write(&resolver, resolvers::text_of(stated, &resolvers::of_host()))?;
+        }
         files.push(bind(resolver, "/etc/resolv.conf"));
     }
     Ok(files)
@@ -29,18 +37,6 @@ pub(super) fn prepare(place: &Place, container: &ContainerName, body: &Container
 
 fn bind(source: PathBuf, target: &str) -> Bind {
     Bind { source, target: target.into(), options: None }
-}
-
-/// The folder above; and no folder of that name, which the engine makes of a missing source when
-/// somebody starts the container first after a reboot.
-fn make_way(file: &Path) -> io::Result<()> {
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    if file.is_dir() {
-        fs::remove_dir(file)?;
-    }
-    Ok(())
 }
 
 fn first_lines(body: &ContainerBody) -> String {

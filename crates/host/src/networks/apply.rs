@@ -105,7 +105,7 @@ fn set_names(room: &Room, old: Option<&Record>, record: &mut Record) -> Result<(
         hosts::set_node(&place.hosts_file(container), &fence(&names.lab), block)?;
         let text = resolvers::text_of(&names.dns, &host);
         let path = place.resolver_file(container);
-        if record.resolvers.get(container) != Some(&text) || !path.exists() {
+        if record.resolvers.get(container) != Some(&text) || !path.is_file() {
             resolvers::set_node(&path, &text)?;
             record.resolvers.insert(container.clone(), text);
         }

@@ -14,6 +14,7 @@ use archetype_model::{InstallationId, LabName};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::Error;
+use crate::place::make_way;
 
 /// What a hosts file has before anything else is known.
 const BASE: &str = "127.0.0.1\tlocalhost\n\
@@ -154,9 +155,7 @@ fn hash_of(what: &impl Hash) -> u64 {
 /// Makes the block of a node's own file hold these lines, and the file where there is none.
 /// Writes nothing when it is so.
 pub(super) fn set_node(path: &Path, fence: &Fence, lines: &str) -> Result<(), Error> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
-    }
+    make_way(path).map_err(|error| Error::file(path, error))?;
     edit(path, true, |text| {
         let base = if text.is_empty() { BASE } else { text };
         fence.put(base, Some(lines))

@@ -175,7 +175,7 @@ fn hosts_are_right(room: &mut Room, meant: &Meant) -> bool {
         let block = meant.nodes.get(container);
         block.is_some_and(|block| state.known.holds(&file, &fence(&names.lab), block))
             && meant.record.resolvers.get(container) == Some(&resolvers::text_of(&names.dns, &host))
-            && place.resolver_file(container).exists()
+            && place.resolver_file(container).is_file()
     });
     let path = &settings.hosts_path;
     let writes = settings.write_host_hosts && path.exists();

@@ -6,12 +6,13 @@ use std::path::Path;
 use archetype_model::spec::DnsSpec;
 
 use super::Error;
+use crate::place::make_way;
 
 /// Where systemd-resolved keeps the real resolvers behind its stub on the loopback.
 const BEHIND_STUB: &str = "/run/systemd/resolve/resolv.conf";
 
 /// The host's own resolver settings, without resolvers on its loopback.
-pub(super) fn of_host() -> DnsSpec {
+pub(crate) fn of_host() -> DnsSpec {
     let read = |path: &str| parse(&std::fs::read_to_string(path).unwrap_or_default());
     let own = read("/etc/resolv.conf");
     if own.servers.is_empty() { DnsSpec { servers: read(BEHIND_STUB).servers, ..own } } else { own }
@@ -38,7 +39,7 @@ fn is_loopback(server: &str) -> bool {
 }
 
 /// The text of a node's file: each part from the node's own settings, else from the host's.
-pub(super) fn text_of(own: &DnsSpec, host: &DnsSpec) -> String {
+pub(crate) fn text_of(own: &DnsSpec, host: &DnsSpec) -> String {
     let pick = |own: &Vec<String>, host: &Vec<String>| if own.is_empty() { host.clone() } else { own.clone() };
     let mut text = String::new();
     for server in pick(&own.servers, &host.servers) {
@@ -55,8 +56,7 @@ pub(super) fn text_of(own: &DnsSpec, host: &DnsSpec) -> String {
 
 /// Writes a node's file in place. What a node itself writes there later is the node's.
 pub(super) fn set_node(path: &Path, text: &str) -> Result<(), Error> {
-    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-    folder.and_then(|()| std::fs::write(path, text)).map_err(|error| Error::file(path, error))
+    make_way(path).and_then(|()| std::fs::write(path, text)).map_err(|error| Error::file(path, error))
 }
 
 #[cfg(test)]
