@@ -230,9 +230,16 @@ impl<A: Address> Pool<A> {
         }
     }
 
+    /// Docker counts a subnet's addresses in 64 bits. In one that has as many or more, it gives no
+    /// address of a block that holds the last.
+    fn beyond_count(&self) -> bool {
+        A::BITS - self.subnet.prefix >= 64
+    }
+
     fn is_free(&self, block: &Block) -> bool {
         !block.contains(self.gateway.number())
             && !block.contains(self.subnet.first)
+            && !(self.beyond_count() && block.contains(self.subnet.last))
             && self.taken.range(A::of(block.first)..=A::of(block.last)).next().is_none()
     }
 }
@@ -282,7 +289,7 @@ mod tests {
         let subnet = "3fff:172:20:20::/64".parse().unwrap();
         let mut pool: Pool<Ipv6Addr> = Pool::new(subnet, Pool::first_host(subnet), None, None);
         assert_eq!(pool.take_lowest("r1").unwrap().to_string(), "3fff:172:20:20::2");
-        assert_eq!(pool.guests().unwrap().to_string(), "3fff:172:20:20:ffff:ffff::/96");
+        assert_eq!(pool.guests().unwrap().to_string(), "3fff:172:20:20:ffff:fffe::/96");
     }
 
     #[test]
