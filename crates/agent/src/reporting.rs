@@ -65,6 +65,7 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
         run,
         id: found.map(|found| found.id.clone()),
         busy: found.and_then(|found| found.busy.clone()),
+        outdated: found.is_some_and(|found| found.busy.is_some() && found.made_from != node.body_digest()),
         restarts: seen.done.restarts.get(&node.container).copied().unwrap_or(node.restarts),
         ended: seen.memory.ends_of(&node.container),
         namespace: space.map(|space| space.identity),

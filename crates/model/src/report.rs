@@ -61,6 +61,9 @@ pub struct NodeReport {
     pub id: Option<String>,
     /// The task that works on it.
     pub busy: Option<Busy>,
+    /// Whether a task works on it because it was made from another spec than the present one.
+    #[serde(default)]
+    pub outdated: bool,
     /// How many of the wanted restarts are behind it.
     pub restarts: u64,
     /// How often it ended by itself since it last ran for a minute, and how it ended last.

@@ -158,6 +158,7 @@ fn node_report(node: &NodeSpec) -> NodeReport {
         run: Some(if node.desired == DesiredRun::Running { running } else { ended }),
         id: Some("f".repeat(64)),
         busy: None,
+        outdated: false,
         restarts: node.restarts,
         ended: None,
         execs: node.execs.iter().map(exec).collect(),

@@ -106,6 +106,9 @@ pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Find
         (RunObserved::Running { .. }, DesiredRun::Running, _) if report.restarts < node.restarts => {
             Status::because(NodeState::Starting, busy.unwrap_or_else(|| "is to be restarted".into()))
         }
+        (RunObserved::Running { .. }, DesiredRun::Running, _) if report.outdated => {
+            Status::because(NodeState::Starting, busy.unwrap_or_else(|| "is to be made anew".into()))
+        }
         (RunObserved::Running { .. }, DesiredRun::Running, _) => Status { state: NodeState::Running, reason: busy },
         (RunObserved::Running { .. }, DesiredRun::Stopped, _) => {
             Status::because(NodeState::Running, busy.unwrap_or_else(|| "is to be stopped".into()))
