@@ -168,28 +168,25 @@ restart_a_node() {
     await 192.168.13.2 "PC1 reaches PC3 again"
 }
 
+# A command, and what it is for.
+hint() { printf '  %-44s %s\n' "$1" "$2"; }
+
 look_around() {
-    cat <<TEXT
-  export PATH=$(dirname "$binary"):\$PATH
-  archetype inspect $lab                        nodes and links, as read back
-  archetype explain $lab router1:eth1           why a link is in its state
-  archetype exec -it $lab router1 -- vtysh      a router's own command line
-  archetype node $lab router2 stop              pull a router (start brings it back)
-  archetype journal --follow                    what happens, as it happens
-  \$EDITOR $folder/$lab.clab.yml
-  archetype deploy -t $folder/$lab.clab.yml     only the difference is touched
-TEXT
+    say "  export PATH=$(dirname "$binary"):\$PATH"
+    hint "archetype inspect $lab" "nodes and links, as read back"
+    hint "archetype explain $lab router1:eth1" "why a link is in its state"
+    hint "archetype exec -it $lab router1 -- vtysh" "a router's own command line"
+    hint "archetype node $lab router2 stop" "switch a router off; start brings it back"
+    hint "archetype journal --follow" "what happens, as it happens"
+    say "  Change $folder/$lab.clab.yml"
+    hint "and there: archetype deploy" "only the difference is touched"
 }
 
 how_to_end() {
-    cat <<TEXT
-  archetype destroy $lab                        the lab, without a trace
-TEXT
-    [ ! -f "$served" ] || say "  kill \$(cat $served)      archetype serve; labs stay as they are when it stops"
-    cat <<TEXT
-  make clean-images                             stand-in images, where there are any
-  make stop-services                            Open vSwitch and Docker, if 'make setup' started them
-TEXT
+    hint "archetype destroy $lab" "the lab, without a trace"
+    [ ! -f "$served" ] || hint "kill \$(cat $served)" "archetype serve; when it stops, labs stay as they are"
+    hint "make clean-images" "stand-in images, where there are any"
+    hint "make stop-services" "Open vSwitch and Docker, if 'make setup' started them"
 }
 
 take_down() {
