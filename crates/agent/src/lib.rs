@@ -1,6 +1,6 @@
 //! Holds the accepted spec of one host in a ledger and keeps it true, with or without a controller.
 //!
-//! One task, one loop ([`task`]): a wake-up that carries no data, then a pass ([`pass`]): observe,
+//! One task, one loop ([`task`]): a wake-up that carries no data, then a pass (`pass`): observe,
 //! diff, order, apply what is due, observe again, probe, report. The pass waits for nothing slower
 //! than a kernel or Open vSwitch answer; what is slower runs as tasks of the host's rooms.
 //!

@@ -162,15 +162,19 @@ impl Runs {
             RunObserved::Ended { start, exit } => {
                 let counted = self.last.as_ref().is_some_and(|(known, _)| known == start);
                 // While a task of ours works on it, the end is of its making.
-                if counted || desired == DesiredRun::Stopped || seen.busy.is_some() {
+                if counted || seen.busy.is_some() {
                     return;
                 }
                 let lived = self.running.take().map_or(0, |(_, since)| now_ms.saturating_sub(since));
+                self.last = Some((start.clone(), exit.clone()));
+                if desired == DesiredRun::Stopped {
+                    (self.count, self.not_before) = (0, 0);
+                    return;
+                }
                 self.count = if lived >= LONG_RUN_MS { 1 } else { self.count + 1 };
                 // 0, 1, 2, 4, … 60 s.
                 let wait = if self.count <= 1 { 0 } else { 1000u64 << (self.count - 2).min(6) };
                 self.not_before = now_ms + wait.min(LONGEST_WAIT_MS);
-                self.last = Some((start.clone(), exit.clone()));
             }
             RunObserved::Absent | RunObserved::Created => {}
         }

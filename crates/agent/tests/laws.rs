@@ -12,7 +12,7 @@ use archetype_host::fake::FakeHost;
 use archetype_host::{Host, Waker};
 use archetype_model::observed::{Part, RunObserved};
 use archetype_model::report::RepairOutcome;
-use archetype_model::spec::{HostSpec, Presence};
+use archetype_model::spec::{DesiredRun, HostSpec, Presence};
 use archetype_model::status::LinkState;
 use archetype_plan::diff::{Memory, diff};
 use archetype_plan::judge;
@@ -255,4 +255,22 @@ async fn an_agent_that_starts_again_writes_nothing() {
     let envelope = bench.settled().await;
     assert_eq!(all_links(&spec, &envelope), [LinkState::Up]);
     assert_eq!(bench.host.with(|state| state.writes.len()), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wanted_stop_is_no_end_by_itself() {
+    let (mut bench, spec) = settled_pair().await;
+    let mut wanted = (*spec).clone();
+    for number in 2..6 {
+        wanted.generation = generation(number);
+        let stopped = number % 2 == 0;
+        wanted.labs[0].nodes[0].desired = if stopped { DesiredRun::Stopped } else { DesiredRun::Running };
+        bench.handle.accept(Arc::new(wanted.clone())).await.unwrap();
+        let envelope = bench.settled().await;
+        assert_eq!(envelope.report.nodes[&wanted.labs[0].nodes[0].container].ended, None);
+    }
+    // Four times the shortest wait would show.
+    let began = tokio::time::Instant::now();
+    bench.handle.verify(None).await;
+    assert!(began.elapsed() < Duration::from_secs(1));
 }

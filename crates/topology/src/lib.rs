@@ -3,9 +3,9 @@
 //! changes nothing there.
 //!
 //! A file passes through stages: the template (not yet: a file that needs it is refused),
-//! environment variables ([`environment`]), YAML to a tree that keeps texts and places
-//! ([`tree`]), typed values ([`definition`], [`links`], [`management`]), inheritance ([`merge`]),
-//! what follows on this host ([`resolve`]), and checks ([`check`]).
+//! environment variables (`environment`), YAML to a tree that keeps texts and places
+//! (`tree`), typed values (`definition`, `links`, `management`), inheritance (`merge`),
+//! what follows on this host (`resolve`), and checks (`check`).
 
 mod check;
 mod definition;
