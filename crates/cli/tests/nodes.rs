@@ -158,12 +158,12 @@ fn ends_are_told_apart_and_a_node_that_ended_is_dead_on_the_wire_and_starts_agai
     let pid = sort.pid(world, "a");
     world.serve.kill9();
     run("kill", ["-9", &pid]);
-    eventually(Duration::from_secs(2), "it is dead on the wire", || {
+    eventually(Duration::from_secs(2), "it is dead on the wire, and what it left is gone", || {
         let links = run("ip", ["-n", "clab-box-a", "-o", "link"]);
-        (!links.contains(",UP") && !links.contains("<UP")).then_some(())
+        let kept = run("ip", ["-n", "clab-box-a", "-o", "addr"]) + &run("ip", ["-n", "clab-box-a", "route"]);
+        (!links.contains(",UP") && !links.contains("<UP") && kept.is_empty()).then_some(())
     });
-    let kept = run("ip", ["-n", "clab-box-a", "-o", "addr"]) + &run("ip", ["-n", "clab-box-a", "route"]);
-    assert_eq!(kept, "", "what it left is gone");
+    assert!(!attempt("ip", ["netns", "exec", "clab-box-b", "ping", "-c1", "-W1", "10.7.7.1"]).is_ok());
     world.serve.start();
     started(world, 4);
     // One that ends at once is waited for longer each time.

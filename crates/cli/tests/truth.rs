@@ -314,7 +314,7 @@ fn host(world: &World) -> String {
     let containers = world.docker(["ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}}"]);
     let started = world.docker(["inspect", "-f", "{{.State.StartedAt}}", "clab-two-n0", "clab-two-n1"]);
     let mut all = vec![database, rows, format!("{hosts:?}"), containers, started];
-    for script in ["ip -o link", "ip -o addr show scope global", "nft -a list ruleset", "ls /run/netns"] {
+    for script in ["ip -o link", "ip -o addr show scope global", "nft -sa list ruleset", "ls /run/netns"] {
         all.push(run("sh", ["-c", script]));
     }
     for node in ["clab-pair-a", "clab-pair-b", "clab-two-n0", "clab-two-n1"] {

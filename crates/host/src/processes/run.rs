@@ -12,7 +12,7 @@ use archetype_model::observed::Mark;
 use archetype_model::report::ExecState;
 use archetype_model::spec::{NamespaceBody, NodeBody, NodeSpec};
 use archetype_netns::enter::Entry;
-use archetype_netns::supervised::Started as Running;
+use archetype_netns::supervised::{Process, Started as Running};
 use archetype_netns::{Lock, Namespace, cold_boot, folder, mounts, quiesce};
 
 use super::state::{self, Started};
@@ -148,6 +148,12 @@ fn end(running: &Running) -> io::Result<()> {
     }
     if running.process.is_running() {
         kill(Pid::from_raw(running.process.pid), Signal::SIGKILL)?;
+    }
+    // It writes into the run folder at its end, which may be removed next.
+    let supervisor = Process { pid: running.supervisor, start_time: running.supervisor_start_time };
+    let until = Instant::now() + GRACE;
+    while supervisor.is_running() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use archetype_model::NetworkName;
 use archetype_model::observed::{NetworkObserved, Reading};
 use archetype_model::report::Finding;
 use archetype_model::spec::NetworkSpec;
@@ -35,6 +36,14 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
         }
     }
     room
+}
+
+/// Networks that go with the last lab that was on them. They go in several steps, and an empty spec
+/// takes none: so that lab is not gone before they are. One that others are on stays, and is named.
+pub(super) fn going<'a>(look: &Look<'a>) -> impl Iterator<Item = &'a NetworkName> {
+    let wanted: BTreeSet<_> = look.spec.networks.iter().map(|network| &network.name).collect();
+    let all = look.observed.networks.known().into_iter().flatten();
+    all.filter(move |(name, seen)| seen.ours && seen.foreign.is_empty() && !wanted.contains(name)).map(|(name, _)| name)
 }
 
 fn as_wanted(look: &Look<'_>, wanted: &NetworkSpec, seen: &NetworkObserved) -> bool {
