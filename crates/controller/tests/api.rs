@@ -10,5 +10,6 @@ mod api {
     pub mod journal;
     pub mod labs;
     pub mod links;
+    pub mod size;
     pub mod stand;
 }

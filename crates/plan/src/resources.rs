@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use archetype_model::digest;
-use archetype_model::spec::{Attachment, HostSpec};
+use archetype_model::spec::{Attachment, HostSpec, LinkId, WireSpec};
 use archetype_model::step::Resource;
+use archetype_model::{LabName, digest};
 
 /// Every resource the spec wants, with the digest of what it wants of it.
 pub fn resources(spec: &HostSpec) -> BTreeMap<Resource, String> {
@@ -16,9 +16,12 @@ pub fn resources(spec: &HostSpec) -> BTreeMap<Resource, String> {
         wanted.insert(Resource::Bridge, digest(&tags));
     }
     for network in &spec.networks {
-        let parts = (network, spec.network_rules_digest(&network.name), spec.network_hosts_digest(&network.name));
+        let whole = spec.network_wanted(&network.name);
+        let parts = (network, whole.as_ref().map(|w| w.rules_digest()), whole.as_ref().map(|w| w.hosts_digest()));
         wanted.insert(Resource::Network(network.name.clone()), digest(&parts));
     }
+    let all = spec.wires().map(|(lab, wire)| ((&lab.name, &wire.id), wire));
+    let wires: BTreeMap<(&LabName, &LinkId), &WireSpec> = all.collect();
     for (lab, node) in spec.nodes() {
         if node.has_namespace() {
             wanted.insert(Resource::Namespace(node.container.clone()), node.facts_digest());
@@ -27,7 +30,7 @@ pub fn resources(spec: &HostSpec) -> BTreeMap<Resource, String> {
         wanted.insert(Resource::Node(node.container.clone()), digest(&run));
         for interface in &node.interfaces {
             let wire = match &interface.attachment {
-                Attachment::Wire { wire } => lab.wires.iter().find(|candidate| &candidate.id == wire),
+                Attachment::Wire { wire } => wires.get(&(&lab.name, wire)).copied(),
                 _ => None,
             };
             let device = (interface, wire.map(|wire| wire.desired));

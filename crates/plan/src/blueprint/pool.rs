@@ -237,10 +237,9 @@ impl<A: Address> Pool<A> {
     }
 
     fn is_free(&self, block: &Block) -> bool {
-        !block.contains(self.gateway.number())
-            && !block.contains(self.subnet.first)
-            && !(self.beyond_count() && block.contains(self.subnet.last))
-            && self.taken.range(A::of(block.first)..=A::of(block.last)).next().is_none()
+        let reserved = block.contains(self.gateway.number()) || block.contains(self.subnet.first);
+        let beyond = self.beyond_count() && block.contains(self.subnet.last);
+        !reserved && !beyond && self.taken.range(A::of(block.first)..=A::of(block.last)).next().is_none()
     }
 }
 
