@@ -83,11 +83,24 @@ fn pc1_reaches_pc3_whatever_is_restarted_killed_or_deleted() {
         world.serve.start();
         heals(world, "docker restart with serve stopped");
 
+        let addresses = management(world);
+        world.serve.kill9();
+        world.docker(["rm", "--force", "clab-frr01-PC1"]);
+        run("ip", ["netns", "delete", "clab-frr01-PC3"]);
+        world.serve.start();
+        heals(world, "docker rm with serve killed");
+        assert!(Path::new("/run/netns/clab-frr01-PC3").exists());
+        assert_eq!(management(world), addresses, "a node made again keeps its addresses and MACs");
+
         world.serve.term();
         a_killed_router_is_dead_on_the_wire(world);
         world.serve.start();
         heals(world, "docker kill with serve stopped");
     });
+}
+
+fn management(world: &World) -> Vec<serde_json::Value> {
+    world.lab("frr01")["nodes"].as_array().unwrap().iter().map(|node| node["management"].clone()).collect()
 }
 
 /// Who deploys where the images could not be pulled is told that these are not the makers' own.
@@ -278,7 +291,10 @@ fn destroy_leaves_nothing_but_the_bridge() {
         let left = traces(world);
         assert!(!left.iter().any(|line| line.contains("frr01-") || line.contains("clab-frr01")), "{left:?}");
         assert_eq!(world.lab("beside")["state"], "up");
-        world.cli(["destroy", "beside", "--wait", "60s"]).fine();
+        world.cli(["destroy", "beside", "--no-wait"]).fine();
+        world.serve.kill9();
+        world.serve.start();
+        eventually(SOON, "a destruction cut by kill -9 goes on", || world.lab("beside").is_null().then_some(()));
 
         let after = traces(world);
         nothing_is_left_since(&before, &after);
