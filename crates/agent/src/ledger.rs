@@ -59,7 +59,7 @@ pub enum Refusal {
     OtherContent(Generation),
     /// It comes from another store than the one this host follows.
     #[error(
-        "this host follows store {follows}, the spec comes from {comes}: run `archetype adopt` to take the host over"
+        "this host follows store {follows}, the spec comes from {comes}: move `agent` in the data directory away, and the host follows the other store"
     )]
     OtherIncarnation {
         /// The incarnation the host follows.

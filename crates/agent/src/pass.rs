@@ -67,10 +67,13 @@ impl<H: Host> Pass<'_, H> {
             if found.is_empty() || round > ROUNDS {
                 break (observed, wires, found);
             }
+            for step in found.steps() {
+                tracing::debug!(round, %step, "due");
+            }
             writes += self.take(spec, &wanted, &found).await?;
         };
         let right = right(&wanted, spec, &observed, &found);
-        self.settle(spec, &wanted, &right)?;
+        self.settle(spec, &wanted, &right, &in_work(&found))?;
         let again_ms = self.next_due(spec, &found);
         let converged = right.len() == wanted.len() && found.findings.is_empty();
         let report = report(Seen {
@@ -256,8 +259,10 @@ impl<H: Host> Pass<'_, H> {
         spec: &HostSpec,
         wanted: &BTreeMap<Resource, String>,
         right: &BTreeSet<Resource>,
+        in_work: &BTreeSet<Resource>,
     ) -> Result<(), LedgerError> {
         self.memory.settled.retain(|resource, digest| wanted.get(resource) == Some(digest));
+        self.memory.failed.retain(|resource, _| wanted.contains_key(resource) || in_work.contains(resource));
         for resource in right {
             if let Some(digest) = wanted.get(resource)
                 && self.memory.settled.get(resource) != Some(digest)
@@ -290,6 +295,11 @@ impl<H: Host> Pass<'_, H> {
     }
 }
 
+/// Resources with a step that is due, or will be.
+fn in_work(found: &Diff) -> BTreeSet<Resource> {
+    found.steps().chain(found.later.iter().map(|(step, _)| step)).map(Step::resource).collect()
+}
+
 /// Resources that are as wanted: readable, without a step now or later, and for nodes, in the
 /// wanted state with no task on them.
 fn right(
@@ -298,8 +308,7 @@ fn right(
     observed: &Observed,
     found: &Diff,
 ) -> BTreeSet<Resource> {
-    let open: BTreeSet<Resource> =
-        found.steps().chain(found.later.iter().map(|(step, _)| step)).map(Step::resource).collect();
+    let open = in_work(found);
     let about: BTreeSet<&Resource> = found.findings.iter().filter_map(|finding| finding.resource.as_ref()).collect();
     let readable = |resource: &Resource| match resource {
         Resource::Bridge | Resource::Port(_) => observed.datapath.known().is_some_and(|d| d.switch.is_some()),

@@ -232,6 +232,7 @@ impl<H: Host> Agent<H> {
             opened_here: &mut self.opened_here,
         };
         let Passed { report, again_ms, writes } = pass.run(&spec).await?;
+        tracing::debug!(generation = %spec.generation, writes, converged = report.converged, "pass");
         let report = match &self.last {
             Some(last) if **last == report => last.clone(),
             _ => Arc::new(report),

@@ -7,6 +7,7 @@ mod access;
 mod exec_book;
 mod terminal;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,8 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         silent_after: args.full_read_interval * 2 + Duration::from_secs(15),
     })
     .await?;
+    // Specs hold the nodes' environment: an existing folder is closed too.
+    std::fs::set_permissions(&args.data, std::fs::Permissions::from_mode(0o700)).context("close the data directory")?;
     let place = Place::new(controller.identity().installation.clone());
     let ledger = Ledger::open(&args.data.join("agent"))?;
     let book = Arc::new(ExecBook::of(ledger.done()));

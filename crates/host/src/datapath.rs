@@ -66,9 +66,15 @@ pub struct Datapath {
     settings: Arc<DatapathSettings>,
     session: watch::Receiver<Session>,
     audits: mpsc::UnboundedSender<oneshot::Sender<u64>>,
-    /// The `next_cfg` of our last write.
-    written: Arc<Mutex<i64>>,
+    written: Arc<Mutex<Written>>,
     switch: Arc<Switch>,
+}
+
+/// Our writes that Open vSwitch may not have carried out yet, each by its `next_cfg`.
+#[derive(Debug, Default)]
+struct Written {
+    last: i64,
+    ports: BTreeMap<InterfaceName, i64>,
 }
 
 /// The session with the database, as its task publishes it.
@@ -103,12 +109,18 @@ impl Datapath {
             Session::Away(why) => return Reading::Unreadable(why.clone()),
             Session::Live(live) => live.clone(),
         };
-        let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = live.rows.cur_cfg;
+        written.ports.retain(|_, next_cfg| *next_cfg > done);
+        // What was pending when the session began may have been about any port.
+        let known = done >= live.rows.first_next_cfg;
+        let mut ports = live.rows.ports.clone();
+        ports.iter_mut().for_each(|(name, port)| port.settled = known && !written.ports.contains_key(name));
         Reading::Known(DatapathObserved {
             switch: self.switch.running(),
-            settled: live.rows.cur_cfg >= written.max(0) && live.rows.cur_cfg >= live.rows.first_next_cfg,
+            settled: known && done >= written.last,
             bridge: live.rows.bridges.get(&self.settings.bridge).map(|bridge| bridge.observed.clone()),
-            ports: live.rows.ports.clone(),
+            ports,
         })
     }
 
@@ -144,7 +156,7 @@ impl Datapath {
         let kind = self.kind();
         let operations = operations::build(&self.settings.bridge, kind, &live.rows, spec, steps, ifindex)?;
         let committed = vswitch::commit_and_settle(&live.client, operations).await?;
-        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = committed.next_cfg;
+        self.note(steps, committed.next_cfg);
         let mut session = self.session.clone();
         let seen = |session: &Session| match session {
             Session::Away(_) => true,
@@ -152,6 +164,17 @@ impl Datapath {
         };
         session.wait_for(seen).await.map_err(|_| DatapathError::Away("the session has ended".into()))?;
         Ok(())
+    }
+
+    /// Remembers which ports a write was about.
+    fn note(&self, steps: &[Step], next_cfg: i64) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.last = next_cfg;
+        let ports = steps.iter().filter_map(|step| match step {
+            Step::AddPort { device, .. } | Step::SetPort { device, .. } => Some((device.clone(), next_cfg)),
+            _ => None,
+        });
+        written.ports.extend(ports);
     }
 
     /// Reads everything from the database and compares; answers how many rows differed.

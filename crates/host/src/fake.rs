@@ -329,6 +329,7 @@ impl State {
                     mark: Some(mark),
                     plugged_ifindex: ifindex,
                     ofport: Some(ifindex.map_or(-1, |_| i64::from(number))),
+                    settled: true,
                     error: if ifindex.is_some() { String::new() } else { "No such device".into() },
                     ifindex,
                 };

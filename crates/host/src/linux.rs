@@ -232,20 +232,16 @@ impl Host for LinuxHost {
     async fn observe(&self) -> Observed {
         let why = "the thread that reads devices ended";
         let unread = || (Reading::Unreadable(why.into()), Reading::Unreadable(why.into()));
-        let (links, networks) = tokio::join!(self.with_links(Links::show), self.networks.show());
-        let (devices, namespaces) = links.unwrap_or_else(unread);
+        // Nodes before their interfaces: one that was seen running has set them up by the time they
+        // are read, and is not taken for one that has shut them.
         let containers = match &self.containers {
             Some(containers) => containers.show(),
             None => Reading::Known(BTreeMap::new()),
         };
-        Observed {
-            datapath: self.datapath.show(),
-            devices,
-            namespaces,
-            containers,
-            processes: self.processes.show(),
-            networks,
-        }
+        let processes = self.processes.show();
+        let (links, networks) = tokio::join!(self.with_links(Links::show), self.networks.show());
+        let (devices, namespaces) = links.unwrap_or_else(unread);
+        Observed { datapath: self.datapath.show(), devices, namespaces, containers, processes, networks }
     }
 
     async fn full_read(&self) -> u64 {

@@ -124,6 +124,8 @@ pub struct PortObserved {
     pub plugged_ifindex: Option<u32>,
     /// OpenFlow port number; above 0 when Open vSwitch has it.
     pub ofport: Option<i64>,
+    /// Whether Open vSwitch has carried out our last write to it (`cur_cfg` at or past that write).
+    pub settled: bool,
     /// Open vSwitch's error text, empty when none.
     pub error: String,
     /// The ifindex that Open vSwitch has for it.

@@ -22,7 +22,7 @@ pub const RUNTIME_NAME: &str = "archetype";
 
 /// Where the runtime is installed, outside of every checkout and data folder. The engine calls
 /// this path for every exec, stop and delete of a running node, so it must stay.
-pub const RUNTIME_PATH: &str = "/usr/local/lib/archetype/archetype-oci";
+pub const RUNTIME_PATH: &str = "/usr/local/libexec/archetype/archetype-oci";
 
 /// The verb that prints this program's own version; `--version` is runc's to answer.
 pub const VERSION_VERB: &str = "archetype-version";

@@ -220,7 +220,8 @@ impl Store for Sqlite {
             .fetch_all(&self.readers)
             .await
             .map_err(failed("read the reports"))?;
-        found.iter().map(|row| rows::document(row, "body", "a report")).collect()
+        // A report is what a host said last; one that another version wrote is said anew in a moment.
+        Ok(found.iter().filter_map(|row| rows::document(row, "body", "a report").ok()).collect())
     }
 
     async fn append_journal(&self, notes: Vec<Note>) -> Result<Vec<JournalEntry>, StoreError> {

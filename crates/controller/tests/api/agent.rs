@@ -197,6 +197,7 @@ fn end_report(lab: &LabSpec, wire: &WireSpec, end: &EndRef, host: &Host) -> EndR
         end: end.clone(),
         device_name: interface.host_device.to_string(),
         port: Some(PortObserved {
+            settled: true,
             bridge: "arch-ovs".parse().unwrap(),
             row: "row".into(),
             tag: Some(wire.tag.get()),

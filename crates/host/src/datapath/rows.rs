@@ -117,6 +117,8 @@ fn port_of(replica: &Replica, bridge: &BridgeName, uuid: Uuid) -> Option<(Interf
         mark: mark(row),
         plugged_ifindex: row.entry("external_ids", MARK_IFINDEX).and_then(|text| text.parse().ok()),
         ofport: from("ofport"),
+        // Which writes are pending is known to who wrote.
+        settled: true,
         error: interface.and_then(|row| row.text("error")).unwrap_or_default().to_string(),
         ifindex: from("ifindex").and_then(|index| u32::try_from(index).ok()),
     };

@@ -1,10 +1,12 @@
 //! From an observation to what is so at each end of a wire.
 
+use std::collections::BTreeMap;
+
 use archetype_model::digest;
-use archetype_model::observed::{DeviceObserved, NodeObserved, Observed, PortObserved, RunObserved};
+use archetype_model::observed::{DeviceObserved, NodeObserved, Observed, PortObserved, Reading, RunObserved};
 use archetype_model::report::{EndReport, Fault, Proof, WireReport, Wiring};
 use archetype_model::spec::{DesiredLink, EndRef, InterfaceSpec, LabSpec, NodeBody, NodeSpec, WireShape, WireSpec};
-use archetype_model::{InterfaceName, NodeName};
+use archetype_model::{ContainerName, InterfaceName, NodeName};
 
 use crate::diff::DatapathSettings;
 
@@ -83,7 +85,7 @@ fn end_report(
                 None => faults.push(Fault::NotMade(format!("{} is not in {}", interface.name, node.name))),
             },
             Some(inside) if !inside.up && device.up => {
-                faults.push(Fault::ShutInside(format!("{} is shut inside {}", inside.name, node.name)));
+                faults.push(shut(node, &inside.name, observed));
             }
             Some(_) => {}
         }
@@ -99,15 +101,27 @@ fn end_report(
     }
 }
 
-/// Whether the node runs, and what keeps it from running.
-fn node_faults(node: &NodeSpec, observed: &Observed) -> (Option<bool>, Vec<Fault>) {
-    let room = match node.body {
+/// Why an interface is shut: by what works on the node, or by the node's own software.
+fn shut(node: &NodeSpec, interface: &str, observed: &Observed) -> Fault {
+    let seen = room_of(node, observed).known().and_then(|nodes| nodes.get(&node.container));
+    match seen.and_then(|seen| seen.busy.as_ref()) {
+        Some(busy) => Fault::NodeNotRunning(format!("{}: {}", node.name, busy.doing)),
+        None => Fault::ShutInside(format!("{interface} is shut inside {}", node.name)),
+    }
+}
+
+fn room_of<'a>(node: &NodeSpec, observed: &'a Observed) -> &'a Reading<BTreeMap<ContainerName, NodeObserved>> {
+    match node.body {
         NodeBody::Namespace(_) => &observed.processes,
         NodeBody::Container(_) => &observed.containers,
-    };
-    let nodes = match room {
-        archetype_model::observed::Reading::Known(nodes) => nodes,
-        archetype_model::observed::Reading::Unreadable(why) => {
+    }
+}
+
+/// Whether the node runs, and what keeps it from running.
+fn node_faults(node: &NodeSpec, observed: &Observed) -> (Option<bool>, Vec<Fault>) {
+    let nodes = match room_of(node, observed) {
+        Reading::Known(nodes) => nodes,
+        Reading::Unreadable(why) => {
             return (None, vec![Fault::Unreadable(format!("whether {} runs: {why}", node.name))]);
         }
     };
@@ -126,8 +140,8 @@ fn node_faults(node: &NodeSpec, observed: &Observed) -> (Option<bool>, Vec<Fault
 
 fn switch_faults(observed: &Observed, settings: &DatapathSettings) -> Vec<Fault> {
     let datapath = match &observed.datapath {
-        archetype_model::observed::Reading::Known(datapath) => datapath,
-        archetype_model::observed::Reading::Unreadable(why) => {
+        Reading::Known(datapath) => datapath,
+        Reading::Unreadable(why) => {
             return vec![Fault::Unreadable(format!("Open vSwitch: {why}"))];
         }
     };
@@ -146,9 +160,6 @@ fn switch_faults(observed: &Observed, settings: &DatapathSettings) -> Vec<Fault>
                 faults.push(Fault::NotMade(format!("bridge {} does not forward BPDUs", settings.bridge)));
             }
         }
-    }
-    if !datapath.settled {
-        faults.push(Fault::NotMade("Open vSwitch has not carried out the last change yet".into()));
     }
     faults
 }
@@ -182,6 +193,9 @@ fn port_faults(
     }
     for setting in &port.harmful {
         wrong(format!("port {name} has {setting}"));
+    }
+    if !port.settled {
+        wrong(format!("Open vSwitch has not carried out the last change of port {name} yet"));
     }
     if !port.error.is_empty() {
         wrong(format!("port {name}: {}", port.error));
