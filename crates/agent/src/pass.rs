@@ -9,7 +9,7 @@ use std::sync::Arc;
 use archetype_host::Host;
 use archetype_model::ContainerName;
 use archetype_model::observed::{Observed, RunObserved};
-use archetype_model::report::{ExecState, Report};
+use archetype_model::report::{ExecState, Finding, Report};
 use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
 use archetype_model::status::LinkState;
 use archetype_model::step::{NodeAction, Outcome, Resource, Step};
@@ -28,6 +28,9 @@ use crate::reporting::{Seen, report};
 const ROUNDS: usize = 12;
 /// How long an exec list waits for wires that could still come.
 const EXEC_PATIENCE_MS: u64 = 10_000;
+
+/// After so long a host that came to no rest is looked at again.
+const RESTLESS_MS: u64 = 1_000;
 
 /// Everything one pass works with.
 pub(crate) struct Pass<'a, H> {
@@ -59,7 +62,7 @@ impl<H: Host> Pass<'_, H> {
         }
         let mut writes = 0;
         let mut round = 0;
-        let (observed, wires, found) = loop {
+        let (observed, wires, mut found) = loop {
             let observed = self.host.observe().await;
             let wires = self.probe(spec, &observed).await;
             let found = self.difference(spec, &observed, &wires);
@@ -75,6 +78,7 @@ impl<H: Host> Pass<'_, H> {
         let right = right(&wanted, spec, &observed, &found);
         self.settle(spec, &wanted, &right, &in_work(&found))?;
         let again_ms = self.next_due(spec, &found);
+        found.findings.extend(restless(&found));
         let converged = right.len() == wanted.len() && found.findings.is_empty();
         let report = report(Seen {
             spec,
@@ -291,8 +295,21 @@ impl<H: Host> Pass<'_, H> {
         let waiting = spec.nodes().filter(|(_, node)| !node.execs.is_empty()).filter_map(|(_, node)| {
             self.memory.running_since(&node.container).map(|since| since + EXEC_PATIENCE_MS).filter(|at| *at > now_ms)
         });
-        later.chain(self.proofs.next_try()).chain(waiting).min()
+        let restless = (!found.is_empty()).then_some(now_ms + RESTLESS_MS);
+        later.chain(self.proofs.next_try()).chain(waiting).chain(restless).min()
     }
+}
+
+/// The finding for a pass that ended with steps still due, although each was taken many times.
+fn restless(found: &Diff) -> Option<Finding> {
+    let step = found.steps().next()?;
+    Some(Finding {
+        code: "steps-without-end".into(),
+        lab: None,
+        resource: Some(step.resource()),
+        message: format!("{step}: taken again and again, and still due"),
+        hint: "something else on this host undoes it; look for who changes it".into(),
+    })
 }
 
 /// Resources with a step that is due, or will be.

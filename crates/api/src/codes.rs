@@ -111,6 +111,8 @@ pub const HOST: &[Code] = &[
     code("program-missing", "A program that the host needs is not installed.", "Install it: `make setup`."),
     code("runtime-missing", "The engine does not know the runtime through which nodes start.",
         "Run `archetype host setup`."),
+    code("steps-without-end", "A change is made again and again: something else on the host undoes it.",
+        "Look for what changes it: another program that manages Open vSwitch or devices."),
     code("step-failed", "Something could not be made or mended on the host.",
         "It is tried again by itself; `archetype journal` shows each try."),
     code("switch-not-running", "`ovs-vswitchd` does not run: no wire carries anything.",
