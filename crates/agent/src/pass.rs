@@ -266,7 +266,9 @@ impl<H: Host> Pass<'_, H> {
         in_work: &BTreeSet<Resource>,
     ) -> Result<(), LedgerError> {
         self.memory.settled.retain(|resource, digest| wanted.get(resource) == Some(digest));
-        self.memory.failed.retain(|resource, _| wanted.contains_key(resource) || in_work.contains(resource));
+        self.memory.failed.retain(|resource, _| {
+            !right.contains(resource) && (wanted.contains_key(resource) || in_work.contains(resource))
+        });
         for resource in right {
             if let Some(digest) = wanted.get(resource)
                 && self.memory.settled.get(resource) != Some(digest)

@@ -75,7 +75,8 @@ fn wanted_port<'a>(
 
 fn one_port(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, room: &mut Room) {
     let Some(port) = seen.ports.get(wanted.device) else {
-        if device_comes(look, wanted) {
+        // A userspace datapath that has not let go of the port before this one would give it the old device.
+        if seen.settled && device_comes(look, wanted) {
             room.steps.push(Step::AddPort { device: wanted.device.clone(), tag: wanted.tag });
         }
         return;
@@ -104,7 +105,11 @@ fn one_port(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, room:
 fn device_comes(look: &Look<'_>, wanted: &Wanted<'_>) -> bool {
     match look.observed.devices.known().map(|devices| devices.get(wanted.device)) {
         None => false,
-        Some(None) => super::devices::can_make(look, wanted.interface),
+        Some(None) => {
+            let device = Resource::Device(wanted.device.clone());
+            let backs_off = look.memory.not_before.get(&device).is_some_and(|at| *at > look.memory.now_ms);
+            !backs_off && super::devices::can_make(look, wanted.interface)
+        }
         Some(Some(device)) => super::devices::is_ours(look, device),
     }
 }
