@@ -38,7 +38,7 @@ check: ## format, lints, docs
 test: packages ## every test, those that need root included (root)
 	@scripts/setup.sh rust
 	scripts/images.sh --cache
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} $(CARGO) test --workspace
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} $(CARGO) test --workspace --no-fail-fast
 
 demo: setup images ## deploy an example lab, prove it, break it, watch it mend (root)
 	@scripts/demo.sh $(OUT)/archetype
