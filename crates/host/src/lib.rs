@@ -14,6 +14,7 @@ pub mod linux;
 pub mod networks;
 pub mod place;
 mod probe;
+mod process_end;
 pub mod processes;
 
 pub use contract::{Host, ProbeEnd, ProbeOrder};

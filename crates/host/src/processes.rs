@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::event::{Event, TaskEnded, TaskError, Waker};
 use crate::place::Place;
+use crate::process_end;
 
 pub use run::{Output, run_inside, spawn_inside, status};
 
@@ -41,6 +42,8 @@ struct Inner {
     waker: Waker,
     busy: Mutex<BTreeMap<ContainerName, (NodeObserved, Busy)>>,
     slots: Semaphore,
+    /// Commands whose end somebody waits for, by process id.
+    watched: Mutex<BTreeSet<u32>>,
 }
 
 /// How long a supervisor needs to make its node dead on the wire, about.
@@ -59,7 +62,16 @@ impl Processes {
     /// Opens the room; `supervisor` is the program that runs commands of nodes.
     pub fn open(place: Place, supervisor: PathBuf, waker: Waker) -> Self {
         let slots = Semaphore::new(AT_ONCE);
-        Self { inner: Arc::new(Inner { place, supervisor, waker, busy: Mutex::default(), slots }) }
+        Self {
+            inner: Arc::new(Inner {
+                place,
+                supervisor,
+                waker,
+                busy: Mutex::default(),
+                slots,
+                watched: Mutex::default(),
+            }),
+        }
     }
 
     /// What runs, as the run folders and `/proc` tell.
@@ -71,11 +83,27 @@ impl Processes {
         if nodes.values().any(|node| node.busy.is_some()) {
             self.look_again_soon();
         }
+        nodes.values().for_each(|node| self.watch_end(node));
         for (container, (absent, busy)) in self.inner.busy().iter() {
             let node = nodes.entry(container.clone()).or_insert_with(|| absent.clone());
             node.busy = Some(busy.clone());
         }
         Reading::Known(nodes)
+    }
+
+    /// Has the end of a node's command ring, whoever started it.
+    fn watch_end(&self, node: &NodeObserved) {
+        let RunObserved::Running { pid: Some(pid), .. } = node.run else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if !self.inner.watched().insert(pid) {
+            return;
+        }
+        let inner = self.inner.clone();
+        runtime.spawn(async move {
+            process_end::of(pid).await;
+            inner.watched().remove(&pid);
+            inner.waker.ring(Event::Changed(Part::Processes));
+        });
     }
 
     /// No event tells that a supervisor has said how its command ended.
@@ -198,6 +226,10 @@ impl Processes {
 }
 
 impl Inner {
+    fn watched(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn busy(&self) -> MutexGuard<'_, BTreeMap<ContainerName, (NodeObserved, Busy)>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,6 @@
 //! The switch process itself: which start of `ovs-vswitchd` runs, and who can move frames here.
 
 use std::fs;
-use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +8,9 @@ use std::time::Duration;
 use archetype_model::observed::{DaemonStart, DatapathKind, Part};
 use archetype_netns::rtnl::{Request, Socket};
 use archetype_netns::supervised::Process;
-use tokio::io::unix::AsyncFd;
 
 use crate::event::{Event, Waker};
+use crate::process_end;
 
 /// How often a switch that does not run is looked for.
 const LOOK: Duration = Duration::from_millis(200);
@@ -42,7 +41,7 @@ impl Switch {
         loop {
             match self.running().filter(|start| start.pid != 0) {
                 Some(start) => {
-                    ended(start.pid).await;
+                    process_end::of(start.pid).await;
                     waker.ring(Event::Changed(Part::Datapath));
                     while self.running() == Some(start) {
                         tokio::time::sleep(LOOK / 10).await;
@@ -54,20 +53,6 @@ impl Switch {
                 waker.ring(Event::Changed(Part::Datapath));
             }
         }
-    }
-}
-
-/// Completes when a process has ended.
-async fn ended(pid: u32) {
-    // SAFETY: pidfd_open takes no pointer and gives a new descriptor or -1.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, libc::PIDFD_NONBLOCK) };
-    let Ok(fd @ 0..) = i32::try_from(fd) else { return };
-    // SAFETY: the descriptor was just given to us and nobody else owns it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    // SAFETY: the descriptor is owned by the value that is registered, and is never exchanged in it.
-    let registered = unsafe { AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) };
-    if let Ok(fd) = registered {
-        drop(fd.readable().await);
     }
 }
 
