@@ -35,8 +35,9 @@ pub struct Done {
     pub restarts: BTreeMap<ContainerName, u64>,
     /// Commands of exec lists, by node: the start they belong to, and their states.
     pub execs: BTreeMap<ContainerName, (String, Vec<ExecState>)>,
-    /// The number the next repair gets.
-    pub next_repair: u64,
+    /// The number of the newest repair; the first one is 1, for 0 is what a controller acknowledges
+    /// when it has none.
+    pub last_repair: u64,
     /// Repairs found and not mended yet.
     pub open: Vec<Repair>,
     /// Repairs done that the controller has not acknowledged yet.
@@ -222,10 +223,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::open(folder.path()).unwrap();
         ledger.accept(Arc::new(spec(7))).unwrap();
-        ledger.note(|done| done.next_repair = 3).unwrap();
+        ledger.note(|done| done.last_repair = 3).unwrap();
         let again = Ledger::open(folder.path()).unwrap();
         assert_eq!(again.spec().unwrap().generation.number, 7);
-        assert_eq!(again.done().next_repair, 3);
+        assert_eq!(again.done().last_repair, 3);
     }
 
     #[test]

@@ -175,14 +175,14 @@ impl<H: Host> Pass<'_, H> {
             Some((container.clone(), Begun { at_ms: now_ms, restarts: node.restarts }))
         });
         self.memory.begun.extend(begun);
-        let before = self.ledger.done().next_repair;
+        let before = self.ledger.done().last_repair;
         let settled = &self.memory.settled;
         let is_settled =
             |resource: &Resource| settled.get(resource).is_some_and(|digest| wanted.get(resource) == Some(digest));
         let repaired: Vec<Resource> = steps.iter().map(|step| step.resource()).filter(&is_settled).collect();
         self.proofs.forget_repaired(spec, &repaired);
         repairs::open(self.ledger, spec, &steps, is_settled, now_ms)?;
-        self.opened_here.extend(before..self.ledger.done().next_repair);
+        self.opened_here.extend(before + 1..=self.ledger.done().last_repair);
         let mut stuck: BTreeSet<ContainerName> = BTreeSet::new();
         let mut taken = 0;
         for phase in &found.phases {

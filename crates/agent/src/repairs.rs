@@ -30,8 +30,9 @@ pub(crate) fn open(
                     repair.done.push(words);
                 }
             } else if is_settled(&resource) {
+                done.last_repair += 1;
                 done.open.push(Repair {
-                    number: done.next_repair,
+                    number: done.last_repair,
                     lab: lab_of(spec, &resource),
                     found: found(step),
                     done: vec![step.to_string()],
@@ -39,7 +40,6 @@ pub(crate) fn open(
                     at_ms: now_ms,
                     outcome: RepairOutcome::FoundMended,
                 });
-                done.next_repair += 1;
             }
         }
     })

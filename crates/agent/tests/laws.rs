@@ -179,6 +179,7 @@ async fn a_tag_changed_behind_our_back_is_mended_and_told_once() {
     assert_eq!(all_links(&spec, &envelope), [LinkState::Up]);
     assert_eq!(envelope.repairs.len(), 1, "{:#?}", envelope.repairs);
     assert_eq!(envelope.repairs[0].outcome, RepairOutcome::Mended);
+    assert_eq!(envelope.repairs[0].number, 1, "0 is what is acknowledged before any");
     bench.handle.acknowledge(envelope.repairs[0].number);
     bench.handle.verify(None).await;
     assert!(bench.settled().await.repairs.is_empty());
