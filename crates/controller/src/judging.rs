@@ -232,7 +232,9 @@ impl View<'_> {
         let out_is_up = links.iter().all(|(link, status)| {
             self.spec_of(link).is_some() || is_settled(status) || waits_for_a_stopped_node(link, nodes)
         });
-        let own = findings.iter().filter(|finding| finding.lab.is_some());
+        // What is wrong with the switch is wrong with every lab on it.
+        let of_lab = |finding: &&Finding| finding.lab.is_some() || finding.resource == Some(Resource::Bridge);
+        let own = findings.iter().filter(of_lab);
         let state = judge::lab_state(told, node_states, link_states, own.clone().count());
         match state {
             LabState::Up if !out_is_up => Status::because(LabState::Converging, "a link that leads out is not there"),

@@ -174,7 +174,10 @@ impl State {
                 self.devices.retain(|name, seen| name != device || seen.ifindex != *ifindex);
                 self.forget_inside(*ifindex);
             }
-            Step::SetDevice { device, up, controller, .. } => self.set_device(device, *up, controller.as_ref())?,
+            Step::SetDevice { device, up, controller, .. } => {
+                self.set_device(device, *up, controller.as_ref())?;
+                self.set_size(spec, device);
+            }
             Step::SetBridge { .. } | Step::AddPort { .. } | Step::SetPort { .. } | Step::RemovePort { .. } => {
                 self.datapath_step(spec, step, bridge)?;
             }
@@ -268,6 +271,7 @@ impl State {
         device.peer = Some(inner);
         device.mark = Some(mark);
         device.controller = controller;
+        device.mtu = spec.host_mtu(wanted).get();
         self.devices.insert(wanted.host_device.clone(), device);
         Ok(())
     }
@@ -290,6 +294,14 @@ impl State {
         device.carrier = up;
         device.controller = bridge.or(device.controller);
         Ok(())
+    }
+
+    fn set_size(&mut self, spec: &HostSpec, name: &InterfaceName) {
+        let mut interfaces = spec.nodes().flat_map(|(_, node)| &node.interfaces);
+        let wanted = interfaces.find(|interface| &interface.host_device == name).map(|one| spec.host_mtu(one).get());
+        if let (Some(device), Some(mtu)) = (self.devices.get_mut(name), wanted) {
+            device.mtu = mtu;
+        }
     }
 
     fn forget_inside(&mut self, ifindex: u32) {

@@ -456,6 +456,14 @@ impl HostSpec {
         self.labs.iter().find(|lab| &lab.name == name)
     }
 
+    /// The MTU of the host's end of an interface: as large as it can be, but on a management bridge
+    /// the network's, for a bridge is as small as its smallest port.
+    pub fn host_mtu(&self, interface: &InterfaceSpec) -> Mtu {
+        let Attachment::Network { network, .. } = &interface.attachment else { return Mtu::HOST_END };
+        let found = self.networks.iter().find(|candidate| &candidate.name == network);
+        found.map_or(Mtu::HOST_END, |network| network.mtu)
+    }
+
     /// The node with this name on the host.
     pub fn node(&self, container: &ContainerName) -> Option<(&LabSpec, &NodeSpec)> {
         self.nodes().find(|(_, node)| &node.container == container)

@@ -14,7 +14,7 @@ use archetype_netns::rtnl::{LinkChange, LinkKey, Socket};
 use archetype_netns::{Error, Namespace, VethOrder, folder, pin, veth};
 
 use super::Links;
-use super::facts::{self, controller, host_mtu, wanted_up};
+use super::facts::{self, controller, wanted_up};
 use super::inside::Space;
 
 /// Single removals at once: each waits for the same kernel barriers, so many cost what one does.
@@ -54,8 +54,11 @@ impl Links {
                 pin::publish(&Namespace::open_node(self.place.pin(container))?, container.as_str())
             }
             Step::WriteFacts { container } => self.write_facts(spec, container, datapath),
-            Step::SetDevice { ifindex, up, controller, .. } => {
+            Step::SetDevice { device, ifindex, up, controller } => {
                 let mut change = LinkChange::new(LinkKey::Index(*ifindex), Some(*up));
+                if let Some(one) = interface_of(spec, device) {
+                    change = change.mtu(spec.host_mtu(one));
+                }
                 if let Some(bridge) = controller {
                     let missing = || Error::Missing { what: format!("bridge {bridge} is missing") };
                     let name = InterfaceName::new(bridge.as_str()).map_err(|_| missing())?;
@@ -215,7 +218,7 @@ fn order<'a>(
     };
     VethOrder {
         host_name: one.host_device.clone(),
-        host_mtu: host_mtu(spec, one),
+        host_mtu: spec.host_mtu(one),
         host_alias: mark.to_string(),
         host_group: 0,
         master: bridge,
@@ -256,6 +259,10 @@ fn container_of(step: &Step) -> Option<&ContainerName> {
 
 fn node_of<'a>(spec: &'a HostSpec, container: &ContainerName) -> Result<(&'a LabSpec, &'a NodeSpec), Error> {
     spec.node(container).ok_or_else(|| Error::Missing { what: format!("{container} is not in the spec") })
+}
+
+fn interface_of<'a>(spec: &'a HostSpec, device: &InterfaceName) -> Option<&'a InterfaceSpec> {
+    spec.nodes().find_map(|(_, node)| node.interfaces.iter().find(|one| &one.host_device == device))
 }
 
 fn find<'a>(spec: &'a HostSpec, step: &Step) -> Result<(&'a LabSpec, &'a NodeSpec, &'a InterfaceSpec), Error> {

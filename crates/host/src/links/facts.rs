@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use archetype_model::facts::{FACTS_FORMAT, InterfaceFacts, NamespaceFacts, PeerFacts, RouteFacts};
 use archetype_model::observed::{DatapathKind, Mark};
 use archetype_model::spec::{Attachment, DesiredLink, HostSpec, InterfaceSpec, LabSpec, NetworkSpec, NodeSpec};
-use archetype_model::{InterfaceName, Mtu, NetworkName};
+use archetype_model::{InterfaceName, NetworkName};
 use ipnet::IpNet;
 
 use crate::place::Place;
@@ -56,7 +56,7 @@ fn interface(
         peer: PeerFacts {
             name: one.host_device.clone(),
             index: None,
-            mtu: host_mtu(spec, one),
+            mtu: spec.host_mtu(one),
             alias: mark.to_string(),
             group: 0,
             master: controller(spec, one),
@@ -65,15 +65,6 @@ fn interface(
         // A userspace datapath hands on frames whose checksums the kernel has put off: TCP dies.
         tx_checksum_offload: !(on_wire && datapath == DatapathKind::Userspace),
         up: true,
-    }
-}
-
-/// The host's end is as large as the switch can bear; on a management bridge it is the network's,
-/// for a bridge is as small as its smallest port.
-pub(super) fn host_mtu(spec: &HostSpec, one: &InterfaceSpec) -> Mtu {
-    match &one.attachment {
-        Attachment::Network { network, .. } => network_of(spec, network).map_or(Mtu::LARGEST, |network| network.mtu),
-        _ => Mtu::HOST_END,
     }
 }
 

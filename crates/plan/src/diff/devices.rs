@@ -92,7 +92,7 @@ fn mend(
     let up = wanted_up(lab, interface);
     let controller = wanted_controller(look, interface);
     let attached = controller.as_ref().is_none_or(|bridge| is_port_of(look, device, bridge));
-    if device.up != up || !attached {
+    if device.up != up || !attached || !is_sized(look, interface, device) {
         room.steps.push(Step::SetDevice { device: name.clone(), ifindex: device.ifindex, up, controller });
     }
 }
@@ -120,6 +120,12 @@ fn wanted_controller(look: &Look<'_>, interface: &InterfaceSpec) -> Option<Bridg
             look.spec.networks.iter().find(|candidate| &candidate.name == network).map(|found| found.bridge.clone())
         }
     }
+}
+
+/// Whether the host's end has its MTU. What leads to the host itself is the host's to size.
+fn is_sized(look: &Look<'_>, interface: &InterfaceSpec, device: &DeviceObserved) -> bool {
+    let ours = matches!(interface.attachment, Attachment::Wire { .. } | Attachment::Network { .. });
+    !ours || device.mtu == look.spec.host_mtu(interface).get()
 }
 
 fn is_port_of(look: &Look<'_>, device: &DeviceObserved, bridge: &BridgeName) -> bool {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use archetype_model::digest;
 use archetype_model::observed::{DeviceObserved, NodeObserved, Observed, PortObserved, Reading, RunObserved};
 use archetype_model::report::{EndReport, Fault, Proof, WireReport, Wiring};
 use archetype_model::spec::{DesiredLink, EndRef, InterfaceSpec, LabSpec, NodeBody, NodeSpec, WireShape, WireSpec};
 use archetype_model::{ContainerName, InterfaceName, NodeName};
+use archetype_model::{Mtu, digest};
 
 use crate::diff::DatapathSettings;
 
@@ -156,6 +156,9 @@ fn switch_faults(observed: &Observed, settings: &DatapathSettings) -> Vec<Fault>
                 faults
                     .push(Fault::NotMade(format!("fail_mode of bridge {} is {:?}", settings.bridge, bridge.fail_mode)));
             }
+            for setting in &bridge.harmful {
+                faults.push(Fault::Wrong(format!("{setting} is set on bridge {}", settings.bridge)));
+            }
             if !bridge.forward_bpdu {
                 faults.push(Fault::NotMade(format!("bridge {} does not forward BPDUs", settings.bridge)));
             }
@@ -228,6 +231,9 @@ fn device_faults(
     let mut faults: Vec<Fault> = unreadable.into_iter().chain(space).collect();
     match device {
         None if faults.is_empty() => faults.push(Fault::NotMade(format!("device {name} is missing"))),
+        Some(device) if device.mtu != Mtu::HOST_END.get() => {
+            faults.push(Fault::NotMade(format!("device {name} has MTU {}, not {}", device.mtu, Mtu::HOST_END)));
+        }
         Some(device) if device.up != (wire.desired == DesiredLink::Up) => {
             faults.push(Fault::NotMade(format!("device {name} is {}", if device.up { "up" } else { "down" })));
         }

@@ -82,7 +82,19 @@ fn furnish() {
     for folder in [c"/run/netns", c"/run/lock", c"/run/openvswitch"] {
         make_dir(folder);
     }
+    forget_forwarding();
     raise_loopback();
+}
+
+/// A namespace starts with the machine's own setting, which Docker and labs change; a sandbox starts as a fresh host.
+fn forget_forwarding() {
+    // SAFETY: system calls on literals and on a descriptor that was just given.
+    unsafe {
+        let file = libc::open(c"/proc/sys/net/ipv4/ip_forward".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        need(file, c"ip_forward");
+        need(libc::write(file, b"0".as_ptr().cast(), 1) as c_int, c"ip_forward");
+        libc::close(file);
+    }
 }
 
 fn mount(source: Option<&CStr>, target: &CStr, kind: Option<&CStr>, flags: libc::c_ulong, options: Option<&CStr>) {
