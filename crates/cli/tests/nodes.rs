@@ -359,3 +359,19 @@ fn served(world: &World, when: &str) {
     }
     assert_eq!(world.lab("web")["state"], "up");
 }
+
+#[test]
+fn a_name_that_somebody_elses_container_has_is_refused_and_nothing_is_built() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        world.docker(["run", "-d", "--network", "none", "--name", "clab-taken-a", "bb", "sleep", "1000"]);
+        let lab =
+            "name: taken\ntopology:\n  nodes:\n    a: {kind: linux, image: bb}\n    b: {kind: linux, image: bb}\n";
+        world.write("taken.clab.yml", lab);
+        let refused = world.cli(["deploy"]);
+        assert_eq!(refused.code, 1, "{}", refused.stdout);
+        assert!(refused.stderr.contains("[container-taken]"), "{}", refused.stderr);
+        assert_eq!(world.docker(["ps", "-aq"]).lines().count(), 1);
+        assert_eq!(world.lab("taken"), serde_json::Value::Null);
+    });
+}

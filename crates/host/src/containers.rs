@@ -19,7 +19,7 @@ mod sight;
 mod task;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -212,6 +212,12 @@ impl Containers {
     /// many containers differed although no event had come.
     pub async fn refresh(&self) -> Result<u64, EngineError> {
         watch::full_read(&self.room).await
+    }
+
+    /// The names of all containers that are not of this installation.
+    pub async fn names_of_others(&self) -> Result<BTreeSet<String>, EngineError> {
+        let link = self.room.link()?;
+        watch::within(self.room.settings.deadline, watch::names_of_others(&self.room, &link.client)).await
     }
 
     /// How many differences all calls of [`Self::refresh`] have found.

@@ -56,6 +56,11 @@ impl AgentAccess for Access {
     async fn facts(&self) -> Result<HostFacts, String> {
         let survey = self.host.networks().survey().await.map_err(|error| error.to_string())?;
         let (devices, bridges) = self.host.devices_of_others().await;
+        // Of an engine that cannot be read no name is known; it shows when the node is to be made.
+        let containers = match self.host.containers().filter(|engine| engine.engine().known().is_some()) {
+            Some(engine) => engine.names_of_others().await.unwrap_or_default(),
+            None => Default::default(),
+        };
         let network = |held: archetype_host::networks::HeldNetwork| HeldNetwork {
             name: held.name,
             subnets: held.subnets,
@@ -72,8 +77,7 @@ impl AgentAccess for Access {
             bridges,
             held: survey.networks.into_iter().map(network).collect(),
             listeners: survey.listeners.into_iter().map(port).collect(),
-            // A container's name that is taken shows when the node is to be made.
-            containers: Default::default(),
+            containers,
         })
     }
 

@@ -1,7 +1,7 @@
 //! Keeps the replica true: connects, subscribes, lists, follows the events, and asks for a sign of
 //! life all the while. Whatever breaks makes the room unreadable and starts over.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -272,6 +272,18 @@ pub(super) async fn read_all(room: &Arc<Room>, client: &Docker) -> Result<Vec<Si
     let readings = futures::stream::iter(ids.into_iter().map(|id| async move { inspect(client, room, &id).await }));
     let read: Vec<_> = readings.buffer_unordered(READERS).collect().await;
     read.into_iter().filter_map(Result::transpose).collect()
+}
+
+/// The names of every container without our installation's label.
+pub(super) async fn names_of_others(room: &Room, client: &Docker) -> Result<BTreeSet<String>, bollard::errors::Error> {
+    let listed = client.list_containers(Some(ListContainersOptions { all: true, ..Default::default() })).await?;
+    let own = room.settings.place.installation().as_str();
+    let others = listed.into_iter().filter(|container| {
+        let labels = container.labels.as_ref();
+        labels.and_then(|labels| labels.get(label::INSTALLATION)).is_none_or(|installation| installation != own)
+    });
+    let names = others.flat_map(|container| container.names.unwrap_or_default());
+    Ok(names.map(|name| name.trim_start_matches('/').to_owned()).collect())
 }
 
 async fn inspect(client: &Docker, room: &Room, id: &str) -> Result<Option<Sight>, EngineError> {
