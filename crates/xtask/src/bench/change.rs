@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use archetype_testbed::{Ovs, scratch_dir};
 use tokio::runtime::Runtime;
 
-use super::deploy::tell_calls;
+use super::deploy::{destroy, tell_calls};
 use super::floor::Floor;
 use super::numbers::{Timings, ms};
 use super::ours::{Ours, all_up};
@@ -45,7 +45,10 @@ pub fn run(runtime: &Runtime, size: Size, links: usize, trials: usize, table: &m
     bench.agent.quiet(QUIET)?;
     tags(&mut bench, trials, table)?;
     same_again(&mut bench, table)?;
-    more_links(&mut bench, links, table)
+    more_links(&mut bench, links, table)?;
+    let wanted = spec(bench.size, bench.generation);
+    destroy(&mut bench.agent, &wanted)?;
+    bench.floor.remove()
 }
 
 fn same_again(bench: &mut Bench<'_>, table: &mut Table) -> anyhow::Result<()> {

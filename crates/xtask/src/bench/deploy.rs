@@ -91,8 +91,8 @@ pub fn tell_calls(calls: &[Call], began: Instant) {
 }
 
 /// Has the lab removed; answers when the kernel had nothing of it any more, and when the agent said so.
-fn destroy(agent: &mut Ours<'_>, wanted: &archetype_model::spec::HostSpec) -> anyhow::Result<(Duration, Duration)> {
-    let none = Arc::new(gone(wanted, 2));
+pub fn destroy(agent: &mut Ours<'_>, wanted: &archetype_model::spec::HostSpec) -> anyhow::Result<(Duration, Duration)> {
+    let none = Arc::new(gone(wanted, wanted.generation.number + 1));
     agent.calls.take();
     let began = Instant::now();
     agent.accept(&none)?;
@@ -104,8 +104,9 @@ fn destroy(agent: &mut Ours<'_>, wanted: &archetype_model::spec::HostSpec) -> an
         std::thread::sleep(Duration::from_millis(2));
     };
     let lab = &none.labs[0].name;
-    let (_, at) =
-        agent.until("the lab is gone", |envelope| envelope.report.leaving.get(lab).is_some_and(Vec::is_empty))?;
+    let (_, at) = agent.until("the lab is gone", |envelope| {
+        envelope.report.generation == none.generation && !envelope.report.leaving.contains_key(lab)
+    })?;
     println!("destroy: kernel {} ms, all {} ms", ms(devices), ms(at - began));
     tell_calls(&agent.calls.take(), began);
     Ok((devices, at - began))
