@@ -13,7 +13,7 @@ use super::size::{Size, gone, spec};
 use super::switch::Switch;
 use super::table::{Table, Target};
 
-/// What `crates.md` C.1 of the project's references measured for the same size, in milliseconds.
+/// What another such program once took for the same size on a machine of this class when quiet, in milliseconds.
 const REFERENCE: &str = "nodes 47  veths 125  commit 18  up 115  settle 187  frames 82  total 654";
 
 /// The floor program alone.
