@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
@@ -123,6 +124,9 @@ pub(crate) fn prepare(path: &Path) -> Result<()> {
 /// Makes the folder a shared mount of its own, once, so that pins made in it and taken from it
 /// are made and taken in every copy of the mount table, and none keeps a namespace alive.
 fn share(folder: &Path) {
+    // Two threads that both find no mount would lay one over the other.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let none: Option<&str> = None;
     if mount(none, folder, none, MsFlags::MS_SHARED | MsFlags::MS_REC, none).is_ok() {
         return;
