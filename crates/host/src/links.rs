@@ -62,13 +62,16 @@ impl Links {
     pub fn full_read(&mut self) -> u64 {
         self.hear();
         let before = self.devices.take();
-        let differences = match (before, self.host.links()) {
-            (Some(before), Ok(now)) => now
+        // A failed read leaves none, and the next look tries again.
+        let now = self.host.links().ok();
+        let differences = match (before, &now) {
+            (Some(before), Some(now)) => now
                 .iter()
                 .filter(|link| before.get(&link.index).is_none_or(|b| b.flags != link.flags || b.name != link.name))
                 .count(),
             _ => 0,
         };
+        self.devices = now.map(|links| links.into_iter().map(|link| (link.index, link)).collect());
         self.spaces.values_mut().for_each(Space::forget);
         differences as u64
     }

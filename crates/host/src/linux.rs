@@ -377,14 +377,14 @@ async fn sweep_facts(containers: Containers, place: Place) {
 }
 
 fn open_containers(settings: &LinuxSettings, socket: PathBuf, waker: &Waker) -> Containers {
-    let (place, of_id) = (settings.place.clone(), settings.place.clone());
+    let place = settings.place.clone();
     let container_settings = containers::Settings {
         socket,
         runtime: settings.docker_runtime.clone(),
         place: settings.place.clone(),
         deadline: Duration::from_secs(3),
         write_facts: Arc::new(move |node, id| write_container_facts(&place, &node.container, id)),
-        remove_facts: Arc::new(move |id| remove_container_facts(&of_id, id)),
+        remove_facts: Arc::new(remove_container_facts),
         keep_exec: settings.keep_exec.clone(),
     };
     Containers::open(container_settings, waker.clone())
@@ -398,6 +398,6 @@ fn write_container_facts(place: &Place, container: &ContainerName, id: &str) -> 
     folder::write(&NamespaceFacts::container_path(id), &facts).map_err(std::io::Error::other)
 }
 
-fn remove_container_facts(_place: &Place, id: &str) -> std::io::Result<()> {
+fn remove_container_facts(id: &str) -> std::io::Result<()> {
     folder::remove(&NamespaceFacts::container_path(id)).map_err(std::io::Error::other)
 }
