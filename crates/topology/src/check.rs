@@ -5,6 +5,7 @@ mod published;
 
 use std::collections::HashMap;
 
+use archetype_kinds::Unfit;
 use archetype_model::topology::codes::CODES;
 use archetype_model::topology::{
     EndpointDecl, LinkDecl, NetworkMode, NodeDecl, Place, Position, Problem, RUNTIME_LABEL, RuntimeKind, Subject,
@@ -12,8 +13,8 @@ use archetype_model::topology::{
 };
 use archetype_model::{ContainerName, InterfaceName};
 
+use crate::kinds;
 use crate::suggest::nearest;
-use crate::{interfaces, kinds};
 
 /// Gives every end its Linux name and names everything that is wrong. `known` are all names the
 /// file has under `nodes`, those that could not be read included.
@@ -78,14 +79,14 @@ impl Check {
             problem.subject = subject;
             return;
         }
-        if !kinds::is_known(&node.kind) {
+        let Some(kind) = archetype_kinds::find(&node.kind) else {
             let at = topology.position_of_key(node, "kind");
             let problem = self.add("unknown-kind", at, format!("node {}: unknown kind {:?}", node.name, node.kind));
             problem.hint = Some(kinds::hint(&node.kind));
             problem.subject = subject;
             return;
-        }
-        let imageless = node.runtime() != RuntimeKind::Container || !kinds::needs_image(&node.kind);
+        };
+        let imageless = node.runtime() != RuntimeKind::Container || !kind.needs_image();
         // An image that is stated and could not be read has its own problem already.
         let stated = topology.position_of_key(node, "image") != node.position;
         if node.definition.image.is_none() && !imageless && !stated {
@@ -143,23 +144,27 @@ impl Check {
     }
 
     fn linux_interface(&mut self, nodes: &Nodes<'_>, end: &EndpointDecl) -> Option<InterfaceName> {
-        let mut kind = "";
-        if end.place == Place::Node {
-            match nodes.by_name.get(end.node.as_str()) {
-                Some(node) if self.is_reserved(node, end) => return None,
-                Some(node) => kind = &node.kind,
-                None => self.unknown_node(nodes.known, end),
-            }
-        }
-        let name = interfaces::linux_name(kind, &end.interface);
-        match name.and_then(|name| InterfaceName::new(name).map_err(|error| error.to_string())) {
-            Ok(name) => Some(name),
-            Err(why) => {
-                let message = format!("{}:{}: {why}", end.node, end.interface);
-                self.add("invalid-interface", end.position, message);
+        let node = match (end.place, nodes.by_name.get(end.node.as_str())) {
+            (Place::Node, None) => {
+                self.unknown_node(nodes.known, end);
                 None
             }
-        }
+            (Place::Node, Some(node)) => Some(*node),
+            _ => None,
+        };
+        let kind = node.and_then(|node| archetype_kinds::find(&node.kind));
+        let name = match (node, kind) {
+            (Some(node), Some(kind)) => {
+                let on_network = kind.needs_image() && node.network_mode() != NetworkMode::None;
+                kind.in_file(&end.interface, on_network)
+            }
+            _ => InterfaceName::new(&end.interface).map_err(Unfit::from),
+        };
+        name.map_err(|unfit| {
+            let code = if unfit.is_reserved() { "interface-reserved" } else { "invalid-interface" };
+            self.add(code, end.position, format!("{}:{unfit}", end.node)).hint = unfit.hint();
+        })
+        .ok()
     }
 
     fn unknown_node(&mut self, known: &[String], end: &EndpointDecl) {
@@ -175,30 +180,15 @@ impl Check {
         self.add("unknown-node", end.position, message).hint = Some(hint);
     }
 
-    /// eth0, and SR Linux' mgmt0, belong to the management network unless the node is on none.
-    fn is_reserved(&mut self, node: &NodeDecl, end: &EndpointDecl) -> bool {
-        let own = match node.kind.as_str() {
-            "nokia_srlinux" | "srl" => "mgmt0",
-            _ => "eth0",
-        };
-        let free = !kinds::needs_image(&node.kind) || node.network_mode() == NetworkMode::None;
-        if end.interface != own || free {
-            return false;
-        }
-        let message = format!("{}:{own} is the node's interface on the management network", node.name);
-        self.add("interface-reserved", end.position, message).hint =
-            Some("use another, or \"network-mode: none\" for a node without management network".into());
-        true
-    }
-
     /// Each interface of a node, and each device of the host, ends one link only.
     fn used_twice(&mut self, nodes: &Nodes<'_>, links: &[LinkDecl]) {
-        let mut seen: HashMap<(&str, &str), &EndpointDecl> = HashMap::new();
+        let mut seen: HashMap<(&str, String), &EndpointDecl> = HashMap::new();
         for (index, link) in links.iter().enumerate() {
             self.one_address(index, &link.endpoints);
             for end in link.endpoints.iter().filter(|end| end.place != Place::MacvlanParent) {
                 let Some(interface) = &end.linux_interface else { continue };
-                let Some(first) = seen.insert((namespace(nodes, end), interface.as_str()), end) else { continue };
+                let port = (namespace(nodes, end), port(nodes, end, interface));
+                let Some(first) = seen.insert(port, end) else { continue };
                 let spelled = |end: &EndpointDecl| format!("{}:{}", end.node, end.interface);
                 let also = match spelled(first) == spelled(end) {
                     true => String::new(),
@@ -220,6 +210,15 @@ impl Check {
             let message = format!("both ends of the link have the MAC address {first}");
             self.add("mac-twice", end.position, message).subject = Some(Subject::Link(index));
         }
+    }
+}
+
+/// What all names of one port have in common: names of a device's ports have several spellings.
+fn port(nodes: &Nodes<'_>, end: &EndpointDecl, interface: &InterfaceName) -> String {
+    let node = nodes.by_name.get(end.node.as_str()).filter(|_| end.place == Place::Node);
+    match node.and_then(|node| archetype_kinds::find(&node.kind)) {
+        Some(kind) => kind.port_key(interface.as_str()),
+        None => interface.to_string(),
     }
 }
 

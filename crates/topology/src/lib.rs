@@ -12,7 +12,6 @@ mod definition;
 mod env_file;
 pub mod environment;
 mod git;
-mod interfaces;
 mod kinds;
 mod links;
 mod management;
@@ -32,7 +31,6 @@ use std::path::{Path, PathBuf};
 use archetype_model::topology::{Problem, Topology};
 
 pub use environment::Environment;
-pub use interfaces::linux_name;
 
 /// What was read, and everything that is wrong with it. There is a topology whenever the file
 /// could be read at all.

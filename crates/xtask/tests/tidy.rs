@@ -10,16 +10,21 @@ use std::path::{Path, PathBuf};
 /// but tests and this crate to `testbed`.
 const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("model", &[], &[]),
+    ("kinds", &["model"], &[]),
     ("plan", &["model"], &["topology"]),
-    ("topology", &["model"], &[]),
+    ("topology", &["model", "kinds"], &[]),
     ("api", &["model"], &[]),
     ("ovsdb", &[], &["testbed"]),
     ("netns", &["model"], &["testbed"]),
     ("oci", &["model", "netns"], &["testbed"]),
     ("host", &["model", "netns", "ovsdb"], &["testbed"]),
     ("agent", &["model", "plan", "api", "host"], &["testbed"]),
-    ("controller", &["model", "plan", "api"], &["topology", "testbed"]),
-    ("cli", &["model", "plan", "topology", "api", "ovsdb", "netns", "host", "agent", "controller"], &["testbed"]),
+    ("controller", &["model", "kinds", "plan", "api"], &["topology", "testbed"]),
+    (
+        "cli",
+        &["model", "kinds", "plan", "topology", "api", "ovsdb", "netns", "host", "agent", "controller"],
+        &["testbed"],
+    ),
     ("testbed", &[], &[]),
     ("xtask", &["model", "topology", "api", "ovsdb", "netns", "host", "agent", "controller", "plan", "testbed"], &[]),
 ];

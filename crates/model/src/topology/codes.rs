@@ -48,13 +48,16 @@ pub const CODES: &[Code] = &[
     code("empty-file", "The file declares nothing.", "A topology has `name` and `topology`."),
     code("env-file-missing", "An env file cannot be read.", "Relative paths begin at the topology file."),
     code("exclusive-keys", "Two keys exclude each other.", "Leave one of the two."),
-    code("interface-reserved", "A link ends at the interface that the node has on the management network.",
-        "Use another interface, or `network-mode: none` for a node without management network."),
+    code("interface-reserved", "A link ends at the interface that the node has on the management network, or that its \
+         software keeps for itself.",
+        "Use another interface, or `network-mode: none` for a node without management network. \
+         `archetype kinds NAME` shows what a kind's interfaces are called."),
     code("interface-used-twice", "An interface of a node, or a device of the host, is the end of two links.",
         "Give one of the links another interface. Two spellings of one port are one port; the host, bridges and \
          nodes with `network-mode: host` share one set of names."),
     code("invalid-interface", "An interface has no valid name in Linux, or the node's kind has no such interface.",
-        "Linux takes 1 to 15 bytes without `/`, `:` and blanks; the message lists what the kind takes."),
+        "Linux takes 1 to 15 bytes without `/`, `:` and blanks; the hint says what the kind takes, and \
+         `archetype kinds NAME` all of it."),
     code("mac-twice", "Both ends of a link have the same MAC address.", "Change or leave out one of the two."),
     code("management-address-outside", "A static management address, the gateway or the range is not in the subnet.",
         "Correct the address or the subnet under `mgmt`."),

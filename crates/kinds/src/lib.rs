@@ -1,0 +1,54 @@
+//! Kinds of device and what their ports are called. Everything about a kind is in its file under
+//! `kinds/`; the code here only reads them. Knows nothing of links, and not how a node is run.
+//!
+//! A port has many names: the one its software shows (`GigabitEthernet2`), the one of the Linux
+//! interface that stands for it (`eth1`), and short or older spellings. What a topology file may
+//! write, and what the Linux interface is called then, is containerlab's rule
+//! ([`Kind::in_file`]); a person who names a port by hand may use any spelling
+//! ([`Kind::canonical`]).
+
+mod files;
+mod kind;
+mod pattern;
+mod unfit;
+
+use std::sync::LazyLock;
+
+pub use kind::{Kind, Loose, Management, Packaging, Ports, Reserved};
+pub use pattern::{BadPattern, Numbers, Pattern, Reading};
+pub use unfit::Unfit;
+
+static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+    let read = |(_, text): &(&str, &str)| toml::from_str(text).expect("a test reads each of these files");
+    files::FILES.iter().map(read).collect()
+});
+
+/// Every kind, by name.
+pub fn all() -> &'static [Kind] {
+    &KINDS
+}
+
+/// Every name that a kind has, older ones included.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    all().iter().flat_map(|kind| std::iter::once(&kind.name).chain(&kind.aliases)).map(String::as_str)
+}
+
+/// The kind of this name, in lower case; also an older name.
+pub fn find(name: &str) -> Option<&'static Kind> {
+    all().iter().find(|kind| kind.name == name || kind.aliases.iter().any(|alias| alias == name))
+}
+
+/// What the vendor calls the port whose interface is `linux` on a node of this kind; `None` where
+/// it has no name of its own, or the kind is not known.
+pub fn vendor_name(kind: &str, linux: &str) -> Option<String> {
+    find(kind)?.vendor_name(linux)
+}
+
+/// Whether two names mean one port of a node of this kind. Without a kind that is known, names
+/// mean what they say.
+pub fn same_port(kind: &str, one: &str, other: &str) -> bool {
+    match find(kind) {
+        Some(kind) => kind.port_key(one) == kind.port_key(other),
+        None => one == other,
+    }
+}
