@@ -106,6 +106,15 @@ impl Memory {
         }
     }
 
+    /// Nodes whose last task failed.
+    pub(crate) fn unstarted(&self) -> BTreeSet<ContainerName> {
+        let nodes = self.failed.keys().filter_map(|resource| match resource {
+            Resource::Node(container) => Some(container.clone()),
+            _ => None,
+        });
+        nodes.collect()
+    }
+
     /// When each resource that backs off is due.
     pub(crate) fn not_before(&self) -> BTreeMap<Resource, u64> {
         let failed = self.failed.iter().map(|(resource, failed)| (resource.clone(), failed.not_before));

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use archetype_host::Host;
 use archetype_model::ContainerName;
-use archetype_model::observed::{Observed, RunObserved};
+use archetype_model::observed::{NodeObserved, Observed, RunObserved};
 use archetype_model::report::{ExecState, Finding, Report};
-use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
+use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, NodeSpec};
 use archetype_model::status::LinkState;
 use archetype_model::step::{NodeAction, Outcome, Resource, Step};
 use archetype_plan::diff::{DatapathSettings, Diff, ExecMemory, Memory as Known, diff};
@@ -119,6 +119,7 @@ impl<H: Host> Pass<'_, H> {
         let known = Known {
             now_ms,
             restarts: self.restarts_done(),
+            unstarted: self.memory.unstarted(),
             execs: execs.collect(),
             not_before: self.memory.not_before(),
             exec_due: self.exec_due(spec, observed, wires, now_ms),
@@ -349,14 +350,17 @@ fn node_right(observed: &Observed, node: &NodeSpec) -> bool {
     let seen = nodes.get(&node.container);
     let running = seen.is_some_and(|seen| matches!(seen.run, RunObserved::Running { .. }));
     let busy = seen.is_some_and(|seen| seen.busy.is_some());
-    let wanted = node.desired == archetype_model::spec::DesiredRun::Running;
-    !busy && running == wanted
+    let wanted = node.desired == DesiredRun::Running;
+    !busy && (running == wanted || wanted && seen.is_some_and(|seen| is_at_rest(node, seen)))
 }
 
-fn room_of<'a>(
-    observed: &'a Observed,
-    node: &NodeSpec,
-) -> Option<&'a BTreeMap<ContainerName, archetype_model::observed::NodeObserved>> {
+/// Whether the node ended by itself and is not to be started again.
+pub(crate) fn is_at_rest(node: &NodeSpec, seen: &NodeObserved) -> bool {
+    let ended = |run: &RunObserved| matches!(run, RunObserved::Ended { exit, .. } if !node.restart.starts_again(exit));
+    node.desired == DesiredRun::Running && seen.busy.is_none() && ended(&seen.run)
+}
+
+fn room_of<'a>(observed: &'a Observed, node: &NodeSpec) -> Option<&'a BTreeMap<ContainerName, NodeObserved>> {
     match node.body {
         NodeBody::Namespace(_) => observed.processes.known(),
         NodeBody::Container(_) => observed.containers.known(),
@@ -365,9 +369,9 @@ fn room_of<'a>(
 
 /// Whether a node runs or may soon.
 fn is_coming(observed: &Observed, node: &NodeSpec, memory: &Memory) -> bool {
-    let wanted = node.desired == archetype_model::spec::DesiredRun::Running;
     let failed = memory.failed.contains_key(&Resource::Node(node.container.clone()));
-    wanted && !failed && room_of(observed, node).is_some()
+    let rests = |nodes: &BTreeMap<_, _>| nodes.get(&node.container).is_some_and(|seen| is_at_rest(node, seen));
+    node.desired == DesiredRun::Running && !failed && room_of(observed, node).is_some_and(|nodes| !rests(nodes))
 }
 
 /// The node to which a step does something that must not be done twice.

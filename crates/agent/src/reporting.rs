@@ -10,6 +10,7 @@ use archetype_model::step::Resource;
 
 use crate::ledger::Done;
 use crate::memory::Memory;
+use crate::pass::is_at_rest;
 use crate::probes::Wires;
 
 /// What a report is made from.
@@ -60,14 +61,17 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
         (Some(_), Some(found)) => Some(found.run.clone()),
     };
     let space = seen.observed.namespaces.known().and_then(|spaces| spaces.get(&node.container));
+    let restarts = seen.done.restarts.get(&node.container).copied().unwrap_or(node.restarts);
+    let asked = restarts < node.restarts;
     NodeReport {
         execs: execs(seen.done, node, run.as_ref()),
         run,
         id: found.map(|found| found.id.clone()),
         busy: found.and_then(|found| found.busy.clone()),
         outdated: found.is_some_and(|found| found.busy.is_some() && found.made_from != node.body_digest()),
-        restarts: seen.done.restarts.get(&node.container).copied().unwrap_or(node.restarts),
+        restarts,
         ended: seen.memory.ends_of(&node.container),
+        at_rest: found.is_some_and(|found| is_at_rest(node, found)) && !asked,
         namespace: space.map(|space| space.identity),
         privileges: found.and_then(|found| found.privileges.clone()),
         stand_in: found.is_some_and(|found| found.stand_in),

@@ -98,6 +98,10 @@ pub struct Node {
     pub stand_in: bool,
     /// The engine's word on its health, when the node has a health check.
     pub health: Option<String>,
+    /// Whether it runs, its commands have run, and it is healthy where it has a health check; null
+    /// where nothing runs (bridges).
+    #[serde(default)]
+    pub ready: Option<bool>,
     /// How often it ended by itself lately.
     pub ended_times: u32,
     /// How it ended last.

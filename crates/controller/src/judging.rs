@@ -227,10 +227,14 @@ impl View<'_> {
             return Status::because(LabState::Pending, "not planned yet");
         };
         let told = self.now.is_told(&part.name);
-        let node_states = nodes.iter().filter_map(|(name, status)| Some((part.node(name)?, status.state)));
+        let node_states = nodes.iter().filter_map(|(name, status)| {
+            let node = part.node(name)?;
+            let finished = self.node_report(node).is_some_and(judge::has_finished);
+            Some(judge::JudgedNode { node, state: status.state, finished })
+        });
         let link_states = links.iter().filter_map(|(link, status)| Some((self.spec_of(link)?, status.state)));
         let out_is_up = links.iter().all(|(link, status)| {
-            self.spec_of(link).is_some() || is_settled(status) || waits_for_a_stopped_node(link, nodes)
+            self.spec_of(link).is_some() || is_settled(status) || self.waits_by_wish(link, nodes)
         });
         // What is wrong with the switch is wrong with every lab on it.
         let of_lab = |finding: &&Finding| finding.lab.is_some() || finding.resource == Some(Resource::Bridge);
@@ -242,6 +246,14 @@ impl View<'_> {
             LabState::Unknown => Status { state, reason: unreadable(self.now) },
             state => Status::plain(state),
         }
+    }
+
+    /// A link out of the lab from a node that is stopped as wanted, or has finished, waits by wish.
+    fn waits_by_wish(&self, link: &DeclaredLink, nodes: &[(NodeName, Status<NodeState>)]) -> bool {
+        let (Leads::Out { end } | Leads::Member { end, .. }) = &link.leads else { return false };
+        let stopped = nodes.iter().any(|(name, status)| name == &end.node && status.state == NodeState::Stopped);
+        let node = self.wanted_part().and_then(|part| part.node(&end.node));
+        stopped || node.and_then(|node| self.node_report(node)).is_some_and(judge::has_finished)
     }
 
     fn spec_of(&self, link: &DeclaredLink) -> Option<&WireSpec> {
@@ -275,12 +287,6 @@ impl View<'_> {
     }
 }
 
-/// A link out of the lab from a node that is stopped as wanted waits by wish.
-fn waits_for_a_stopped_node(link: &DeclaredLink, nodes: &[(NodeName, Status<NodeState>)]) -> bool {
-    let (Leads::Out { end } | Leads::Member { end, .. }) = &link.leads else { return false };
-    nodes.iter().any(|(name, status)| name == &end.node && status.state == NodeState::Stopped)
-}
-
 fn is_settled(status: &Status<LinkState>) -> bool {
     matches!(status.state, LinkState::Up | LinkState::Down)
 }
@@ -292,8 +298,8 @@ fn reason_of<'a>(
     links: &[(DeclaredLink, Status<LinkState>)],
 ) -> Option<String> {
     let node = || {
-        let (name, status) =
-            nodes.iter().find(|(_, status)| matches!(status.state, NodeState::Error | NodeState::Exited))?;
+        let in_state = |wanted: NodeState| nodes.iter().find(move |(_, status)| status.state == wanted);
+        let (name, status) = in_state(NodeState::Error).or_else(|| in_state(NodeState::Exited))?;
         Some(format!("node {name}: {}", status.reason.as_deref().unwrap_or("does not run")))
     };
     let link = || {

@@ -144,14 +144,27 @@ pub(crate) fn node_wish(
         return Err(Box::new(without_process(node)));
     }
     let mut present = present.clone();
-    change(&mut present.wishes, node, action);
+    change(&mut present.wishes, node, action, has_ended(now, lab, node));
     let draft = Draft::new(lab.clone(), Wish::Present(Box::new(present)), BTreeMap::new());
     Ok((draft, note(lab, "wish", Some(node.to_string()), format!("{action} wanted"))))
 }
 
-fn change(wishes: &mut Wishes, node: &NodeName, action: NodeAction) {
+/// Whether the node ended by itself and stays so.
+fn has_ended(now: &Now, lab: &LabName, node: &NodeName) -> bool {
+    let spec = now.part(lab).and_then(|part| part.node(node));
+    let report = spec.zip(now.heard.as_ref()).and_then(|(spec, heard)| heard.report.nodes.get(&spec.container));
+    report.is_some_and(|report| report.at_rest)
+}
+
+fn change(wishes: &mut Wishes, node: &NodeName, action: NodeAction, has_ended: bool) {
     match action {
-        NodeAction::Start => drop(wishes.stopped.remove(node)),
+        NodeAction::Start => {
+            let was_stopped = wishes.stopped.remove(node);
+            // Its restart policy may be to stay ended: that it is wanted again must be said.
+            if was_stopped || has_ended {
+                *wishes.restarts.entry(node.clone()).or_default() += 1;
+            }
+        }
         NodeAction::Stop => drop(wishes.stopped.insert(node.clone())),
         NodeAction::Restart => {
             wishes.stopped.remove(node);

@@ -4,6 +4,7 @@
 //! has a supervisor of its own, which outlives the agent. What runs is read from the run folder and
 //! from `/proc`, never remembered.
 
+mod health;
 mod run;
 mod state;
 
@@ -44,6 +45,8 @@ struct Inner {
     slots: Semaphore,
     /// Commands whose end somebody waits for, by process id.
     watched: Mutex<BTreeSet<u32>>,
+    /// What health checks found, by node: for which start of it.
+    health: Mutex<BTreeMap<ContainerName, health::Checked>>,
 }
 
 /// How long a supervisor needs to make its node dead on the wire, about.
@@ -70,6 +73,7 @@ impl Processes {
                 busy: Mutex::default(),
                 slots,
                 watched: Mutex::default(),
+                health: Mutex::default(),
             }),
         }
     }
@@ -84,6 +88,7 @@ impl Processes {
             self.look_again_soon();
         }
         nodes.values().for_each(|node| self.watch_end(node));
+        health::show(&self.inner, &mut nodes);
         for (container, (absent, busy)) in self.inner.busy().iter() {
             let node = nodes.entry(container.clone()).or_insert_with(|| absent.clone());
             node.busy = Some(busy.clone());
@@ -228,6 +233,10 @@ impl Processes {
 impl Inner {
     fn watched(&self) -> MutexGuard<'_, BTreeSet<u32>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn health(&self) -> MutexGuard<'_, BTreeMap<ContainerName, health::Checked>> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn busy(&self) -> MutexGuard<'_, BTreeMap<ContainerName, (NodeObserved, Busy)>> {

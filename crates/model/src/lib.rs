@@ -12,6 +12,7 @@ pub mod network;
 pub mod number;
 pub mod observed;
 pub mod report;
+pub mod restart;
 pub mod spec;
 pub mod status;
 pub mod step;
@@ -22,3 +23,4 @@ pub use name::{
     BridgeName, ContainerName, HostName, InstallationId, InterfaceName, Invalid, LabName, NetworkName, NodeName,
 };
 pub use number::{Generation, Mac, Mtu, VlanTag};
+pub use restart::RestartRule;

@@ -194,6 +194,7 @@ mod tests {
             body: NodeBody::Container(Box::default()),
             desired: DesiredRun::Running,
             restarts: 0,
+            restart: Default::default(),
             interfaces: vec![eth0],
             execs: Vec::new(),
         }

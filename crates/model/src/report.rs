@@ -68,6 +68,9 @@ pub struct NodeReport {
     pub restarts: u64,
     /// How often it ended by itself since it last ran for a minute, and how it ended last.
     pub ended: Option<(u32, Exit)>,
+    /// Whether it ended by itself and stays so, as its restart policy says.
+    #[serde(default)]
+    pub at_rest: bool,
     /// What happened to the commands of its exec list in this start.
     pub execs: Vec<ExecReport>,
     /// Its namespace's identity, when it has one.

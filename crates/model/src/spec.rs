@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{BridgeName, ContainerName, HostName, InstallationId, InterfaceName, LabName, NetworkName, NodeName};
 use crate::number::{Generation, Mac, Mtu, VlanTag};
+use crate::restart::RestartRule;
 
 /// Variables that tell of the rest of the lab: how many links the node has, and which names and
 /// subnets there are.
@@ -79,8 +80,11 @@ pub struct NodeSpec {
     pub body: NodeBody,
     /// Whether it is to run.
     pub desired: DesiredRun,
-    /// Rises by one for every wanted restart.
+    /// Rises by one for every wanted restart, and for every wanted start of one that had ended.
     pub restarts: u64,
+    /// What becomes of it when it ends by itself.
+    #[serde(default)]
+    pub restart: RestartRule,
     /// Every interface, `eth0` of the management network included, in file order.
     pub interfaces: Vec<InterfaceSpec>,
     /// Commands to run once per start, in order, each split into words.
@@ -118,6 +122,9 @@ pub struct NamespaceBody {
     pub binds: Vec<Bind>,
     /// `net.*` settings of its namespace.
     pub sysctls: BTreeMap<String, String>,
+    /// Its health check, run by the agent, when the file states one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<HealthcheckSpec>,
 }
 
 /// A container node: what Docker's create call needs beyond what every node has.
@@ -173,6 +180,32 @@ pub struct ContainerBody {
     pub healthcheck: Option<HealthcheckSpec>,
     /// The signal that stops it; none is the image's own.
     pub stop_signal: Option<String>,
+    /// Volumes of the engine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeSpec>,
+    /// The cgroup namespace: `host` or `private`; none is the engine's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_namespace: Option<String>,
+    /// The cgroup above its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_parent: Option<String>,
+    /// The PID namespace: `host`, or `container:` and a name or id; none is one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_mode: Option<String>,
+    /// Options of the engine's security, as `docker run --security-opt` takes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_options: Vec<String>,
+}
+
+/// A volume of the engine, seen inside a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeSpec {
+    /// Its name, under which it outlives the node; without one it goes with the node.
+    pub name: Option<String>,
+    /// The path inside.
+    pub target: PathBuf,
+    /// Docker's options (`ro`, `nocopy`), as written.
+    pub options: Option<String>,
 }
 
 /// A health check, with times in seconds.

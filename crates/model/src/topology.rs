@@ -103,6 +103,9 @@ pub struct NodeDecl {
     /// `binds` with their paths on the file's host.
     #[serde(default)]
     pub binds: Vec<BindDecl>,
+    /// `volumes`, one entry a volume.
+    #[serde(default)]
+    pub volumes: Vec<VolumeDecl>,
     /// `ports`, one entry a port.
     #[serde(default)]
     pub ports: Vec<PortDecl>,
@@ -121,6 +124,17 @@ pub struct NodeDecl {
     /// Where the file declares the node.
     #[serde(default)]
     pub position: Position,
+}
+
+/// A volume of the container engine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct VolumeDecl {
+    /// Its name with the magic variables replaced; absent for one that belongs to the node alone.
+    pub name: Option<String>,
+    /// The path inside the node.
+    pub target: String,
+    /// The options after the second colon; empty when there are none.
+    pub options: String,
 }
 
 /// A path of the host bound into a node.

@@ -172,6 +172,9 @@ fn of_node(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     if old.restarts != new.restarts {
         what.push("restarted".into());
     }
+    if old.restart != new.restart {
+        what.push(format!("restart-policy {} becomes {}", old.restart, new.restart));
+    }
     if old.execs != new.execs {
         what.push("other exec commands from its next start on".into());
     }

@@ -36,6 +36,8 @@ pub struct Memory {
     pub now_ms: u64,
     /// Restart counters carried out.
     pub restarts: BTreeMap<ContainerName, u64>,
+    /// Nodes whose last start failed: they are tried again, whatever their restart policy.
+    pub unstarted: BTreeSet<ContainerName>,
     /// Commands of exec lists, by node: the start they belong to and what became of them.
     pub execs: BTreeMap<ContainerName, ExecMemory>,
     /// Resources whose steps are not due before a time, in milliseconds of the Unix epoch.

@@ -7,4 +7,4 @@ mod ends;
 mod states;
 
 pub use ends::wire_report;
-pub use states::{lab_state, link_status, member_status, node_state};
+pub use states::{JudgedNode, has_finished, lab_state, link_status, member_status, node_state};

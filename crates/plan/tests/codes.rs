@@ -107,7 +107,7 @@ fn of_the_rest() -> Vec<String> {
         produces("container-taken", |world, _| world.facts.containers = ["clab-a-n1".into()].into()),
         produces("device-taken", |world, _| world.facts.devices = ["ha-4".into()].into()),
         produces("not-runnable-bridge-link", |_, labs| labs[0].links[1].endpoints[0].node = "n5".into()),
-        produces("not-runnable-key", |_, labs| labs[0].nodes[0].definition.pid_mode = Some("host".into())),
+        produces("not-runnable-key", |_, labs| labs[0].nodes[0].definition.auto_remove = Some(true)),
         produces("port-taken", |world, labs| {
             labs[0].nodes[0].ports.push(port(22));
             let protocol = archetype_model::spec::Protocol::Tcp;

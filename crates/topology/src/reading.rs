@@ -222,6 +222,7 @@ impl Resolving<'_> {
             kind,
             definition,
             binds: Vec::new(),
+            volumes: Vec::new(),
             ports: Vec::new(),
             entrypoint: None,
             command: None,

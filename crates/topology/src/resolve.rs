@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
-use archetype_model::topology::{BindDecl, NodeDecl, NodeDefinition, Position, Subject, TextMap};
+use archetype_model::topology::{BindDecl, NodeDecl, NodeDefinition, Position, Subject, TextMap, VolumeDecl};
 
 use crate::merge::Level;
 
@@ -114,7 +114,7 @@ pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &
     let name = node.name.to_string();
     node.env = environment(w, s, &definition.env_files, &name, places);
     node.binds = binds(w, s, &definition, &name, places);
-    volumes(w, &definition, &name, places);
+    node.volumes = volumes(w, s, &definition, &name, places);
     for port in &definition.ports {
         match ports::parse(port) {
             Ok(parsed) => node.ports.extend(parsed),
@@ -206,17 +206,41 @@ fn binds(
     binds
 }
 
-fn volumes(w: &mut Walker, definition: &NodeDefinition, node: &str, places: &Places<'_>) {
+fn volumes(
+    w: &mut Walker,
+    s: &Surroundings<'_>,
+    definition: &NodeDefinition,
+    node: &str,
+    places: &Places<'_>,
+) -> Vec<VolumeDecl> {
+    let mut volumes = Vec::new();
     for text in &definition.volumes {
-        let parts = text.split(':').count();
-        let why = match () {
-            () if parts > 1 && text.starts_with('/') => "names a path of the host: that belongs under binds",
-            () if parts > 3 || text.is_empty() => "is not of the form name:target[:options]",
-            () => continue,
+        let parts: Vec<&str> = text.split(':').collect();
+        let named = |name: &str, target: &str, options: &str| VolumeDecl {
+            name: Some(s.replace(name, node)),
+            target: target.to_owned(),
+            options: options.to_owned(),
+        };
+        let why = match parts[..] {
+            [_, _, ..] if text.starts_with('/') => "names a path of the host: that belongs under binds",
+            [target] if !target.is_empty() => {
+                volumes.push(VolumeDecl { name: None, target: target.to_owned(), options: String::new() });
+                continue;
+            }
+            [name, target] => {
+                volumes.push(named(name, target, ""));
+                continue;
+            }
+            [name, target, options] => {
+                volumes.push(named(name, target, options));
+                continue;
+            }
+            _ => "is not of the form name:target[:options]",
         };
         let at = places.item("volumes", text, |d| &d.volumes);
         w.problem("bad-volume", at, format!("node {node}: volume {text:?} {why}"));
     }
+    volumes
 }
 
 /// The environment of a node: its files, then each level's variables, where `__IMPORT_ENVS: true`

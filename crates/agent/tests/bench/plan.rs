@@ -103,6 +103,7 @@ fn node(number: usize) -> NodeSpec {
         body: NodeBody::Namespace(body),
         desired: DesiredRun::Running,
         restarts: 0,
+        restart: Default::default(),
         interfaces: Vec::new(),
         execs: Vec::new(),
     }

@@ -133,6 +133,7 @@ fn node(lab: usize, number: usize, container: bool) -> NodeSpec {
         body,
         desired: DesiredRun::Running,
         restarts: 0,
+        restart: Default::default(),
         interfaces: Vec::new(),
         execs: if number == 0 { vec![vec!["true".into()]] } else { Vec::new() },
     }

@@ -37,6 +37,7 @@ pub(crate) fn node(
         privileges: report.and_then(|report| report.privileges.clone()),
         stand_in: report.is_some_and(|report| report.stand_in),
         health: report.and_then(health),
+        ready: runs.then(|| report.is_some_and(|report| is_ready(report, status.state))),
         ended_times: report.and_then(|report| report.ended.as_ref()).map_or(0, |(times, _)| *times),
         ended_how: report.and_then(|report| report.ended.as_ref()).map(|(_, exit)| exit.to_string()),
         execs: report.map(|report| report.execs.iter().map(exec).collect()).unwrap_or_default(),
@@ -60,6 +61,13 @@ fn health(report: &NodeReport) -> Option<String> {
         Some(RunObserved::Running { health, .. }) => health.clone(),
         _ => None,
     }
+}
+
+/// Whether others can use the node.
+fn is_ready(report: &NodeReport, state: NodeState) -> bool {
+    let ended = |exec: &ExecReport| matches!(exec.state, ExecState::Ended { .. } | ExecState::Unknown);
+    let healthy = health(report).is_none_or(|health| health == "healthy");
+    state == NodeState::Running && healthy && report.execs.iter().all(ended)
 }
 
 fn exec(report: &ExecReport) -> Exec {

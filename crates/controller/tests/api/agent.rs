@@ -160,6 +160,7 @@ fn node_report(node: &NodeSpec) -> NodeReport {
         busy: None,
         outdated: false,
         restarts: node.restarts,
+        at_rest: false,
         ended: None,
         execs: node.execs.iter().map(exec).collect(),
         namespace: Some(1),

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use archetype_model::spec::{Bind, ContainerBody, HealthcheckSpec, NodeSpec};
+use archetype_model::spec::{Bind, ContainerBody, HealthcheckSpec, NodeSpec, VolumeSpec};
 use archetype_model::{InstallationId, LabName};
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::label;
@@ -46,6 +46,7 @@ impl Making<'_> {
             labels: Some(self.labels()),
             healthcheck: body.healthcheck.as_ref().map(health),
             stop_signal: body.stop_signal.clone(),
+            volumes: self.volumes_without_name(),
             host_config: Some(self.host_config()),
             ..Default::default()
         }
@@ -84,6 +85,10 @@ impl Making<'_> {
             sysctls: (!body.host_network).then(|| sysctls(&body.sysctls)),
             tmpfs: some_map(&body.tmpfs),
             devices: some_list(&body.devices.iter().map(|device| device_mapping(device)).collect::<Vec<_>>()),
+            cgroupns_mode: body.cgroup_namespace.as_deref().and_then(cgroup_namespace),
+            cgroup_parent: body.cgroup_parent.clone(),
+            pid_mode: body.pid_mode.clone(),
+            security_opt: some_list(&body.security_options),
             ulimits: self.open_files.map(|files| vec![open_files(files)]),
             ..Default::default()
         };
@@ -99,9 +104,7 @@ impl Making<'_> {
                 // Everything is dropped first: the engine's defaults may hold what it cannot give.
                 cap_drop: Some(vec!["ALL".into()]),
                 cap_add: Some(grant.capabilities.iter().map(|name| (*name).to_owned()).collect()),
-                security_opt: Some(
-                    ["seccomp=unconfined", "apparmor=unconfined", "label=disable"].map(str::to_owned).into(),
-                ),
+                security_opt: Some(unconfined(&self.body.security_options)),
                 masked_paths: Some(Vec::new()),
                 readonly_paths: Some(Vec::new()),
                 device_cgroup_rules: Some(vec!["a *:* rwm".into()]),
@@ -113,8 +116,43 @@ impl Making<'_> {
     /// The node's own binds win: a file of ours is left out where the node brings one.
     fn binds(&self) -> Vec<String> {
         let taken = |file: &&Bind| !self.body.binds.iter().any(|bind| bind.target == file.target);
-        self.body.binds.iter().chain(self.files.iter().filter(taken)).map(bind_text).collect()
+        let binds = self.body.binds.iter().chain(self.files.iter().filter(taken)).map(bind_text);
+        binds.chain(self.body.volumes.iter().filter_map(named_volume)).collect()
     }
+
+    /// Volumes that go with the container.
+    fn volumes_without_name(&self) -> Option<Vec<String>> {
+        let unnamed = self.body.volumes.iter().filter(|volume| volume.name.is_none());
+        let targets: Vec<String> = unnamed.map(|volume| volume.target.display().to_string()).collect();
+        (!targets.is_empty()).then_some(targets)
+    }
+}
+
+/// A volume that outlives the container, in the form of a bind. `volume-nocopy` is containerlab's
+/// other word for Docker's `nocopy`.
+fn named_volume(volume: &VolumeSpec) -> Option<String> {
+    let name = volume.name.as_ref()?;
+    let options = volume.options.as_ref().map(|options| format!(":{}", options.replace("volume-nocopy", "nocopy")));
+    Some(format!("{name}:{}{}", volume.target.display(), options.unwrap_or_default()))
+}
+
+fn cgroup_namespace(mode: &str) -> Option<HostConfigCgroupnsModeEnum> {
+    match mode {
+        "host" => Some(HostConfigCgroupnsModeEnum::HOST),
+        "private" => Some(HostConfigCgroupnsModeEnum::PRIVATE),
+        _ => None,
+    }
+}
+
+/// Nothing confines the node but what the file states.
+fn unconfined(stated: &[String]) -> Vec<String> {
+    let states = |option: &&str| {
+        let word = option.split(['=', ':']).next().unwrap_or_default();
+        stated.iter().any(|stated| stated.split(['=', ':']).next() == Some(word))
+    };
+    let ours = ["seccomp=unconfined", "apparmor=unconfined", "label=disable"];
+    let ours = ours.into_iter().filter(|option| !states(option)).map(str::to_owned);
+    stated.iter().cloned().chain(ours).collect()
 }
 
 fn bind_text(bind: &Bind) -> String {
@@ -195,6 +233,7 @@ mod tests {
             body: NodeBody::Container(Box::new(body.clone())),
             desired: DesiredRun::Running,
             restarts: 0,
+            restart: Default::default(),
             interfaces: Vec::new(),
             execs: Vec::new(),
         };

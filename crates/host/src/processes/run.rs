@@ -56,6 +56,7 @@ pub(super) fn start(
         start: start_id(),
         supervised: body.cmd.is_some(),
         stopped: false,
+        checked: body.healthcheck.as_ref().map(|_| Box::new(node.clone())),
     };
     state::write(place, &node.container, &started)
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use archetype_model::ContainerName;
 use archetype_model::observed::{Busy, Exit, Mark, NodeObserved, RunObserved};
+use archetype_model::spec::NodeSpec;
 use archetype_netns::supervised;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,9 @@ pub(super) struct Started {
     pub(super) supervised: bool,
     /// Set when it was stopped by us.
     pub(super) stopped: bool,
+    /// What its health check needs, when it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) checked: Option<Box<NodeSpec>>,
 }
 
 /// Every namespace node with a run folder.

@@ -178,6 +178,7 @@ pub fn spec(name: &str, body: ContainerBody) -> NodeSpec {
         body: NodeBody::Container(Box::new(body)),
         desired: DesiredRun::Running,
         restarts: 0,
+        restart: Default::default(),
         interfaces: Vec::new(),
         execs: Vec::new(),
     }

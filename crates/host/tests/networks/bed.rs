@@ -60,6 +60,7 @@ pub fn node(name: &str, number: u8, ports: Vec<PublishedPort>) -> NodeSpec {
         body: NodeBody::Container(Box::new(ContainerBody { ports, ..ContainerBody::default() })),
         desired: DesiredRun::Running,
         restarts: 0,
+        restart: Default::default(),
         interfaces: vec![eth0],
         execs: Vec::new(),
     }

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use archetype_model::blueprint::AddressAllocation;
 use archetype_model::name::{InterfaceName, NetworkName, NodeName};
 use archetype_model::number::{Mac, Mtu};
+use archetype_model::restart::RestartRule;
 use archetype_model::spec::{
     Attachment, Bind, DesiredLink, DesiredRun, HostsLine, InterfaceSpec, LabSpec, NamespaceBody, NetworkSpec, NodeBody,
     NodeSpec, Presence, WireSpec,
 };
-use archetype_model::topology::{NodeDecl, RuntimeKind};
+use archetype_model::topology::{NodeDecl, RestartPolicy, RuntimeKind};
 
 use super::attempt::{Attempt, Given, Lab};
 use super::devices::management;
@@ -64,6 +65,7 @@ impl Writer<'_> {
             body: self.body(node),
             desired,
             restarts: overrides.restarts.get(&node.name).copied().unwrap_or_default(),
+            restart: restart(node),
             interfaces: self.interfaces(node),
             execs: node.execs.clone(),
         })
@@ -79,6 +81,7 @@ impl Writer<'_> {
                     env: node.env.clone(),
                     binds: binds(node),
                     sysctls: container::sysctls(node),
+                    healthcheck: node.definition.healthcheck.as_ref().and_then(container::healthcheck),
                 })
             }
             _ => NodeBody::Container(Box::new(container::body(self, node))),
@@ -171,6 +174,18 @@ impl Writer<'_> {
             }
         }
         names
+    }
+}
+
+/// What the file says, else containerlab's default: `always` for kind linux, `no` for all others.
+fn restart(node: &NodeDecl) -> RestartRule {
+    match node.definition.restart_policy {
+        Some(RestartPolicy::No) => RestartRule::No,
+        Some(RestartPolicy::OnFailure) => RestartRule::OnFailure,
+        Some(RestartPolicy::Always) => RestartRule::Always,
+        Some(RestartPolicy::UnlessStopped) => RestartRule::UnlessStopped,
+        None if node.kind == "linux" => RestartRule::Always,
+        None => RestartRule::No,
     }
 }
 

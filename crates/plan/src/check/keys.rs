@@ -1,7 +1,7 @@
 //! Keys of a node that would change what it is and that nothing here carries out yet: told, not
 //! swallowed.
 
-use archetype_model::topology::{NodeDecl, NodeDefinition, Problem, RuntimeKind, Subject, Topology};
+use archetype_model::topology::{NodeDecl, Problem, RuntimeKind, Subject, Topology};
 
 /// One problem for each such key of each node.
 pub(super) fn check(topology: &Topology) -> Vec<Problem> {
@@ -17,22 +17,22 @@ fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
             .hint("leave the key out, or the node with --partial")
             .about(Subject::Node(node.name.clone()))
     };
-    let mut keys = of_definition(&node.definition);
-    if node.runtime() == RuntimeKind::Namespace && !node.ports.is_empty() {
-        keys.push("ports");
-    }
-    keys.into_iter().map(told).collect()
+    keys(node).into_iter().map(told).collect()
 }
 
-fn of_definition(definition: &NodeDefinition) -> Vec<&'static str> {
+fn keys(node: &NodeDecl) -> Vec<&'static str> {
+    let definition = &node.definition;
+    // What only a container can have.
+    let in_namespace = node.runtime() == RuntimeKind::Namespace;
     let stated = [
-        ("volumes", !definition.volumes.is_empty()),
-        ("cgroupns-mode", definition.cgroupns_mode.is_some()),
-        ("cgroup-parent", definition.cgroup_parent.is_some()),
-        ("pid-mode", definition.pid_mode.is_some()),
-        ("security-opts", !definition.security_opts.is_empty()),
         ("auto-remove", definition.auto_remove == Some(true)),
         ("components", !definition.components.is_empty()),
+        ("ports", in_namespace && !node.ports.is_empty()),
+        ("volumes", in_namespace && !node.volumes.is_empty()),
+        ("cgroupns-mode", in_namespace && definition.cgroupns_mode.is_some()),
+        ("cgroup-parent", in_namespace && definition.cgroup_parent.is_some()),
+        ("pid-mode", in_namespace && definition.pid_mode.is_some()),
+        ("security-opts", in_namespace && !definition.security_opts.is_empty()),
     ];
     stated.into_iter().filter_map(|(key, stated)| stated.then_some(key)).collect()
 }

@@ -81,6 +81,11 @@ fn action(look: &Look<'_>, node: &NodeSpec, seen: Option<&NodeObserved>) -> Opti
         (RunObserved::Running { .. }, DesiredRun::Running) if asked => Some(NodeAction::Restart),
         (RunObserved::Running { start, .. }, DesiredRun::Running) => exec(look, node, start),
         (_, DesiredRun::Stopped) => None,
+        (RunObserved::Ended { exit, .. }, DesiredRun::Running) => {
+            let retried = look.memory.unstarted.contains(&node.container);
+            let due = asked || retried || node.restart.starts_again(exit);
+            (due && stands(look, node)).then_some(NodeAction::Start)
+        }
         (_, DesiredRun::Running) => stands(look, node).then_some(NodeAction::Start),
     }
 }

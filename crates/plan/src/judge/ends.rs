@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use archetype_model::observed::{DeviceObserved, NodeObserved, Observed, PortObserved, Reading, RunObserved};
 use archetype_model::report::{EndReport, Fault, Proof, WireReport, Wiring};
-use archetype_model::spec::{DesiredLink, EndRef, InterfaceSpec, LabSpec, NodeBody, NodeSpec, WireShape, WireSpec};
+use archetype_model::spec::{
+    DesiredLink, DesiredRun, EndRef, InterfaceSpec, LabSpec, NodeBody, NodeSpec, WireShape, WireSpec,
+};
 use archetype_model::{ContainerName, InterfaceName, NodeName};
 use archetype_model::{Mtu, digest};
 
@@ -132,7 +134,11 @@ fn node_faults(node: &NodeSpec, observed: &Observed) -> (Option<bool>, Vec<Fault
             (Some(false), vec![Fault::NodeNotRunning(format!("{name}: {}", busy.doing))])
         }
         Some(NodeObserved { run: RunObserved::Ended { exit, .. }, .. }) => {
-            (Some(false), vec![Fault::NodeNotRunning(format!("{name}, which ended ({exit})"))])
+            let rests = match node.restart.starts_again(exit) || node.desired == DesiredRun::Stopped {
+                true => String::new(),
+                false => format!(" and stays so by restart-policy {}", node.restart),
+            };
+            (Some(false), vec![Fault::NodeNotRunning(format!("{name}, which ended ({exit}){rests}"))])
         }
         _ => (Some(false), vec![Fault::NodeNotRunning(format!("{name}, which is not there yet"))]),
     }

@@ -1,6 +1,6 @@
 //! From reports to the states that users see.
 
-use archetype_model::observed::RunObserved;
+use archetype_model::observed::{Exit, RunObserved};
 use archetype_model::report::{EndReport, Fault, Finding, NodeReport, ProbeResult, WireReport};
 use archetype_model::spec::{DesiredLink, DesiredRun, EndRef, NodeSpec, WireShape, WireSpec};
 use archetype_model::status::{LabState, LinkState, NodeState, Status};
@@ -113,9 +113,18 @@ pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Find
         (RunObserved::Running { .. }, DesiredRun::Stopped, _) => {
             Status::because(NodeState::Running, busy.unwrap_or_else(|| "is to be stopped".into()))
         }
+        // What it left on its links goes before its task ends.
+        (RunObserved::Ended { .. }, DesiredRun::Stopped, _) if busy.is_some() => {
+            Status { state: NodeState::Running, reason: busy }
+        }
         (_, DesiredRun::Stopped, _) => Status::plain(NodeState::Stopped),
         (_, _, Some(finding)) => Status::because(NodeState::Error, finding.message.clone()),
         (RunObserved::Ended { .. }, _, _) if busy.is_some() => Status { state: NodeState::Starting, reason: busy },
+        (RunObserved::Ended { exit, .. }, _, _) if report.at_rest => {
+            let why =
+                format!("{exit}; stays so by restart-policy {}, until `archetype node LAB NODE start`", node.restart);
+            Status::because(NodeState::Exited, why)
+        }
         (RunObserved::Ended { exit, .. }, _, _) => {
             let times = report.ended.as_ref().map_or(1, |(count, _)| *count);
             Status::because(NodeState::Exited, format!("{exit}; ended {times} time(s), starts again"))
@@ -127,12 +136,28 @@ pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Find
     }
 }
 
-/// The state of a lab from those of its nodes and links.
+/// Whether a node ended with status 0 and is not to be started again: it did what it was there for.
+pub fn has_finished(report: &NodeReport) -> bool {
+    report.at_rest && matches!(report.run, Some(RunObserved::Ended { exit: Exit::Status { code: 0 }, .. }))
+}
+
+/// A node in the judgement of its lab.
+#[derive(Debug, Clone, Copy)]
+pub struct JudgedNode<'a> {
+    /// What is wanted of it.
+    pub node: &'a NodeSpec,
+    /// Its state.
+    pub state: NodeState,
+    /// See [`has_finished`].
+    pub finished: bool,
+}
+
+/// The state of a lab from those of its nodes and links. A node that has finished is as wanted.
 ///
 /// `current` says whether its host reported at least the target's generation, recently.
 pub fn lab_state<'a>(
     current: bool,
-    nodes: impl IntoIterator<Item = (&'a NodeSpec, NodeState)>,
+    nodes: impl IntoIterator<Item = JudgedNode<'a>>,
     links: impl IntoIterator<Item = (&'a WireSpec, LinkState)>,
     findings: usize,
 ) -> LabState {
@@ -141,7 +166,7 @@ pub fn lab_state<'a>(
     if !current {
         return LabState::Converging;
     }
-    let node_in = |states: &[NodeState]| nodes.iter().any(|(_, state)| states.contains(state));
+    let node_in = |states: &[NodeState]| nodes.iter().any(|one| !one.finished && states.contains(&one.state));
     let link_in = |states: &[LinkState]| links.iter().any(|(_, state)| states.contains(state));
     if node_in(&[NodeState::Unknown]) || link_in(&[LinkState::Unknown]) {
         return LabState::Unknown;
@@ -149,16 +174,14 @@ pub fn lab_state<'a>(
     if findings > 0 || node_in(&[NodeState::Error, NodeState::Exited]) || link_in(&[LinkState::Error]) {
         return LabState::Degraded;
     }
-    let stopped =
-        |(node, state): &(&NodeSpec, NodeState)| node.desired == DesiredRun::Stopped && *state == NodeState::Stopped;
+    let stopped = |one: &JudgedNode<'_>| one.node.desired == DesiredRun::Stopped && one.state == NodeState::Stopped;
     if !nodes.is_empty() && nodes.iter().all(stopped) {
         return LabState::Down;
     }
-    let runs =
-        |(node, state): &(&NodeSpec, NodeState)| node.desired == DesiredRun::Running && *state == NodeState::Running;
-    let settled_nodes = nodes.iter().all(|entry| runs(entry) || stopped(entry));
+    let runs = |one: &JudgedNode<'_>| one.node.desired == DesiredRun::Running && one.state == NodeState::Running;
+    let settled_nodes = nodes.iter().all(|one| runs(one) || stopped(one) || one.finished);
     // A link to a stopped node waits by wish; one that a node's own software shut is no fault of the lab's.
-    let any_stopped = nodes.iter().any(stopped);
+    let any_stopped = nodes.iter().any(|one| stopped(one) || one.finished);
     let settled_links = links.iter().all(|(_, state)| match state {
         LinkState::Up | LinkState::Down => true,
         LinkState::Pending => any_stopped,

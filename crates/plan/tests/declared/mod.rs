@@ -184,6 +184,7 @@ fn node(node: &Node) -> NodeDecl {
         kind: kind.into(),
         definition,
         binds: Vec::new(),
+        volumes: Vec::new(),
         ports: Vec::new(),
         entrypoint: None,
         command: None,

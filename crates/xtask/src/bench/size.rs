@@ -77,6 +77,7 @@ fn node(number: usize) -> NodeSpec {
         body: NodeBody::Namespace(NamespaceBody::default()),
         desired: DesiredRun::Running,
         restarts: 0,
+        restart: Default::default(),
         interfaces: Vec::new(),
         execs: Vec::new(),
     }

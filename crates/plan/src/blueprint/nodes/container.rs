@@ -2,9 +2,11 @@
 //! containerlab gives, which tools and images rely on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use archetype_model::spec::{ContainerBody, DnsSpec, HealthcheckSpec, NetworkSpec, Privileges, PullPolicy};
-use archetype_model::topology::{Healthcheck, NetworkMode, NodeDecl, PullPolicy as Declared};
+use archetype_model::spec::{ContainerBody, DnsSpec, HealthcheckSpec, NetworkSpec, Privileges, PullPolicy, VolumeSpec};
+use archetype_model::topology::value::CgroupNamespace;
+use archetype_model::topology::{Healthcheck, NetworkMode, NodeDecl, PullPolicy as Declared, VolumeDecl};
 
 use super::super::attempt::Lab;
 use super::super::ports;
@@ -43,7 +45,35 @@ pub(super) fn body(writer: &Writer<'_>, node: &NodeDecl) -> ContainerBody {
         extra_hosts: Vec::new(),
         healthcheck: definition.healthcheck.as_ref().and_then(healthcheck),
         stop_signal: None,
+        volumes: node.volumes.iter().map(volume).collect(),
+        cgroup_namespace: definition.cgroupns_mode.map(cgroup_namespace),
+        cgroup_parent: definition.cgroup_parent.clone(),
+        pid_mode: definition.pid_mode.as_deref().map(|mode| pid_mode(writer, mode)),
+        security_options: definition.security_opts.clone(),
     }
+}
+
+fn volume(volume: &VolumeDecl) -> VolumeSpec {
+    VolumeSpec {
+        name: volume.name.clone(),
+        target: PathBuf::from(&volume.target),
+        options: (!volume.options.is_empty()).then(|| volume.options.clone()),
+    }
+}
+
+fn cgroup_namespace(mode: CgroupNamespace) -> String {
+    match mode {
+        CgroupNamespace::Host => "host".into(),
+        CgroupNamespace::Private => "private".into(),
+    }
+}
+
+/// A node of the lab is named as its container; whatever else it is, the engine may know it.
+fn pid_mode(writer: &Writer<'_>, mode: &str) -> String {
+    let topology = writer.lab.topology;
+    let named = mode.strip_prefix("container:").and_then(|name| topology.node(name));
+    let container = named.and_then(|node| topology.container_name(&node.name).ok());
+    container.map_or_else(|| mode.to_owned(), |container| format!("container:{container}"))
 }
 
 fn pull(policy: Option<Declared>) -> PullPolicy {
@@ -67,7 +97,7 @@ fn dns(node: &NodeDecl) -> DnsSpec {
     DnsSpec { servers: declared.servers, search: declared.search, options: declared.options }
 }
 
-fn healthcheck(declared: &Healthcheck) -> Option<HealthcheckSpec> {
+pub(super) fn healthcheck(declared: &Healthcheck) -> Option<HealthcheckSpec> {
     (!declared.test.is_empty()).then(|| HealthcheckSpec {
         test: declared.test.clone(),
         interval: declared.interval.unwrap_or_default(),
