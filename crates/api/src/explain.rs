@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::lab::Endpoint;
 use crate::schema;
 
 /// Everything a link's status rests on.
@@ -14,6 +15,8 @@ pub struct Explanation {
     pub lab: String,
     /// The link's id.
     pub link: String,
+    /// Its ends, in file order.
+    pub endpoints: Vec<Endpoint>,
     /// The state.
     #[schema(schema_with = schema::link_state)]
     pub state: LinkState,

@@ -170,7 +170,7 @@ pub struct Endpoint {
     /// Its name in Linux.
     #[schema(value_type = Option<String>)]
     pub linux_interface: Option<InterfaceName>,
-    /// Its name in the vendor's words, where the kind has such.
+    /// What the device calls it, where its kind has names of its own (`docs/kinds.md`).
     pub vendor_interface: Option<String>,
     /// The port of Open vSwitch that was read back for it.
     pub ovs_port: Option<String>,

@@ -26,7 +26,7 @@ pub struct InterfaceMapping {
     /// The interface's name in Linux.
     #[schema(value_type = String)]
     pub linux_interface: InterfaceName,
-    /// Its name in the vendor's words, where the kind has such.
+    /// What the device calls it, where its kind has names of its own (`docs/kinds.md`).
     pub vendor_interface: Option<String>,
     /// The port that was read back; null when there is none.
     pub ovs_port: Option<String>,
@@ -56,7 +56,7 @@ pub struct NodeInterface {
     /// Its name in Linux.
     #[schema(value_type = String)]
     pub linux_interface: InterfaceName,
-    /// Its name in the vendor's words, where the kind has such.
+    /// What the device calls it, where its kind has names of its own (`docs/kinds.md`).
     pub vendor_interface: Option<String>,
     /// Its hardware address at each start.
     #[schema(value_type = String)]

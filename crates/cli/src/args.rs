@@ -3,10 +3,12 @@
 mod serve;
 mod settings;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use archetype_model::NodeName;
+use clap::builder::{NonEmptyStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tracing_subscriber::EnvFilter;
@@ -61,6 +63,8 @@ pub enum Command {
     Journal(JournalArgs),
     /// Show every fact behind a link's status, each with the command that shows it
     Explain(ExplainArgs),
+    /// Show what the ports of each kind of device are called; needs no controller
+    Kinds(KindsArgs),
     /// Prepare this machine for nodes that are containers; needs no controller
     #[command(subcommand)]
     Host(HostCommand),
@@ -287,6 +291,38 @@ pub struct ExplainArgs {
     /// The form.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// `kinds`.
+#[derive(Debug, Args)]
+pub struct KindsArgs {
+    /// The kind: its name in topology files, or an older one [default: every kind]
+    #[arg(value_name = "NAME", value_parser = KindName, hide_possible_values = true)]
+    pub name: Option<String>,
+    /// The form.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Takes any text; the kinds there are, are told to shells that complete the word.
+#[derive(Debug, Clone, Copy)]
+struct KindName;
+
+impl TypedValueParser for KindName {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        NonEmptyStringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(archetype_kinds::names().map(PossibleValue::new)))
+    }
 }
 
 /// `host`.

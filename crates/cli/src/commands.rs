@@ -9,6 +9,7 @@ mod explain;
 pub mod host;
 mod inspect;
 mod journal;
+mod kinds;
 mod logs;
 mod node;
 mod openapi;
@@ -52,6 +53,7 @@ pub fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         Command::Node(args) => block_on(node::run(&connection()?, args)),
         Command::Journal(args) => block_on(journal::run(&connection()?, args)),
         Command::Explain(args) => block_on(explain::run(&connection()?, args)),
+        Command::Kinds(args) => kinds::run(&args),
         Command::Host(command) => host::run(command, settings.engine().map_err(Failure::Settings)?),
         Command::Version(args) => block_on(version::run(&connection()?, args)),
         Command::Completions { shell } => completions::run(shell),

@@ -64,7 +64,7 @@ impl Connection {
 }
 
 /// The name that was most likely meant.
-fn closest(wanted: &str, names: Vec<String>) -> Option<String> {
+pub fn closest(wanted: &str, names: Vec<String>) -> Option<String> {
     let wanted = wanted.to_lowercase();
     let rated = names.into_iter().map(|name| (strsim::jaro_winkler(&name.to_lowercase(), &wanted), name));
     let best = rated.filter(|(close, _)| *close > CLOSE).max_by(|a, b| a.0.total_cmp(&b.0));

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::paint::{Paint, Tone};
 
 /// What stands for a value that is absent.
-const NONE: &str = "-";
+pub const NONE: &str = "-";
 
 /// One lab: its state, its nodes, its links, and what is to be said beside them.
 pub fn lab(lab: &Lab, paint: Paint) -> String {
@@ -139,13 +139,18 @@ pub fn finding(finding: &Finding, paint: Paint) -> String {
 
 /// The facts behind a link's status.
 pub fn explanation(explanation: &Explanation, paint: Paint) -> String {
-    let Explanation { lab, link, state, reason, last_verified_at, facts } = explanation;
+    let Explanation { lab, link, endpoints, state, reason, last_verified_at, facts } = explanation;
     let mut text = format!("{lab} {} is {}", paint.tone(Tone::Strong, link), link_state(*state, paint));
     if let Some(reason) = reason {
         text.push_str(&format!(": {reason}"));
     }
     if let Some(at) = last_verified_at {
         text.push_str(&paint.tone(Tone::Quiet, format!("  (read back at {})", clock(*at))));
+    }
+    for end in endpoints {
+        if let Some(vendor) = end.vendor_interface.as_ref().filter(|vendor| **vendor != end.interface) {
+            text.push_str(&format!("\n{}:{} is {vendor} on the device", end.node, end.interface));
+        }
     }
     let mut table = table(&["", "ABOUT", "FACT", "SHOWN BY"], paint);
     for Fact { about, fact, good, command } in facts {

@@ -198,6 +198,49 @@ fn a_shell_can_complete_our_commands() {
 }
 
 #[test]
+fn every_kind_is_listed_with_what_its_ports_are_called() {
+    let ended = archetype(&labs(), &["kinds"]);
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    insta::assert_snapshot!(ended.out);
+}
+
+#[test]
+fn one_kind_is_shown_with_every_spelling_and_what_is_reserved() {
+    let shown = ["ceos", "juniper_vmx", "cisco_iol", "linux"].map(|kind| archetype(&labs(), &["kinds", kind]).out);
+    insta::assert_snapshot!(shown.join("---\n"));
+}
+
+#[test]
+fn kinds_are_told_to_programs() {
+    let ended = archetype(&labs(), &["kinds", "vr-csr", "--format", "json"]);
+    insta::assert_snapshot!(ended.out);
+    let all: Value = serde_json::from_str(&archetype(&labs(), &["kinds", "-f", "json"]).out).unwrap();
+    let kinds = all["kinds"].as_array().unwrap();
+    let one: Value = serde_json::from_str(&ended.out).unwrap();
+    assert!(kinds.len() > 60 && kinds.contains(&one));
+}
+
+#[test]
+fn a_kind_that_is_not_known_is_told_with_the_one_that_may_be_meant() {
+    let ended = archetype(&labs(), &["kinds", "arista_coes"]);
+    assert_eq!((ended.code, ended.out.as_str()), (1, ""));
+    assert_eq!(ended.err, "error: there is no kind arista_coes\n  hint: did you mean arista_ceos?\n");
+    let ended = archetype(&labs(), &["kinds", "zzz"]);
+    assert_eq!(ended.err, "error: there is no kind zzz\n  hint: `archetype kinds` lists every kind\n");
+    assert_eq!(archetype(&labs(), &["kinds", ""]).code, 2);
+}
+
+#[test]
+fn a_shell_can_complete_the_name_of_a_kind() {
+    for shell in ["bash", "zsh", "fish"] {
+        let ended = archetype(&labs(), &["completions", shell]);
+        assert!(ended.out.contains("cisco_csr1000v") && ended.out.contains("vr-vmx"), "{shell}");
+    }
+    let help = archetype(&labs(), &["kinds", "--help"]).out;
+    assert!(!help.contains("cisco_csr1000v"), "{help}");
+}
+
+#[test]
 fn the_contract_is_an_openapi_document() {
     let ended = archetype(&labs(), &["openapi"]);
     let document: Value = serde_json::from_str(&ended.out).unwrap();

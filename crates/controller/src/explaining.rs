@@ -1,5 +1,6 @@
 //! The facts behind a link's state, each with the command that shows it on the host.
 
+use archetype_api::lab::Endpoint;
 use archetype_api::{Explanation, Fact};
 use archetype_model::LabName;
 use archetype_model::report::{EndReport, Fault, ProbeResult, WireReport};
@@ -14,26 +15,27 @@ use crate::view::LabView;
 /// Explains a link, named by its id or one of its ends.
 pub(crate) fn explain(now: &Now, lab: &LabName, view: &LabView<'_>, name: &str) -> Option<Explanation> {
     let links = view.links();
-    let is_end = |link: &archetype_api::Link| {
-        let ends = link.endpoints.iter();
-        ends.flat_map(|end| {
-            [Some(end.interface.as_str()), end.linux_interface.as_ref().map(|name| name.as_str())]
-                .into_iter()
-                .flatten()
-                .map(|interface| format!("{}:{interface}", end.node))
-        })
-        .any(|end| end == name)
-    };
-    let shown = links.iter().find(|link| link.id == name || is_end(link))?;
+    let named = name.split_once(':');
+    let is_end = |end: &Endpoint| named.is_some_and(|(node, said)| end.node == node && is_port(view, end, said));
+    let shown = links.iter().find(|link| link.id == name || link.endpoints.iter().any(is_end))?;
     let (declared, status) = view.judged.links.iter().find(|(declared, _)| declared.id == shown.id)?;
     Some(Explanation {
         lab: lab.to_string(),
         link: shown.id.clone(),
+        endpoints: shown.endpoints.clone(),
         state: status.state,
         reason: status.reason.clone(),
         last_verified_at: shown.last_verified_at,
         facts: facts(now, lab, declared),
     })
+}
+
+/// Whether a person means the interface of this end: as the file writes it, as Linux calls it, or
+/// by any name that the node's kind has for the port.
+fn is_port(view: &LabView<'_>, end: &Endpoint, said: &str) -> bool {
+    let linux = end.linux_interface.as_ref().map_or(end.interface.as_str(), |linux| linux.as_str());
+    let kind = view.kind_of(&end.node).unwrap_or_default();
+    said == end.interface || archetype_kinds::same_port(kind, linux, said)
 }
 
 /// What was mended in a lab since an entry of the journal.

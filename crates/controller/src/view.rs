@@ -72,10 +72,16 @@ impl<'a> LabView<'a> {
             .collect()
     }
 
+    /// The kind of a node as its file declares it.
+    pub fn kind_of(&self, node: &str) -> Option<&'a str> {
+        Some(self.present()?.topology.node(node)?.kind.as_str())
+    }
+
     fn link(&self, link: &DeclaredLink, status: &Status<LinkState>, declared: &LinkDecl) -> Link {
+        let ends = declared.endpoints.iter();
         Link {
             id: link.id.clone(),
-            endpoints: declared.endpoints.iter().map(|end| self.ends.endpoint(end)).collect(),
+            endpoints: ends.map(|end| self.ends.endpoint(end, self.kind_of(&end.node))).collect(),
             actual_state: status.state,
             reason: status.reason.clone(),
             last_verified_at: self.verified_at(link, status.state),

@@ -359,7 +359,7 @@ topology:
       hint: leave it out with --partial
       about: Some(Node(NodeName("br|r1")))
     lab.clab.yml:10:17: node srl: this version cannot run kind nokia_srlinux [not-runnable-kind]
-      hint: kinds linux and bridge run; leave it out with --partial
+      hint: kinds linux and bridge run, and others with the label "archetype.runtime: namespace"; leave it out with --partial
       about: Some(Node(NodeName("srl")))
     lab.clab.yml:11:24: node r2: this version cannot run network-mode container:r1 [not-runnable-network-mode]
       hint: bridge, none and host run

@@ -12,6 +12,13 @@ use crate::failure::Failure;
 pub fn run(shell: Shell) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "archetype", &mut script);
-    print(&String::from_utf8_lossy(&script))?;
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if shell == Shell::Fish {
+        // The generator for fish leaves out what an argument without a flag can be.
+        let kinds: Vec<&str> = archetype_kinds::names().collect();
+        let using = "complete -c archetype -n \"__fish_archetype_using_subcommand kinds\"";
+        script.push_str(&format!("{using} -f -a \"{}\"\n", kinds.join(" ")));
+    }
+    print(&script)?;
     Ok(Exit::Fine)
 }

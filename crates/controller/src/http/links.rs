@@ -86,7 +86,7 @@ fn counted(first: &[Link], last: Vec<Link>, mended: &[String]) -> Reconciled {
 
 /// The facts behind a link's state
 ///
-/// `link` is the link's id, or one of its ends as `node:interface`.
+/// `link` is the link's id, or one of its ends as `node:interface`; the interface by any name it has.
 #[utoipa::path(get, path = "/labs/{lab}/links/{link}/explain", operation_id = "explain_link", tag = "links",
     params(("lab" = String, Path), ("link" = String, Path)),
     responses((status = 200, body = Explanation), (status = 404, body = Problem)))]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use archetype_api::lab::Endpoint;
 use archetype_api::mapping::{InterfaceMapping, NodeInterface};
+use archetype_kinds::vendor_name;
 use archetype_model::report::EndReport;
 use archetype_model::spec::{Attachment, EndRef, InterfaceSpec};
 use archetype_model::topology::{EndpointDecl, Place};
@@ -28,16 +29,16 @@ impl<'a> Ends<'a> {
         Self { told: ends.map(|end| (&end.end, end)).collect(), at }
     }
 
-    /// One end of a declared link.
-    pub fn endpoint(&self, declared: &EndpointDecl) -> Endpoint {
+    /// One end of a declared link; `kind` is that of its node.
+    pub fn endpoint(&self, declared: &EndpointDecl, kind: Option<&str>) -> Endpoint {
         let told = self.find(declared);
         let port = told.and_then(|told| told.port.as_ref());
         let linux = declared.linux_interface.clone();
-        let is_vendors = linux.as_ref().is_some_and(|linux| linux.as_str() != declared.interface);
+        let vendor = kind.zip(linux.as_ref()).and_then(|(kind, linux)| vendor_name(kind, linux.as_str()));
         Endpoint {
             node: declared.node.clone(),
             interface: declared.interface.clone(),
-            vendor_interface: is_vendors.then(|| declared.interface.clone()),
+            vendor_interface: vendor,
             ovs_port: port.and(told).map(|told| told.device_name.clone()),
             vlan_tag: port.and_then(|port| port.tag),
             linux_interface: linux,
@@ -71,7 +72,7 @@ impl<'a> Ends<'a> {
                     node: node.name.clone(),
                     device_kind: node.kind.clone(),
                     linux_interface: interface.name.clone(),
-                    vendor_interface: vendor_interface(interface),
+                    vendor_interface: vendor_name(&node.kind, interface.name.as_str()),
                     ovs_port: port.map(|_| interface.host_device.to_string()),
                     ovs_bridge: port.map(|port| port.bridge.to_string()),
                     ofport: port.and_then(|port| port.ofport),
@@ -93,7 +94,7 @@ impl<'a> Ends<'a> {
             let (attachment, attached_to) = attachment(interface);
             NodeInterface {
                 linux_interface: interface.name.clone(),
-                vendor_interface: vendor_interface(interface),
+                vendor_interface: vendor_name(&node.kind, interface.name.as_str()),
                 mac: interface.mac,
                 mtu: interface.mtu.get(),
                 attachment: attachment.to_string(),
@@ -109,10 +110,6 @@ impl<'a> Ends<'a> {
         });
         interfaces.collect()
     }
-}
-
-fn vendor_interface(interface: &InterfaceSpec) -> Option<String> {
-    (interface.written != interface.name.as_str()).then(|| interface.written.clone())
 }
 
 fn attachment(interface: &InterfaceSpec) -> (&'static str, Option<String>) {

@@ -119,3 +119,69 @@ async fn a_link_out_of_the_lab_is_as_good_as_its_own_end() {
     let link = out(stand.client.lab(&lan).await.unwrap().links);
     assert_eq!((link.actual_state, link.reason.as_deref()), (LinkState::Pending, Some("waits for a")));
 }
+
+/// Devices without their software: namespaces whose interfaces have the kinds' names.
+const VENDORS: &str = "name: vendors
+topology:
+  defaults:
+    labels: {archetype.runtime: namespace}
+  nodes:
+    ceos: {kind: arista_ceos}
+    srl: {kind: srl}
+    csr: {kind: cisco_csr1000v}
+    xrd: {kind: cisco_xrd}
+  links:
+    - endpoints: ['ceos:Ethernet1', 'srl:e1-1']
+    - endpoints: ['csr:GigabitEthernet2', 'xrd:Gi0-0-0-0']
+";
+
+#[tokio::test]
+async fn an_interface_is_shown_by_what_its_device_calls_it() {
+    let stand = Stand::new().await;
+    stand.deploy(VENDORS).await;
+    let shown = stand.client.lab(&lab("vendors")).await.unwrap();
+    let ends = shown.links.iter().flat_map(|link| &link.endpoints);
+    let names: Vec<_> = ends
+        .map(|end| {
+            let linux = end.linux_interface.as_ref().unwrap().as_str();
+            (end.interface.as_str(), linux, end.vendor_interface.as_deref().unwrap())
+        })
+        .collect();
+    let expected = [
+        ("Ethernet1", "Ethernet1", "Ethernet1"),
+        ("e1-1", "e1-1", "ethernet-1/1"),
+        ("GigabitEthernet2", "eth1", "GigabitEthernet2"),
+        ("Gi0-0-0-0", "Gi0-0-0-0", "GigabitEthernet0/0/0/0"),
+    ];
+    assert_eq!(names, expected);
+    let mappings = stand.client.interface_mappings(&lab("vendors")).await.unwrap().mappings;
+    let of = |node: &str| mappings.iter().find(|mapping| mapping.node.as_str() == node).unwrap();
+    assert_eq!(of("csr").device_kind, "cisco_csr1000v");
+    assert_eq!(
+        (of("csr").linux_interface.as_str(), of("csr").vendor_interface.as_deref()),
+        ("eth1", Some(expected[2].2))
+    );
+    let inside = stand.client.interfaces(&lab("vendors"), &"csr".parse().unwrap()).await.unwrap().interfaces;
+    let names: Vec<_> = inside.iter().map(|i| (i.linux_interface.as_str(), i.vendor_interface.as_deref())).collect();
+    assert_eq!(names, [("eth0", Some("GigabitEthernet1")), ("eth1", Some("GigabitEthernet2"))]);
+}
+
+#[tokio::test]
+async fn a_link_is_found_by_any_name_of_its_ends() {
+    let stand = Stand::new().await;
+    stand.deploy(VENDORS).await;
+    let vendors = lab("vendors");
+    for (link, names) in [
+        (0, &["ceos:Ethernet1", "ceos:eth1", "ceos:Et1", "ceos:et1", "srl:ethernet-1/1", "srl:e1-1"][..]),
+        (1, &["csr:GigabitEthernet2", "csr:Gi2", "csr:gi2", "csr:eth1", "xrd:GigabitEthernet0/0/0/0", "xrd:Gi0/0/0/0"]),
+    ] {
+        let shown = &stand.client.lab(&vendors).await.unwrap().links[link];
+        for name in names {
+            let explained = stand.client.explain(&vendors, name).await.unwrap();
+            assert_eq!((&explained.link, &explained.endpoints), (&shown.id, &shown.endpoints), "{name}");
+        }
+    }
+    for name in ["ceos:Ethernet2", "csr:GigabitEthernet1", "csr:GigabitEthernet0", "srl:eth1", "xrd:eth1"] {
+        assert_eq!(refusal(stand.client.explain(&vendors, name).await).code, "link-unknown", "{name}");
+    }
+}

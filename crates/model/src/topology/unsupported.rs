@@ -53,6 +53,12 @@ fn of_network(topology: &Topology) -> Option<Problem> {
     Some(problem.hint("give the management network a name of its own, or leave it out"))
 }
 
+/// Nodes that are namespaces have no image: of their kind they have the names of the interfaces.
+fn is_runnable(node: &NodeDecl) -> bool {
+    let is_outside = matches!(node.kind.as_str(), "host" | "ext-container" | "k8s-kind" | "ovs-bridge");
+    RUNNABLE_KINDS.contains(&node.kind.as_str()) || node.runtime() == RuntimeKind::Namespace && !is_outside
+}
+
 fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut add = |code, position: Position, message: String, hint: &str| {
@@ -61,9 +67,14 @@ fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
     };
     let definition = &node.definition;
     let position = |key| topology.position_of_key(node, key);
-    if !RUNNABLE_KINDS.contains(&node.kind.as_str()) {
+    if !is_runnable(node) {
         let message = format!("node {}: this version cannot run kind {}", node.name, node.kind);
-        add("not-runnable-kind", position("kind"), message, "kinds linux and bridge run; leave it out with --partial");
+        add(
+            "not-runnable-kind",
+            position("kind"),
+            message,
+            "kinds linux and bridge run, and others with the label \"archetype.runtime: namespace\"; leave it out with --partial",
+        );
         return problems;
     }
     match node.network_mode() {
