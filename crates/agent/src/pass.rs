@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use archetype_host::Host;
-use archetype_model::ContainerName;
 use archetype_model::observed::{NodeObserved, Observed, RunObserved};
 use archetype_model::report::{ExecState, Finding, Report};
-use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, NodeSpec};
+use archetype_model::spec::{DesiredRun, EndRef, HostSpec, LabSpec, LinkId, NodeBody, NodeSpec};
 use archetype_model::status::LinkState;
 use archetype_model::step::{NodeAction, Outcome, Resource, Step};
+use archetype_model::{ContainerName, LabName};
 use archetype_plan::diff::{DatapathSettings, Diff, ExecMemory, Memory as Known, diff};
 use archetype_plan::judge;
 
@@ -136,17 +136,27 @@ impl<H: Host> Pass<'_, H> {
 
     /// Nodes whose exec list may run: every wire is proven, or its far end cannot come now; or the
     /// wait for it has been long enough.
-    fn exec_due(&self, spec: &HostSpec, observed: &Observed, wires: &Wires, now_ms: u64) -> BTreeSet<ContainerName> {
+    fn exec_due<'s>(
+        &self,
+        spec: &'s HostSpec,
+        observed: &Observed,
+        wires: &Wires,
+        now_ms: u64,
+    ) -> BTreeSet<ContainerName> {
         let mut waiting: BTreeSet<&ContainerName> = BTreeSet::new();
-        for (lab, wire) in spec.wires() {
-            let report = wires.get(&lab.name).and_then(|wires| wires.get(&wire.id));
-            let state = judge::link_status(wire, report).state;
-            let nodes: Vec<&NodeSpec> = wire.ends.iter().filter_map(|end| lab.node(&end.node)).collect();
+        let mut wait = |lab: &'s LabSpec, ends: &[EndRef], state: LinkState| {
+            let nodes: Vec<&NodeSpec> = ends.iter().filter_map(|end| lab.node(&end.node)).collect();
             let can_come = nodes.iter().all(|node| is_coming(observed, node, self.memory));
-            let open = matches!(state, LinkState::Creating) || state == LinkState::Pending && can_come;
-            if open {
+            if state == LinkState::Creating || state == LinkState::Pending && can_come {
                 waiting.extend(nodes.iter().map(|node| &node.container));
             }
+        };
+        let report = |lab: &LabName, id: &LinkId| wires.get(lab).and_then(|wires| wires.get(id));
+        for (lab, wire) in spec.wires() {
+            wait(lab, &wire.ends, judge::link_status(wire, report(&lab.name, &wire.id)).state);
+        }
+        for (name, lab, outward) in spec.outward() {
+            wait(lab, &outward.ends, judge::outward_status(&outward, report(name, &outward.id), None).state);
         }
         let patient = |container: &ContainerName| {
             self.memory.running_since(container).is_none_or(|since| now_ms < since + EXEC_PATIENCE_MS)

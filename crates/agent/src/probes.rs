@@ -1,11 +1,14 @@
 //! Proofs: which wires were crossed by a frame, on which wiring, and which are to be probed now.
 
+mod orders;
+
 use std::collections::BTreeMap;
 
-use archetype_host::{ProbeEnd, ProbeOrder};
+use archetype_host::ProbeOrder;
 use archetype_model::observed::Observed;
+use archetype_model::outward::{Outward, OutwardTo};
 use archetype_model::report::{ProbeResult, Proof, WireReport, Wiring};
-use archetype_model::spec::{DesiredLink, HostSpec, LabSpec, LinkId, WireShape, WireSpec};
+use archetype_model::spec::{DesiredLink, EndRef, HostSpec, LabSpec, LinkId, WireShape, WireSpec};
 use archetype_model::step::Resource;
 use archetype_model::{InterfaceName, LabName};
 use archetype_plan::diff::DatapathSettings;
@@ -37,23 +40,43 @@ impl Proofs {
             let report = judge::wire_report(lab, wire, observed, settings, proof);
             wires.entry(lab.name.clone()).or_default().insert(wire.id.clone(), report);
         }
+        for (name, lab, outward) in spec.outward() {
+            let proof = self.known.get(&(name.clone(), outward.id.clone())).map(|held| held.proof.clone());
+            let report = judge::outward_report(spec, lab, &outward, observed, proof);
+            wires.entry(name.clone()).or_default().insert(outward.id, report);
+        }
         wires
     }
 
-    /// The wires to be probed: complete (a LAN among the members that are there), wanted up, and
-    /// without a proof of this very wiring, or with a lost one whose time has come.
+    /// The wires and links out of labs to be probed: complete (a LAN among the members that are
+    /// there), wanted up, and without a proof of this very wiring, or with a lost one whose time has
+    /// come.
     pub(crate) fn due(&self, spec: &HostSpec, wires: &Wires, now_ms: u64) -> Vec<(ProbeOrder, Wiring)> {
-        spec.wires()
-            .filter(|(_, wire)| wire.desired == DesiredLink::Up && can_be_alone(wire))
-            .filter_map(|(lab, wire)| {
-                let report = wires.get(&lab.name)?.get(&wire.id)?;
-                let wiring = report.wiring.clone()?;
-                let held = self.known.get(&(lab.name.clone(), wire.id.clone()));
-                let due =
-                    held.is_none_or(|held| held.proof.wiring != wiring || (held.lost > 0 && held.again_ms <= now_ms));
-                due.then(|| Some((order(lab, wire, report)?, wiring))).flatten()
-            })
-            .collect()
+        let inner = spec.wires().filter(|(_, wire)| wire.desired == DesiredLink::Up && can_be_alone(wire));
+        let inner = inner.filter_map(|(lab, wire)| {
+            let (report, wiring) = self.is_due(wires, &lab.name, &wire.id, now_ms)?;
+            Some((orders::wire(lab, wire, report)?, wiring))
+        });
+        let outer = spec.outward().filter_map(|(name, lab, outward)| {
+            let (report, wiring) = self.is_due(wires, name, &outward.id, now_ms)?;
+            Some((orders::outward(lab, &outward, report)?, wiring))
+        });
+        inner.chain(outer).collect()
+    }
+
+    /// What is so of a link that is to be probed now.
+    fn is_due<'w>(
+        &self,
+        wires: &'w Wires,
+        lab: &LabName,
+        id: &LinkId,
+        now_ms: u64,
+    ) -> Option<(&'w WireReport, Wiring)> {
+        let report = wires.get(lab)?.get(id)?;
+        let wiring = report.wiring.clone()?;
+        let held = self.known.get(&(lab.clone(), id.clone()));
+        let due = held.is_none_or(|held| held.proof.wiring != wiring || (held.lost > 0 && held.again_ms <= now_ms));
+        due.then_some((report, wiring))
     }
 
     /// Keeps what probes showed. A wire's first loss after a change is tried again at once, for a
@@ -82,45 +105,37 @@ impl Proofs {
         if repaired.contains(&Resource::Bridge) {
             return self.forget(None);
         }
-        for (lab, wire) in spec.wires() {
-            let stands_on = |device: &InterfaceName| {
-                repaired
-                    .iter()
-                    .any(|one| matches!(one, Resource::Device(name) | Resource::Port(name) if name == device))
-            };
-            let ends = wire.ends.iter().filter_map(|end| lab.interface(end));
-            if ends.into_iter().any(|(_, interface)| stands_on(&interface.host_device)) {
-                self.known.remove(&(lab.name.clone(), wire.id.clone()));
+        let stands_on = |device: &InterfaceName| {
+            let is_it = |one: &Resource| matches!(one, Resource::Device(name) | Resource::Port(name) if name == device);
+            repaired.iter().any(is_it)
+        };
+        let any_end = |lab: &LabSpec, ends: &[EndRef]| {
+            ends.iter().filter_map(|end| lab.interface(end)).any(|(_, interface)| stands_on(&interface.host_device))
+        };
+        for (lab, wire) in spec.wires().filter(|(lab, wire)| any_end(lab, &wire.ends)) {
+            self.known.remove(&(lab.name.clone(), wire.id.clone()));
+        }
+        let network = |outward: &Outward<'_>| match outward.to {
+            OutwardTo::Network(name) => repaired.contains(&Resource::Network(name.clone())),
+            OutwardTo::Host | OutwardTo::Bridge(_) => false,
+        };
+        for (name, lab, outward) in spec.outward() {
+            if network(&outward) || any_end(lab, &outward.ends) {
+                self.known.remove(&(name.clone(), outward.id));
             }
         }
     }
 
     /// Forgets wires that are no longer wanted.
     pub(crate) fn keep_only(&mut self, spec: &HostSpec) {
-        let wanted: std::collections::BTreeSet<_> =
-            spec.wires().map(|(lab, wire)| (lab.name.clone(), wire.id.clone())).collect();
+        let inner = spec.wires().map(|(lab, wire)| (lab.name.clone(), wire.id.clone()));
+        let outer = spec.outward().map(|(name, _, outward)| (name.clone(), outward.id));
+        let wanted: std::collections::BTreeSet<_> = inner.chain(outer).collect();
         self.known.retain(|key, _| wanted.contains(key));
     }
 }
 
-/// A cable with one end has nobody to send to. A LAN's only member sends to its own port.
+/// A cable with one end has nobody to send to. A segment's only member has the switch.
 fn can_be_alone(wire: &WireSpec) -> bool {
     wire.ends.len() > 1 || wire.shape == WireShape::Lan
-}
-
-fn order(lab: &LabSpec, wire: &WireSpec, report: &WireReport) -> Option<ProbeOrder> {
-    let ends = report
-        .ends
-        .iter()
-        .filter(|end| end.faults.is_empty())
-        .map(|end| {
-            let node = lab.node(&end.end.node)?;
-            Some(ProbeEnd {
-                end: end.end.clone(),
-                container: node.container.clone(),
-                host_ifindex: end.device.as_ref()?.ifindex,
-            })
-        })
-        .collect::<Option<Vec<_>>>()?;
-    Some(ProbeOrder { lab: lab.name.clone(), wire: wire.id.clone(), ends })
 }

@@ -7,6 +7,7 @@ use archetype_model::observed::{NodeObserved, Observed, RunObserved};
 use archetype_model::report::{ExecReport, ExecState, Finding, NodeReport, Report};
 use archetype_model::spec::{FORMAT, HostSpec, NodeBody, NodeSpec};
 use archetype_model::step::Resource;
+use archetype_plan::judge;
 
 use crate::ledger::Done;
 use crate::memory::Memory;
@@ -28,6 +29,8 @@ pub(crate) struct Seen<'a> {
 /// The report of a pass.
 pub(crate) fn report(seen: Seen<'_>) -> Report {
     let nodes = seen.spec.nodes().map(|(_, node)| (node.container.clone(), node_report(&seen, node))).collect();
+    let eth0 = |node: &NodeSpec| judge::management_end(seen.spec, node, seen.observed);
+    let management = seen.spec.nodes().filter_map(|(_, node)| Some((node.container.clone(), eth0(node)?))).collect();
     let failed = seen.memory.failed.values().map(|failed| failed.finding.clone());
     let mut findings: Vec<Finding> =
         seen.findings.iter().cloned().chain(failed).map(|finding| with_lab(seen.spec, finding)).collect();
@@ -44,6 +47,7 @@ pub(crate) fn report(seen: Seen<'_>) -> Report {
         unreadable: seen.observed.unreadable(),
         nodes,
         wires: seen.wires,
+        management,
         leaving: seen.leaving,
         findings,
     }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 /// The mappings of a lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InterfaceMappings {
-    /// One for each interface that leads to a wire.
+    /// One for each interface that a link of the file leads to.
     pub mappings: Vec<InterfaceMapping>,
 }
 
@@ -28,6 +28,12 @@ pub struct InterfaceMapping {
     pub linux_interface: InterfaceName,
     /// What the device calls it, where its kind has names of its own (`docs/kinds.md`).
     pub vendor_interface: Option<String>,
+    /// Where it leads: `wire`, `network`, `host` or `bridge`.
+    pub attachment: String,
+    /// The device at the host's end that was read back; null when there is none.
+    pub host_device: Option<String>,
+    /// The Linux bridge that device was found on, where it leads to one.
+    pub linux_bridge: Option<String>,
     /// The port that was read back; null when there is none.
     pub ovs_port: Option<String>,
     /// The bridge that port is on.
@@ -36,7 +42,7 @@ pub struct InterfaceMapping {
     pub ofport: Option<i64>,
     /// The VLAN tag that was read back.
     pub vlan_tag: Option<u16>,
-    /// The link it belongs to.
+    /// The id of the link it belongs to, as `inspect` shows it.
     pub link: String,
     /// When it was last read back.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -67,6 +73,8 @@ pub struct NodeInterface {
     pub attachment: String,
     /// The link, network or bridge it leads to; null for `host`.
     pub attached_to: Option<String>,
+    /// The id of the link it belongs to, as `inspect` shows it; null for `eth0` of the management network.
+    pub link: Option<String>,
     /// The device at the host's end.
     #[schema(value_type = String)]
     pub host_device: InterfaceName,
@@ -78,7 +86,10 @@ pub struct NodeInterface {
     pub carrier: Option<bool>,
     /// Its MTU right now, which is the node's own business.
     pub mtu_now: Option<u32>,
-    /// Addresses on it right now.
+    /// Its hardware address right now.
+    #[schema(value_type = Option<String>)]
+    pub mac_now: Option<Mac>,
+    /// Addresses on it right now, with their prefix lengths.
     pub addresses: Vec<String>,
     /// When that was last read back.
     #[schema(value_type = Option<String>, format = DateTime)]

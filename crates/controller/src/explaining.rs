@@ -3,8 +3,9 @@
 use archetype_api::lab::Endpoint;
 use archetype_api::{Explanation, Fact};
 use archetype_model::LabName;
-use archetype_model::report::{EndReport, Fault, ProbeResult, WireReport};
-use archetype_model::spec::{LabSpec, WireSpec};
+use archetype_model::outward::OutwardTo;
+use archetype_model::report::{BridgeSeen, EndReport, Fault, ProbeResult, WireReport};
+use archetype_model::spec::{LabSpec, LinkId, WireShape, WireSpec};
 
 use crate::desk::Desk;
 use crate::judging::{DeclaredLink, Leads};
@@ -50,27 +51,45 @@ fn facts(now: &Now, lab: &LabName, link: &DeclaredLink) -> Vec<Fact> {
     let (id, member) = match &link.leads {
         Leads::Wire(id) => (id, None),
         Leads::Member { lan, end } => (lan, Some(end)),
-        Leads::Out { end } => {
-            facts.push(fact(&end.to_string(), "it leads out of the lab; no probe can be sent".into(), None, None));
-            return facts;
-        }
+        Leads::Out { id, .. } => (id, None),
         Leads::Nowhere => return facts,
     };
     let part = now.part(lab);
     let wire = part.and_then(|part| part.wires.iter().find(|wire| &wire.id == id));
     let report = now.heard.as_ref().and_then(|heard| heard.report.wires.get(lab)?.get(id));
-    let (Some(part), Some(wire), Some(report)) = (part, wire, report) else {
+    let (Some(part), Some(report)) = (part, report) else {
         facts.push(fact("both", "its host has not reported it yet".into(), Some(false), None));
         return facts;
     };
     for end in report.ends.iter().filter(|end| member.is_none_or(|member| member == &end.end)) {
         of_end(part, wire, end, &mut facts);
     }
-    facts.push(of_proof(report));
+    facts.push(of_proof(report, &crossed(part, id, wire, report)));
     facts
 }
 
-fn of_end(part: &LabSpec, wire: &WireSpec, end: &EndReport, facts: &mut Vec<Fact>) {
+/// What the probes of a link cross, in words.
+fn crossed(part: &LabSpec, id: &LinkId, wire: Option<&WireSpec>, report: &WireReport) -> String {
+    let alone = report.ends.iter().filter(|end| end.faults.is_empty()).count() == 1;
+    if let Some(wire) = wire {
+        return match wire.shape {
+            WireShape::Lan if alone => "between it and the switch, in its tag, for it is alone in its segment".into(),
+            WireShape::Lan => "between it and every other member that is there".into(),
+            WireShape::Cable => "it".into(),
+        };
+    }
+    let outward = part.outward().into_iter().find(|outward| &outward.id == id);
+    let bridge = report.ends.iter().find_map(|end| end.bridge.as_ref());
+    match (outward.map(|outward| outward.to), bridge) {
+        (Some(OutwardTo::Bridge(bridge)), _) if !alone => {
+            format!("bridge {bridge} between it and every other member that is there")
+        }
+        (_, Some(bridge)) => format!("between it and bridge {} itself", bridge.name),
+        _ => "between it and the host's device".into(),
+    }
+}
+
+fn of_end(part: &LabSpec, wire: Option<&WireSpec>, end: &EndReport, facts: &mut Vec<Fact>) {
     let about = end.end.to_string();
     let container = part.node(&end.end.node).map(|node| node.container.to_string()).unwrap_or_default();
     let device = &end.device_name;
@@ -101,7 +120,11 @@ fn of_end(part: &LabSpec, wire: &WireSpec, end: &EndReport, facts: &mut Vec<Fact
         )),
     }
     of_device(&about, device, end, facts);
-    of_port(&about, device, wire, end, facts);
+    match (wire, &end.bridge) {
+        (Some(wire), _) => of_port(&about, device, wire, end, facts),
+        (None, Some(bridge)) => of_bridge(&about, bridge, end, facts),
+        (None, None) => {}
+    }
     for fault in &end.faults {
         let (text, good) = match fault {
             Fault::Unreadable(what) => (format!("{what} could not be read"), None),
@@ -123,6 +146,20 @@ fn of_device(about: &str, device: &str, end: &EndReport, facts: &mut Vec<Fact>) 
         }
         None => fact(about, format!("its host end {device} is missing"), Some(false), shows),
     });
+}
+
+fn of_bridge(about: &str, bridge: &BridgeSeen, end: &EndReport, facts: &mut Vec<Fact>) {
+    let name = &bridge.name;
+    let state = match bridge.ifindex {
+        None => format!("bridge {name} is missing"),
+        Some(ifindex) => {
+            format!("bridge {name} has ifindex {ifindex} and is {}", if bridge.up { "up" } else { "down" })
+        }
+    };
+    facts.push(fact(about, state, Some(bridge.ifindex.is_some() && bridge.up), Some(format!("ip link show {name}"))));
+    let is_port = bridge.ifindex.is_some() && end.device.as_ref().is_some_and(|d| d.controller == bridge.ifindex);
+    let text = format!("its host end is {} of bridge {name}", if is_port { "a port" } else { "no port" });
+    facts.push(fact(about, text, Some(is_port), Some(format!("bridge link show dev {}", end.device_name))));
 }
 
 fn of_port(about: &str, device: &str, wire: &WireSpec, end: &EndReport, facts: &mut Vec<Fact>) {
@@ -151,7 +188,7 @@ fn of_port(about: &str, device: &str, wire: &WireSpec, end: &EndReport, facts: &
     ));
 }
 
-fn of_proof(report: &WireReport) -> Fact {
+fn of_proof(report: &WireReport, what: &str) -> Fact {
     let (text, good) = match (&report.wiring, &report.proof) {
         (None, _) => ("it is not wired completely, so nothing was sent".to_string(), Some(false)),
         (Some(_), None) => ("no probe was sent on this wiring yet".to_string(), None),
@@ -159,7 +196,9 @@ fn of_proof(report: &WireReport) -> Fact {
             ("the wiring is another one than the last probe crossed".to_string(), None)
         }
         (Some(_), Some(proof)) => match &proof.result {
-            ProbeResult::Crossed => ("a probe crossed it each way since it is wired like this".to_string(), Some(true)),
+            ProbeResult::Crossed => {
+                (format!("a probe crossed {what} each way since it is wired like this"), Some(true))
+            }
             ProbeResult::Lost { directions } => (format!("probes were lost: {}", directions.join(", ")), Some(false)),
             ProbeResult::NotSent { why } => (format!("no probe could be sent: {why}"), None),
         },

@@ -3,8 +3,6 @@
 
 mod declared;
 
-use std::collections::BTreeMap;
-
 use archetype_model::NodeName;
 use archetype_model::observed::RunObserved;
 use archetype_model::report::{ExecState, Finding, NodeReport, WireReport};
@@ -18,7 +16,7 @@ use crate::now::{Now, Planning};
 use crate::planning::left_out;
 use crate::store::{Revision, Wish};
 
-pub(crate) use declared::{DeclaredLink, Leads, links};
+pub(crate) use declared::{DeclaredLink, Leads, LinkIds, ids, links};
 
 /// A lab with all its states.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,11 +111,10 @@ impl View<'_> {
         let wanted = topology.nodes.iter().filter(|node| !left_out.contains(&Subject::Node(node.name.clone())));
         let nodes: Vec<(NodeName, Status<NodeState>)> =
             wanted.map(|node| (node.name.clone(), self.node(&node.name, node.runtime(), &findings))).collect();
-        let states: BTreeMap<&NodeName, NodeState> = nodes.iter().map(|(name, status)| (name, status.state)).collect();
         let links: Vec<_> = links(topology, left_out)
             .into_iter()
             .map(|link| {
-                let status = self.link(&link, &states, &findings);
+                let status = self.link(&link);
                 (link, status)
             })
             .collect();
@@ -149,19 +146,15 @@ impl View<'_> {
         self.now.heard.as_ref()?.report.nodes.get(&node.container)
     }
 
-    fn link(
-        &self,
-        link: &DeclaredLink,
-        nodes: &BTreeMap<&NodeName, NodeState>,
-        findings: &[Finding],
-    ) -> Status<LinkState> {
+    fn link(&self, link: &DeclaredLink) -> Status<LinkState> {
         if self.silent {
             return Status::because(LinkState::Unknown, "its host is silent");
         }
         match &link.leads {
             Leads::Wire(id) => self.wire(id, None),
             Leads::Member { lan, end } if self.wire_spec(lan).is_some() => self.wire(lan, Some(end)),
-            Leads::Member { end, .. } | Leads::Out { end } => self.out(end, nodes, findings),
+            Leads::Member { lan, end } => self.outward(lan, Some(end)),
+            Leads::Out { id, .. } => self.outward(id, None),
             Leads::Nowhere => Status::because(LinkState::Pending, "not planned yet"),
         }
     }
@@ -185,25 +178,14 @@ impl View<'_> {
         self.now.heard.as_ref()?.report.wires.get(&part.name)?.get(id)
     }
 
-    /// A link that leads out of the lab has one end of ours, and nobody at the other to send a
-    /// probe to: it is as good as what was read back of its own end.
-    fn out(&self, end: &EndRef, nodes: &BTreeMap<&NodeName, NodeState>, findings: &[Finding]) -> Status<LinkState> {
-        let found = self.wanted_part().and_then(|part| part.interface(end).map(|(_, interface)| (part, interface)));
-        let Some((part, interface)) = found else {
+    /// A link that leads out of the lab; of a bridge of the host's, the link of one member.
+    fn outward(&self, id: &LinkId, member: Option<&EndRef>) -> Status<LinkState> {
+        let part = self.wanted_part();
+        let found = part.and_then(|part| Some((part, part.outward().into_iter().find(|outward| &outward.id == id)?)));
+        let Some((part, outward)) = found else {
             return Status::because(LinkState::Pending, "not planned yet");
         };
-        let device = Resource::Device(interface.host_device.clone());
-        if let Some(finding) = findings.iter().find(|finding| finding.resource.as_ref() == Some(&device)) {
-            return Status::because(LinkState::Error, format!("{end}: {}", finding.message));
-        }
-        match nodes.get(&end.node) {
-            Some(NodeState::Running) if self.now.is_told(&part.name) => {
-                Status::because(LinkState::Up, "leads out of the lab: read back, not probed")
-            }
-            Some(NodeState::Unknown) => Status::because(LinkState::Unknown, "its node could not be read"),
-            Some(NodeState::Running) => Status::plain(LinkState::Creating),
-            _ => Status::because(LinkState::Pending, format!("waits for {}", end.node)),
-        }
+        judge::outward_status(&outward, self.wire_report(part, id), member)
     }
 
     fn lab(
@@ -232,34 +214,15 @@ impl View<'_> {
             let finished = self.node_report(node).is_some_and(judge::has_finished);
             Some(judge::JudgedNode { node, state: status.state, finished })
         });
-        let link_states = links.iter().filter_map(|(link, status)| Some((self.spec_of(link)?, status.state)));
-        let out_is_up = links.iter().all(|(link, status)| {
-            self.spec_of(link).is_some() || is_settled(status) || self.waits_by_wish(link, nodes)
-        });
+        let link_states = links.iter().map(|(_, status)| status.state);
         // What is wrong with the switch is wrong with every lab on it.
         let of_lab = |finding: &&Finding| finding.lab.is_some() || finding.resource == Some(Resource::Bridge);
         let own = findings.iter().filter(of_lab);
         let state = judge::lab_state(told, node_states, link_states, own.clone().count());
         match state {
-            LabState::Up if !out_is_up => Status::because(LabState::Converging, "a link that leads out is not there"),
             LabState::Degraded => Status { state, reason: reason_of(own, nodes, links) },
             LabState::Unknown => Status { state, reason: unreadable(self.now) },
             state => Status::plain(state),
-        }
-    }
-
-    /// A link out of the lab from a node that is stopped as wanted, or has finished, waits by wish.
-    fn waits_by_wish(&self, link: &DeclaredLink, nodes: &[(NodeName, Status<NodeState>)]) -> bool {
-        let (Leads::Out { end } | Leads::Member { end, .. }) = &link.leads else { return false };
-        let stopped = nodes.iter().any(|(name, status)| name == &end.node && status.state == NodeState::Stopped);
-        let node = self.wanted_part().and_then(|part| part.node(&end.node));
-        stopped || node.and_then(|node| self.node_report(node)).is_some_and(judge::has_finished)
-    }
-
-    fn spec_of(&self, link: &DeclaredLink) -> Option<&WireSpec> {
-        match &link.leads {
-            Leads::Wire(id) | Leads::Member { lan: id, .. } => self.wire_spec(id),
-            Leads::Out { .. } | Leads::Nowhere => None,
         }
     }
 
@@ -285,10 +248,6 @@ impl View<'_> {
             !runs || node.desired == DesiredRun::Stopped || !report.execs.iter().any(|exec| open(&exec.state))
         })
     }
-}
-
-fn is_settled(status: &Status<LinkState>) -> bool {
-    matches!(status.state, LinkState::Up | LinkState::Down)
 }
 
 /// The first thing that is wrong, for the reason of a lab.

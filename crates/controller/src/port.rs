@@ -1,6 +1,7 @@
 //! What the controller needs of a host's agent, whatever carries it: a channel inside one process,
 //! or a network later.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use archetype_api::Problem;
@@ -11,6 +12,7 @@ use archetype_model::{HostName, LabName};
 use archetype_plan::blueprint::HostFacts;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use ipnet::IpNet;
 use tokio::sync::mpsc;
 
 /// One agent: how to speak to it, and what it tells.
@@ -50,6 +52,9 @@ pub trait AgentAccess: Send + Sync + 'static {
     /// What is on its host that is not ours.
     async fn facts(&self) -> Result<HostFacts, String>;
 
+    /// The addresses on the interfaces inside a node right now.
+    async fn addresses(&self, node: &NodeSpec) -> Result<Addresses, String>;
+
     /// Runs a command in a node.
     async fn exec(&self, node: &NodeSpec, start: ExecStart) -> Result<Attached, Box<Problem>>;
 
@@ -57,6 +62,9 @@ pub trait AgentAccess: Send + Sync + 'static {
     /// of the past.
     async fn logs(&self, node: &NodeSpec, follow: bool, tail: Option<u32>) -> Result<Output, Box<Problem>>;
 }
+
+/// Addresses inside a node, by the ifindex of the host's device whose peer has them.
+pub type Addresses = BTreeMap<u32, Vec<IpNet>>;
 
 /// Pieces of what a node printed.
 pub type Output = BoxStream<'static, Result<Vec<u8>, std::io::Error>>;

@@ -10,8 +10,9 @@ use archetype_api::mapping::{InterfaceMapping, NodeInterface};
 use archetype_model::status::{LinkState, Status};
 use archetype_model::topology::{LinkDecl, Subject, Topology};
 
-use crate::judging::{DeclaredLink, Judged, Leads, judge};
+use crate::judging::{DeclaredLink, Judged, Leads, LinkIds, ids, judge};
 use crate::now::Now;
+use crate::port::Addresses;
 use crate::store::{LeftOutPart, Present, Revision, timestamp};
 
 use ends::Ends;
@@ -94,10 +95,10 @@ impl<'a> LabView<'a> {
     pub fn verified_at(&self, link: &DeclaredLink, state: LinkState) -> Option<jiff::Timestamp> {
         let heard = self.now.heard.as_ref()?;
         let told = match &link.leads {
-            Leads::Wire(id) | Leads::Member { lan: id, .. } => {
+            Leads::Wire(id) | Leads::Member { lan: id, .. } | Leads::Out { id, .. } => {
                 heard.report.wires.get(&self.revision.lab).is_some_and(|wires| wires.contains_key(id))
             }
-            Leads::Out { .. } | Leads::Nowhere => self.now.is_told(&self.revision.lab),
+            Leads::Nowhere => false,
         };
         let at = match state {
             LinkState::Unknown => heard.all_read_at_ms,
@@ -125,12 +126,17 @@ impl<'a> LabView<'a> {
 
     /// Which port is which interface.
     pub fn mappings(&self) -> Vec<InterfaceMapping> {
-        self.ends.mappings(self.now, &self.revision.lab)
+        self.ends.mappings(self.now, &self.revision.lab, &self.link_ids())
     }
 
-    /// The interfaces of a node.
-    pub fn interfaces(&self, node: &archetype_model::NodeName) -> Vec<NodeInterface> {
-        self.ends.interfaces(self.now, &self.revision.lab, node)
+    /// The interfaces of a node, with the addresses that were read on them by the host's device.
+    pub fn interfaces(&self, node: &archetype_model::NodeName, addresses: &Addresses) -> Vec<NodeInterface> {
+        self.ends.interfaces(self.now, &self.revision.lab, node, addresses, &self.link_ids())
+    }
+
+    fn link_ids(&self) -> LinkIds {
+        let present = self.present();
+        present.map(|present| ids(&present.topology, &crate::planning::left_out(&present.wishes))).unwrap_or_default()
     }
 }
 

@@ -3,6 +3,7 @@
 //! A monitor session keeps a replica while it lives; when it breaks, the datapath is unreadable
 //! until the next one stands. Writing is one transaction for all pending changes.
 
+mod door;
 mod operations;
 mod rows;
 mod switch;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::event::{Event, Waker};
 
+pub(crate) use door::{Door, Learned};
 pub use switch::Switch;
 
 /// A transaction or read that takes longer than this makes the datapath unreadable.
@@ -128,6 +130,12 @@ impl Datapath {
     pub fn kind(&self) -> DatapathKind {
         let seen = self.show().known().and_then(|seen| seen.bridge.as_ref().map(|bridge| bridge.datapath));
         seen.or(self.settings.kind).unwrap_or_else(switch::best_kind)
+    }
+
+    /// The way to the switch itself; none where it is not on this machine.
+    pub(crate) fn door(&self) -> Option<Door> {
+        let rundir = self.settings.rundir.clone()?;
+        Some(Door::new(rundir, self.settings.bridge.clone()))
     }
 
     /// Takes all steps in one transaction. Answers when the replica shows them; that Open vSwitch

@@ -16,7 +16,7 @@ use archetype_model::step::{NodeAction, Outcome, Resource, Step};
 use archetype_model::{BridgeName, ContainerName, InterfaceName, NetworkName};
 use async_trait::async_trait;
 
-use crate::contract::{Host, ProbeOrder};
+use crate::contract::{Across, Host, ProbeOrder};
 use crate::event::{Event, TaskEnded, Waker};
 
 /// A host in memory.
@@ -442,24 +442,42 @@ impl State {
         }
     }
 
-    /// A frame crosses when both devices are up, both ports hold these very devices, in one tag.
+    /// A frame crosses a wire when both devices are up and both ports hold these very devices, in
+    /// one tag; out of the lab when the device is up and on the bridge that it is to cross.
     fn probe(&self, order: &ProbeOrder) -> ProbeResult {
-        let end = |ifindex: u32| {
-            let (name, device) = self.devices.iter().find(|(_, device)| device.ifindex == ifindex)?;
-            let port = self.datapath.ports.get(name)?;
-            let up = self.namespaces.values().any(|space| {
-                space.inside.known().and_then(|inside| inside.get(&ifindex)).is_some_and(|inside| inside.up)
-            });
-            let carries = device.up && up && port.ifindex == Some(ifindex) && !self.swallowing.contains(name);
-            carries.then_some(port.tag)?
+        let crosses = match &order.across {
+            Across::Wire | Across::Switch { .. } => {
+                let tags: Vec<Option<u16>> = order.ends.iter().map(|end| self.tag_at(end.host_ifindex)).collect();
+                let one_tag = tags.windows(2).all(|pair| pair[0] == pair[1]);
+                self.datapath.switch.is_some() && one_tag && tags.iter().all(Option::is_some)
+            }
+            Across::Device { .. } => order.ends.iter().all(|end| self.carrying(end.host_ifindex).is_some()),
+            Across::Bridge { ifindex, .. } => {
+                let on_bridge = |device: (_, &DeviceObserved)| device.1.controller == Some(*ifindex);
+                order.ends.iter().all(|end| self.carrying(end.host_ifindex).is_some_and(on_bridge))
+            }
         };
-        let tags: Vec<Option<u16>> = order.ends.iter().map(|e| end(e.host_ifindex)).collect();
-        let one_tag = tags.windows(2).all(|pair| pair[0] == pair[1]);
-        if self.datapath.switch.is_some() && one_tag && tags.iter().all(Option::is_some) {
-            return ProbeResult::Crossed;
+        match crosses {
+            true => ProbeResult::Crossed,
+            false => ProbeResult::Lost { directions: vec![order.parties().join(" -> ")] },
         }
-        let names: Vec<String> = order.ends.iter().map(|end| end.end.to_string()).collect();
-        ProbeResult::Lost { directions: vec![names.join(" -> ")] }
+    }
+
+    /// The device of an end that frames come through: up on both sides.
+    fn carrying(&self, ifindex: u32) -> Option<(&InterfaceName, &DeviceObserved)> {
+        let (name, device) = self.devices.iter().find(|(_, device)| device.ifindex == ifindex)?;
+        let up = self
+            .namespaces
+            .values()
+            .any(|space| space.inside.known().and_then(|inside| inside.get(&ifindex)).is_some_and(|inside| inside.up));
+        (device.up && up && !self.swallowing.contains(name)).then_some((name, device))
+    }
+
+    /// The tag in which the switch has an end that frames come through.
+    fn tag_at(&self, ifindex: u32) -> Option<u16> {
+        let (name, _) = self.carrying(ifindex)?;
+        let port = self.datapath.ports.get(name).filter(|port| port.ifindex == Some(ifindex))?;
+        port.tag
     }
 }
 
@@ -484,6 +502,5 @@ fn inside_of(interface: &InterfaceSpec, ifindex: u32, up: bool) -> InsideObserve
         carrier: up,
         mtu: interface.mtu.get(),
         mac: Some(interface.mac),
-        addresses: Vec::new(),
     }
 }

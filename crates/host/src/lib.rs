@@ -17,7 +17,7 @@ mod probe;
 mod process_end;
 pub mod processes;
 
-pub use contract::{Host, ProbeEnd, ProbeOrder};
+pub use contract::{Across, Host, ProbeEnd, ProbeOrder};
 pub use event::{Event, TaskEnded, Waker};
 pub use linux::{LinuxHost, LinuxSettings};
 pub use place::Place;

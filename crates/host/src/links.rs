@@ -15,9 +15,10 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use archetype_model::observed::{DeviceObserved, InsideObserved, Mark, NamespaceObserved, Reading};
-use archetype_model::{ContainerName, InterfaceName};
+use archetype_model::{ContainerName, InterfaceName, Mac};
 use archetype_netns::rtnl::{Link, LinkEvent, Socket, Watch};
 use archetype_netns::{Error, Namespace};
+use ipnet::IpNet;
 
 pub use facts::of as facts_of;
 
@@ -155,6 +156,24 @@ impl Links {
         let namespace = Namespace::open_node(self.place.pin(container)).ok()?;
         let inside = self.spaces.get_mut(container)?.inside(&mut self.host).ok()?;
         Some((namespace, inside))
+    }
+
+    /// The addresses inside a node, by the ifindex of the host's device whose peer has them; empty
+    /// where it has no namespace of ours.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn addresses_inside(&mut self, container: &ContainerName) -> Result<BTreeMap<u32, Vec<IpNet>>, Error> {
+        self.hear();
+        let Some(space) = self.spaces.get_mut(container) else { return Ok(BTreeMap::new()) };
+        space.addresses(&mut self.host)
+    }
+
+    /// The hardware addresses of the host's devices, by number.
+    pub(crate) fn addresses_of_devices(&mut self) -> BTreeMap<u32, Mac> {
+        self.hear();
+        let devices = self.devices().into_iter().flatten();
+        devices.filter_map(|(index, link)| Some((*index, link.mac()?))).collect()
     }
 
     /// The number of a device of the host now.

@@ -17,17 +17,21 @@ use async_trait::async_trait;
 use tokio::io::unix::AsyncFd;
 
 use crate::containers::{self, Containers};
-use crate::contract::{Host, ProbeOrder};
-use crate::datapath::{Datapath, DatapathSettings};
+use crate::contract::{Across, Host, ProbeOrder};
+use crate::datapath::{Datapath, DatapathSettings, Door};
 use crate::event::{Event, Waker};
 use crate::links::{Links, names};
 use crate::networks::{self, Networks};
 use crate::place::Place;
+use crate::probe::Reach;
 use crate::processes::Processes;
 
 /// Finds the engine's id of a command that was made in an earlier life of the agent: by node,
 /// start and place in the list.
 pub type KnownExec = Arc<dyn Fn(&ContainerName, &str, usize) -> Option<String> + Send + Sync>;
+
+/// Addresses by the ifindex of the host's device whose peer has them.
+pub type Addresses = BTreeMap<u32, Vec<ipnet::IpNet>>;
 
 /// What a host is opened with.
 #[derive(Clone)]
@@ -137,6 +141,16 @@ impl LinuxHost {
             }
         }
         others
+    }
+
+    /// The addresses inside a node right now, by the ifindex of the host's device whose peer has them.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub async fn addresses_inside(&self, container: &ContainerName) -> archetype_netns::Result<Addresses> {
+        let container = container.clone();
+        let read = self.with_links(move |links| links.addresses_inside(&container)).await;
+        read.unwrap_or_else(|| Ok(Addresses::new()))
     }
 
     /// Works on devices and namespaces on a thread that may wait.
@@ -268,19 +282,23 @@ impl Host for LinuxHost {
     async fn probe(&self, orders: &[ProbeOrder]) -> Vec<ProbeResult> {
         let orders = orders.to_vec();
         let count = orders.len();
-        let links = self.links.clone();
+        let (links, switch) = (self.links.clone(), self.datapath.door());
         let work = move || {
-            let wanted: BTreeSet<_> =
-                orders.iter().flat_map(|order| order.ends.iter().map(|end| &end.container)).collect();
-            let insides = {
-                let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
-                wanted.into_iter().filter_map(|name| Some((name.clone(), links.inside(name)?))).collect()
-            };
-            crate::probe::probe(&orders, &insides)
+            let reach = reach(&mut links.lock().unwrap_or_else(PoisonError::into_inner), &orders, switch);
+            crate::probe::probe(&orders, &reach)
         };
         let ended = || ProbeResult::NotSent { why: "the thread that probes ended".into() };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| (0..count).map(|_| ended()).collect())
     }
+}
+
+/// What the probes of these orders are sent and received with.
+fn reach(links: &mut Links, orders: &[ProbeOrder], switch: Option<Door>) -> Reach {
+    let nodes: BTreeSet<_> = orders.iter().flat_map(|order| order.ends.iter().map(|end| &end.container)).collect();
+    let insides = nodes.into_iter().filter_map(|name| Some((name.clone(), links.inside(name)?))).collect();
+    let leads_out = orders.iter().any(|order| !matches!(order.across, Across::Wire));
+    let addresses = if leads_out { links.addresses_of_devices() } else { BTreeMap::new() };
+    Reach { insides, addresses, switch }
 }
 
 fn is_network(step: &Step) -> bool {

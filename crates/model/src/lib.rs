@@ -11,6 +11,7 @@ pub mod name;
 pub mod network;
 pub mod number;
 pub mod observed;
+pub mod outward;
 pub mod report;
 pub mod restart;
 pub mod spec;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{BridgeName, ContainerName, InstallationId, InterfaceName, Invalid, LabName, NetworkName, NodeName};
@@ -196,8 +195,6 @@ pub struct InsideObserved {
     pub mtu: u32,
     /// Its address now.
     pub mac: Option<Mac>,
-    /// Addresses on it.
-    pub addresses: Vec<IpNet>,
 }
 
 /// A node's process or container.

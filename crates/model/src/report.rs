@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{ContainerName, HostName, InstallationId, LabName};
+use crate::name::{BridgeName, ContainerName, HostName, InstallationId, LabName};
 use crate::number::Generation;
 use crate::observed::{Busy, DatapathKind, DeviceObserved, Exit, InsideObserved, Part, PortObserved, RunObserved};
 use crate::spec::{EndRef, LinkId};
@@ -44,8 +44,11 @@ pub struct Report {
     pub unreadable: Vec<(Part, String)>,
     /// Every node of the spec.
     pub nodes: BTreeMap<ContainerName, NodeReport>,
-    /// Every wire of the spec, by lab and id.
+    /// Every wire of the spec and every link out of a lab, by lab and id.
     pub wires: BTreeMap<LabName, BTreeMap<LinkId, WireReport>>,
+    /// The `eth0` of every node on a management network.
+    #[serde(default)]
+    pub management: BTreeMap<ContainerName, EndReport>,
     /// Labs wanted gone of which something is left, and what.
     pub leaving: BTreeMap<LabName, Vec<String>>,
     /// What remains different.
@@ -167,12 +170,26 @@ pub struct EndReport {
     pub port: Option<PortObserved>,
     /// The host's device; none when missing.
     pub device: Option<DeviceObserved>,
+    /// The Linux bridge that the host's device is to be a port of; none where it is to be of none.
+    #[serde(default)]
+    pub bridge: Option<BridgeSeen>,
     /// The node's side; none when missing.
     pub inside: Option<InsideObserved>,
     /// Whether the node runs; none when that could not be read.
     pub running: Option<bool>,
     /// What is not as it is to be, in words, the most telling first.
     pub faults: Vec<Fault>,
+}
+
+/// A Linux bridge as the end of a link sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BridgeSeen {
+    /// Its name.
+    pub name: BridgeName,
+    /// Its number; none when it is missing.
+    pub ifindex: Option<u32>,
+    /// Whether it is administratively up.
+    pub up: bool,
 }
 
 /// Something at an end that keeps a wire from being up.

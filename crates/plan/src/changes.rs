@@ -6,7 +6,8 @@ use std::fmt;
 
 use archetype_model::name::{LabName, NodeName};
 use archetype_model::spec::{
-    Attachment, DesiredLink, DesiredRun, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, NodeSpec, Presence, WireSpec,
+    Attachment, DesiredLink, DesiredRun, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, NodeSpec, Presence,
+    WireShape, WireSpec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,12 +20,13 @@ pub enum Part {
         /// Its name.
         node: NodeName,
     },
-    /// A wire of the lab: a link between two nodes, or a LAN.
+    /// A cable of the lab: a link between two nodes.
     Wire {
         /// Its id.
         wire: LinkId,
     },
-    /// An interface that leads out of the lab: to the host, one of its bridges or a network.
+    /// The link of an interface that leads to a LAN, or out of the lab: to the host, one of its
+    /// bridges or a network.
     Interface {
         /// The interface.
         end: EndRef,
@@ -36,7 +38,7 @@ impl fmt::Display for Part {
         match self {
             Self::Node { node } => write!(f, "node {node}"),
             Self::Wire { wire } => write!(f, "link {wire}"),
-            Self::Interface { end } => write!(f, "interface {end}"),
+            Self::Interface { end } => write!(f, "link of {end}"),
         }
     }
 }
@@ -90,19 +92,29 @@ impl Parts {
         let Some(lab) = &self.0 else { return BTreeSet::new() };
         let own = lab.nodes.iter().map(|node| Part::Node { node: node.name.clone() });
         let ends = lab.nodes.iter().flat_map(|node| node.interfaces.iter().map(move |interface| (node, interface)));
-        let outward = ends.filter(|(_, interface)| leads_out(interface)).map(|(node, interface)| Part::Interface {
+        let alone = ends.filter(|(_, interface)| self.is_part(interface)).map(|(node, interface)| Part::Interface {
             end: EndRef { node: node.name.clone(), interface: interface.name.clone() },
         });
-        let wires = lab.wires.iter().map(|wire| Part::Wire { wire: wire.id.clone() });
-        own.chain(outward).chain(wires).collect()
+        let cables = lab.wires.iter().filter(|wire| wire.shape == WireShape::Cable);
+        own.chain(alone).chain(cables.map(|wire| Part::Wire { wire: wire.id.clone() })).collect()
     }
 
     fn has(&self, part: &Part) -> bool {
         match part {
             Part::Node { node } => self.node(node).is_some(),
             Part::Wire { wire } => self.wire(wire).is_some(),
-            Part::Interface { end } => self.interface(end).is_some_and(leads_out),
+            Part::Interface { end } => self.interface(end).is_some_and(|interface| self.is_part(interface)),
         }
+    }
+
+    /// Whether an interface's link is a part by itself: it leads out, or to a LAN.
+    fn is_part(&self, interface: &InterfaceSpec) -> bool {
+        leads_out(interface) || self.lan_of(interface).is_some()
+    }
+
+    fn lan_of(&self, interface: &InterfaceSpec) -> Option<&WireSpec> {
+        let Attachment::Wire { wire } = &interface.attachment else { return None };
+        self.wire(wire).filter(|wire| wire.shape == WireShape::Lan)
     }
 
     fn node(&self, name: &NodeName) -> Option<&NodeSpec> {
@@ -121,24 +133,19 @@ impl Parts {
         let found = match part {
             Part::Node { node } => self.node(node).zip(new.node(node)).map(|(old, new)| of_node(old, new)),
             Part::Wire { wire } => self.wire(wire).zip(new.wire(wire)).map(|(old, wire)| self.of_wire(old, new, wire)),
-            Part::Interface { end } => {
-                self.interface(end).zip(new.interface(end)).map(|(old, new)| of_interface(end, old, new))
-            }
+            Part::Interface { end } => self.interface(end).zip(new.interface(end)).map(|(old, fresh)| {
+                let lans = self.lan_of(old).zip(new.lan_of(fresh));
+                lans.map_or_else(Vec::new, |(old, new)| of_tag(old, new))
+                    .into_iter()
+                    .chain(of_interface(end, old, fresh))
+                    .collect()
+            }),
         };
         found.unwrap_or_default()
     }
 
     fn of_wire(&self, old: &WireSpec, new: &Self, wire: &WireSpec) -> Vec<String> {
-        let mut what = Vec::new();
-        if old.desired != wire.desired {
-            what.push(match wire.desired {
-                DesiredLink::Up => "wanted up".into(),
-                DesiredLink::Down => "wanted down".into(),
-            });
-        }
-        if old.tag != wire.tag {
-            what.push(format!("tag {} becomes {}", old.tag, wire.tag));
-        }
+        let mut what = of_tag(old, wire);
         what.extend(wire.ends.iter().filter(|end| !old.ends.contains(end)).map(|end| format!("{end} joins")));
         what.extend(old.ends.iter().filter(|end| !wire.ends.contains(end)).map(|end| format!("{end} leaves")));
         for end in &wire.ends {
@@ -150,7 +157,18 @@ impl Parts {
     }
 }
 
-/// Whether an interface is a part by itself: neither a wire's end nor the node's `eth0`.
+/// What changes of a wire itself.
+fn of_tag(old: &WireSpec, new: &WireSpec) -> Vec<String> {
+    let desired = match new.desired {
+        DesiredLink::Up => "wanted up",
+        DesiredLink::Down => "wanted down",
+    };
+    let desired = (old.desired != new.desired).then(|| desired.to_string());
+    let tag = (old.tag != new.tag).then(|| format!("tag {} becomes {}", old.tag, new.tag));
+    desired.into_iter().chain(tag).collect()
+}
+
+/// Whether an interface leads out of the lab, and is not the node's `eth0`.
 fn leads_out(interface: &InterfaceSpec) -> bool {
     !matches!(&interface.attachment, Attachment::Wire { .. } | Attachment::Network { primary: true, .. })
 }
@@ -215,7 +233,9 @@ fn of_interface(end: &EndRef, old: &InterfaceSpec, new: &InterfaceSpec) -> Vec<S
         what.push(format!("{end}: device {} becomes {}", old.host_device, new.host_device));
     }
     let same_place = std::mem::discriminant(&old.attachment) == std::mem::discriminant(&new.attachment);
-    if leads_out(new) && old.attachment != new.attachment || !same_place {
+    let another = old.attachment != new.attachment;
+    let to_another = another && (leads_out(new) || matches!(new.attachment, Attachment::Wire { .. }));
+    if to_another || !same_place {
         what.push(format!("{end}: leads elsewhere"));
     }
     what

@@ -4,7 +4,9 @@
 //! states that users see. Both by these functions.
 
 mod ends;
+mod outward;
 mod states;
 
 pub use ends::wire_report;
-pub use states::{JudgedNode, has_finished, lab_state, link_status, member_status, node_state};
+pub use outward::{management_end, outward_report};
+pub use states::{JudgedNode, has_finished, lab_state, link_status, member_status, node_state, outward_status};

@@ -31,6 +31,7 @@ fn told(faults: &[(&str, Fault)], result: ProbeResult) -> WireReport {
         device_name: format!("a-{}", end.node),
         port: None,
         device: None,
+        bridge: None,
         inside: None,
         running: Some(true),
         faults: of(&end),

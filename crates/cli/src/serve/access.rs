@@ -6,7 +6,7 @@ use std::sync::Arc;
 use archetype_agent::Handle;
 use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
 use archetype_api::problem::Problem;
-use archetype_controller::{AgentAccess, Attached, Output};
+use archetype_controller::{Addresses, AgentAccess, Attached, Output};
 use archetype_host::LinuxHost;
 use archetype_host::containers::{self, Containers, ExecControl, ExecRequest, ExecSession};
 use archetype_model::LabName;
@@ -79,6 +79,10 @@ impl AgentAccess for Access {
             listeners: survey.listeners.into_iter().map(port).collect(),
             containers,
         })
+    }
+
+    async fn addresses(&self, node: &NodeSpec) -> Result<Addresses, String> {
+        self.host.addresses_inside(&node.container).await.map_err(|error| error.to_string())
     }
 
     async fn exec(&self, node: &NodeSpec, start: ExecStart) -> Result<Attached, Box<Problem>> {

@@ -129,6 +129,35 @@ impl World {
         })
     }
 
+    /// What the API answers to a GET below `/api/v1`.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Value {
+        self.ask("GET", path)
+    }
+
+    /// Has everything of a lab read from its source, and every link probed again.
+    #[track_caller]
+    pub fn look_again(&self, lab: &str) {
+        self.ask("POST", &format!("/labs/{lab}/interface-mappings/sync"));
+    }
+
+    #[track_caller]
+    fn ask(&self, method: &str, path: &str) -> Value {
+        use std::io::{Read as _, Write as _};
+        let mut socket = std::os::unix::net::UnixStream::connect(scratch().join("archetype.sock")).unwrap();
+        write!(socket, "{method} /api/v1{path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.lines().next().unwrap().contains(" 200 "), "{method} {path}: {answer}");
+        serde_json::from_str(body).unwrap()
+    }
+
+    /// Where `ovs-ofctl` reaches the bridge.
+    pub fn management(&self) -> String {
+        format!("unix:{}", scratch_dir("ovs").join("run/arch-ovs.mgmt").display())
+    }
+
     /// `docker ARGS` on the machine's engine, where it ends well.
     #[track_caller]
     pub fn docker<const N: usize>(&self, args: [&str; N]) -> String {

@@ -7,7 +7,9 @@ use axum::extract::State;
 use super::extract::Document;
 use super::failure::Failure;
 use crate::desk::Desk;
+use crate::judging::{LinkIds, ids};
 use crate::planning::answer;
+use crate::store::Present;
 use crate::view::left_out;
 use crate::wishing;
 
@@ -45,10 +47,17 @@ pub(super) async fn plan(
     problems.extend(refused);
     problems.sort_by_key(archetype_model::topology::Problem::position);
     problems.dedup();
-    let mut answer = answer(now.spec(), planned.blueprint.specs.get(&now.host), &lab);
+    let former = now.revisions.get(&lab).and_then(|revision| revision.wish.present()).map(link_ids);
+    let fresh = draft.wish.present().map(link_ids);
+    let ids = [&former.unwrap_or_default(), &fresh.unwrap_or_default()];
+    let mut answer = answer(now.spec(), planned.blueprint.specs.get(&now.host), &lab, ids);
     answer.left_out = said;
     answer.problems = problems.into_iter().map(Into::into).collect();
     Ok(Json(answer))
+}
+
+fn link_ids(present: &Present) -> LinkIds {
+    ids(&present.topology, &crate::planning::left_out(&present.wishes))
 }
 
 /// What is wrong with a file

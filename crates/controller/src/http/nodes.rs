@@ -61,6 +61,8 @@ async fn wish(
 }
 
 /// The interfaces of a node
+///
+/// Addresses are read inside the node at once; everything else is as it was last read back.
 #[utoipa::path(get, path = "/labs/{lab}/nodes/{node}/interfaces", operation_id = "list_interfaces", tag = "nodes",
     params(("lab" = String, Path), ("node" = String, Path)),
     responses((status = 200, body = NodeInterfaces), (status = 404, body = Problem)))]
@@ -68,10 +70,14 @@ pub(super) async fn interfaces(
     State(desk): State<Desk>,
     Segments((lab, name)): Segments<(LabName, NodeName)>,
 ) -> Result<Json<NodeInterfaces>, Failure> {
+    let spec = node(&desk.board.look(), &lab, &name)?.clone();
+    let addresses = desk.access.addresses(&spec).await.unwrap_or_else(|why| {
+        tracing::warn!(why, node = %spec.container, "addresses could not be read");
+        Default::default()
+    });
     let now = desk.board.look();
-    node(&now, &lab, &name)?;
     let view = LabView::of(&now, revision(&now, &lab)?, desk.silent_after);
-    Ok(Json(NodeInterfaces { interfaces: view.interfaces(&name) }))
+    Ok(Json(NodeInterfaces { interfaces: view.interfaces(&name, &addresses) }))
 }
 
 /// Which part of what was printed is asked for.

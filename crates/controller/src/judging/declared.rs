@@ -1,6 +1,6 @@
 //! The links of a topology as users count them, and what each comes to on the host.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::NodeName;
 use archetype_model::spec::{EndRef, LinkId};
@@ -31,6 +31,8 @@ pub(crate) enum Leads {
     },
     /// Out of the lab: to the host, or to the management network.
     Out {
+        /// Its id on the host.
+        id: LinkId,
         /// The end in the lab.
         end: EndRef,
     },
@@ -65,16 +67,31 @@ fn declared(topology: &Topology, index: usize, link: &LinkDecl) -> DeclaredLink 
     };
     let sides: Vec<_> = link.endpoints.iter().map(what).collect();
     let leads = match (ends.as_slice(), sides.as_slice()) {
-        ([Some(a), Some(b)], [Some(at_a), Some(at_b)]) => match (at_a, at_b) {
-            (RuntimeKind::Bridge, RuntimeKind::Bridge) => Leads::Nowhere,
-            (RuntimeKind::Bridge, _) => Leads::Member { lan: LinkId::lan(&a.node), end: b.clone() },
-            (_, RuntimeKind::Bridge) => Leads::Member { lan: LinkId::lan(&b.node), end: a.clone() },
-            _ => Leads::Wire(LinkId::between(a, b)),
+        ([Some(a), Some(b)], [at_a, at_b]) => match (at_a, at_b) {
+            (Some(RuntimeKind::Bridge), Some(RuntimeKind::Bridge)) | (None, None) => Leads::Nowhere,
+            (Some(RuntimeKind::Bridge), Some(_)) => Leads::Member { lan: LinkId::lan(&a.node), end: b.clone() },
+            (Some(_), Some(RuntimeKind::Bridge)) => Leads::Member { lan: LinkId::lan(&b.node), end: a.clone() },
+            (Some(_), Some(_)) => Leads::Wire(LinkId::between(a, b)),
+            (Some(_), None) => Leads::Out { id: LinkId::between(a, b), end: a.clone() },
+            (None, Some(_)) => Leads::Out { id: LinkId::between(a, b), end: b.clone() },
         },
-        ([Some(end), ..], [Some(_), None]) | ([_, Some(end)], [None, Some(_)]) => Leads::Out { end: end.clone() },
         _ => Leads::Nowhere,
     };
     DeclaredLink { id, index, leads }
+}
+
+/// The ids of links by the ends that are interfaces of nodes.
+pub(crate) type LinkIds = BTreeMap<EndRef, String>;
+
+/// The ids of a topology's links by their ends, without what is left out.
+pub(crate) fn ids(topology: &Topology, left_out: &BTreeSet<Subject>) -> LinkIds {
+    let mut ids = LinkIds::new();
+    for link in links(topology, left_out) {
+        let ends = topology.links.get(link.index).into_iter().flat_map(|declared| &declared.endpoints);
+        let of_nodes = ends.filter(|end| end.place == Place::Node).filter_map(end_ref);
+        ids.extend(of_nodes.map(|end| (end, link.id.clone())));
+    }
+    ids
 }
 
 fn end_ref(end: &EndpointDecl) -> Option<EndRef> {

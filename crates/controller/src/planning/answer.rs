@@ -5,8 +5,11 @@ use archetype_model::LabName;
 use archetype_model::spec::{HostSpec, NodeSpec};
 use archetype_plan::changes::{Part, changes};
 
-/// The answer to `plan`, without problems and what is left out.
-pub(crate) fn answer(old: Option<&HostSpec>, new: Option<&HostSpec>, lab: &LabName) -> PlanAnswer {
+use crate::judging::LinkIds;
+
+/// The answer to `plan`, without problems and what is left out. `ids` has the links of the former
+/// and of the new file, by their ends.
+pub(crate) fn answer(old: Option<&HostSpec>, new: Option<&HostSpec>, lab: &LabName, ids: [&LinkIds; 2]) -> PlanAnswer {
     let mut answer = PlanAnswer {
         lab: Some(lab.to_string()),
         changes: Vec::new(),
@@ -17,11 +20,12 @@ pub(crate) fn answer(old: Option<&HostSpec>, new: Option<&HostSpec>, lab: &LabNa
     };
     let Some(new) = new else { return answer };
     let found = changes(old, new, lab);
-    let removed = found.removed.iter().map(|part| change(ChangeKind::Remove, part, None));
-    let added = found.added.iter().map(|part| change(ChangeKind::Add, part, None));
+    let [former, fresh] = ids;
+    let removed = found.removed.iter().map(|part| change(ChangeKind::Remove, part, former, None));
+    let added = found.added.iter().map(|part| change(ChangeKind::Add, part, fresh, None));
     let changed = found.changed.iter().map(|(part, what)| {
         let kind = if is_made_again(old, new, lab, part) { ChangeKind::Recreate } else { ChangeKind::Change };
-        change(kind, part, Some(what.join("; ")))
+        change(kind, part, fresh, Some(what.join("; ")))
     });
     answer.changes = removed.chain(changed).chain(added).collect();
     for part in &found.untouched {
@@ -33,11 +37,11 @@ pub(crate) fn answer(old: Option<&HostSpec>, new: Option<&HostSpec>, lab: &LabNa
     answer
 }
 
-fn change(kind: ChangeKind, part: &Part, why: Option<String>) -> Change {
+fn change(kind: ChangeKind, part: &Part, ids: &LinkIds, why: Option<String>) -> Change {
     let (what, name) = match part {
         Part::Node { node } => ("node", node.to_string()),
         Part::Wire { wire } => ("link", wire.to_string()),
-        Part::Interface { end } => ("link", end.to_string()),
+        Part::Interface { end } => ("link", ids.get(end).cloned().unwrap_or_else(|| end.to_string())),
     };
     Change { change: kind, what: what.to_string(), name, why }
 }

@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use archetype_api::lab::Endpoint;
 use archetype_api::mapping::{InterfaceMapping, NodeInterface};
 use archetype_kinds::vendor_name;
-use archetype_model::report::EndReport;
-use archetype_model::spec::{Attachment, EndRef, InterfaceSpec};
+use archetype_model::report::{BridgeSeen, EndReport};
+use archetype_model::spec::{Attachment, EndRef, InterfaceSpec, NodeSpec};
 use archetype_model::topology::{EndpointDecl, Place};
 use archetype_model::{LabName, NodeName};
 use jiff::Timestamp;
 
+use crate::judging::LinkIds;
 use crate::now::Now;
+use crate::port::Addresses;
 use crate::store::timestamp;
 
-/// What was read back at each end of a lab's wires.
+/// What was read back at each end of a lab's links, and at the `eth0` of its nodes.
 pub(super) struct Ends<'a> {
     told: BTreeMap<&'a EndRef, &'a EndReport>,
     at: Option<Timestamp>,
@@ -25,8 +27,10 @@ impl<'a> Ends<'a> {
     pub fn of(now: &'a Now, lab: &LabName) -> Self {
         let wires = now.heard.as_ref().and_then(|heard| heard.report.wires.get(lab));
         let ends = wires.into_iter().flat_map(|wires| wires.values()).flat_map(|wire| &wire.ends);
+        let nodes = now.part(lab).into_iter().flat_map(|part| &part.nodes);
+        let eth0 = nodes.filter_map(|node| now.heard.as_ref()?.report.management.get(&node.container));
         let at = now.heard.as_ref().map(|heard| timestamp(heard.verified_at_ms));
-        Self { told: ends.map(|end| (&end.end, end)).collect(), at }
+        Self { told: ends.chain(eth0).map(|end| (&end.end, end)).collect(), at }
     }
 
     /// One end of a declared link; `kind` is that of its node.
@@ -54,43 +58,57 @@ impl<'a> Ends<'a> {
         self.told.get(&end).copied()
     }
 
-    /// Which port is which interface, in spec order.
-    pub fn mappings(&self, now: &Now, lab: &LabName) -> Vec<InterfaceMapping> {
+    /// Which port is which interface, in spec order. `eth0` of the management network leads to no
+    /// link, and is not among them.
+    pub fn mappings(&self, now: &Now, lab: &LabName, links: &LinkIds) -> Vec<InterfaceMapping> {
         let nodes = now.part(lab).into_iter().flat_map(|part| &part.nodes);
         let all = nodes.flat_map(|node| node.interfaces.iter().map(move |interface| (node, interface)));
-        let wired = all.filter_map(|(node, interface)| match &interface.attachment {
-            Attachment::Wire { wire } => Some((node, interface, wire)),
-            _ => None,
-        });
-        wired
-            .map(|(node, interface, wire)| {
-                let end = EndRef { node: node.name.clone(), interface: interface.name.clone() };
-                let told = self.told.get(&end).copied();
-                let port = told.and_then(|told| told.port.as_ref());
-                InterfaceMapping {
-                    lab: lab.clone(),
-                    node: node.name.clone(),
-                    device_kind: node.kind.clone(),
-                    linux_interface: interface.name.clone(),
-                    vendor_interface: vendor_name(&node.kind, interface.name.as_str()),
-                    ovs_port: port.map(|_| interface.host_device.to_string()),
-                    ovs_bridge: port.map(|port| port.bridge.to_string()),
-                    ofport: port.and_then(|port| port.ofport),
-                    vlan_tag: port.and_then(|port| port.tag),
-                    link: wire.to_string(),
-                    last_verified_at: self.at.filter(|_| told.is_some()),
-                }
+        let mapping = |(node, interface): (&NodeSpec, &InterfaceSpec)| {
+            let end = end_of(node, interface);
+            let link = links.get(&end)?.clone();
+            let told = self.told.get(&end).copied();
+            let port = told.and_then(|told| told.port.as_ref());
+            let device = told.and_then(|told| told.device.as_ref());
+            let on_bridge = |bridge: &&BridgeSeen| {
+                bridge.ifindex.is_some() && device.is_some_and(|device| device.controller == bridge.ifindex)
+            };
+            let bridge = told.and_then(|told| told.bridge.as_ref()).filter(on_bridge);
+            Some(InterfaceMapping {
+                lab: lab.clone(),
+                node: node.name.clone(),
+                device_kind: node.kind.clone(),
+                linux_interface: interface.name.clone(),
+                vendor_interface: vendor_name(&node.kind, interface.name.as_str()),
+                attachment: attachment(interface).0.to_string(),
+                host_device: device.map(|_| interface.host_device.to_string()),
+                linux_bridge: bridge.map(|bridge| bridge.name.to_string()),
+                ovs_port: port.map(|_| interface.host_device.to_string()),
+                ovs_bridge: port.map(|port| port.bridge.to_string()),
+                ofport: port.and_then(|port| port.ofport),
+                vlan_tag: port.and_then(|port| port.tag),
+                link,
+                last_verified_at: self.at.filter(|_| told.is_some()),
             })
-            .collect()
+        };
+        all.filter_map(mapping).collect()
     }
 
     /// The interfaces of a node, in spec order.
-    pub fn interfaces(&self, now: &Now, lab: &LabName, node: &NodeName) -> Vec<NodeInterface> {
+    pub fn interfaces(
+        &self,
+        now: &Now,
+        lab: &LabName,
+        node: &NodeName,
+        addresses: &Addresses,
+        links: &LinkIds,
+    ) -> Vec<NodeInterface> {
         let Some(node) = now.part(lab).and_then(|part| part.node(node)) else { return Vec::new() };
         let interfaces = node.interfaces.iter().map(|interface| {
-            let end = EndRef { node: node.name.clone(), interface: interface.name.clone() };
+            let end = end_of(node, interface);
             let told = self.told.get(&end).copied();
             let inside = told.and_then(|told| told.inside.as_ref());
+            let device = told.and_then(|told| told.device.as_ref());
+            let found = device.filter(|_| inside.is_some()).and_then(|device| addresses.get(&device.ifindex));
             let (attachment, attached_to) = attachment(interface);
             NodeInterface {
                 linux_interface: interface.name.clone(),
@@ -98,18 +116,24 @@ impl<'a> Ends<'a> {
                 mac: interface.mac,
                 mtu: interface.mtu.get(),
                 attachment: attachment.to_string(),
-                attached_to,
+                attached_to: links.get(&end).cloned().filter(|_| attachment == "wire").or(attached_to),
+                link: links.get(&end).cloned(),
                 host_device: interface.host_device.clone(),
                 name_now: inside.map(|inside| inside.name.clone()),
                 up: inside.map(|inside| inside.up),
                 carrier: inside.map(|inside| inside.carrier),
                 mtu_now: inside.map(|inside| inside.mtu),
-                addresses: inside.map(|i| i.addresses.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+                mac_now: inside.and_then(|inside| inside.mac),
+                addresses: found.into_iter().flatten().map(ToString::to_string).collect(),
                 last_verified_at: self.at.filter(|_| told.is_some()),
             }
         });
         interfaces.collect()
     }
+}
+
+fn end_of(node: &NodeSpec, interface: &InterfaceSpec) -> EndRef {
+    EndRef { node: node.name.clone(), interface: interface.name.clone() }
 }
 
 fn attachment(interface: &InterfaceSpec) -> (&'static str, Option<String>) {

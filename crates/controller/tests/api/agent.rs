@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use archetype_api::Problem;
 use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
-use archetype_controller::{AgentAccess, AgentPort, Attached, Output, ReportEnvelope};
+use archetype_controller::{Addresses, AgentAccess, AgentPort, Attached, Output, ReportEnvelope};
 use archetype_model::LabName;
 use archetype_model::observed::{DeviceObserved, InsideObserved, Part, PortObserved, RunObserved};
 use archetype_model::report::{
@@ -102,6 +102,10 @@ impl AgentAccess for Agent {
         Ok(HostFacts::default())
     }
 
+    async fn addresses(&self, _node: &NodeSpec) -> Result<Addresses, String> {
+        Ok(Addresses::from([(9, vec!["10.0.0.1/24".parse().unwrap()])]))
+    }
+
     async fn exec(&self, node: &NodeSpec, start: ExecStart) -> Result<Attached, Box<Problem>> {
         if start.argv == ["missing"] {
             return Err(Box::new(Problem::new(409, "exec-failed", "there is no program `missing`")));
@@ -141,6 +145,10 @@ fn report(spec: &HostSpec, host: &Host) -> Report {
         unreadable: host.unreadable.clone(),
         nodes: spec.nodes().map(|(_, node)| (node.container.clone(), node_report(node))).collect(),
         wires: spec.present().map(|lab| (lab.name.clone(), wires(lab, host))).collect(),
+        management: spec
+            .nodes()
+            .filter_map(|(lab, node)| Some((node.container.clone(), eth0(lab, node, host)?)))
+            .collect(),
         leaving: gone.map(|lab| (lab.name.clone(), vec!["container x".to_string()])).collect(),
         findings: host.findings.clone(),
     }
@@ -170,16 +178,31 @@ fn node_report(node: &NodeSpec) -> NodeReport {
 }
 
 fn wires(lab: &LabSpec, host: &Host) -> BTreeMap<archetype_model::spec::LinkId, WireReport> {
-    lab.wires.iter().map(|wire| (wire.id.clone(), wire_report(lab, wire, host))).collect()
+    let inner = lab.wires.iter().map(|wire| (wire.id.clone(), wire_report(lab, wire, host)));
+    let outer = lab.outward().into_iter().map(|outward| {
+        let report = report_of(lab, &outward.ends, outward.shape(), None, host);
+        (outward.id, report)
+    });
+    inner.chain(outer).collect()
+}
+
+fn eth0(lab: &LabSpec, node: &NodeSpec, host: &Host) -> Option<EndReport> {
+    let (interface, _) = node.management()?;
+    let end = EndRef { node: node.name.clone(), interface: interface.name.clone() };
+    Some(end_report(lab, None, &end, host))
 }
 
 fn wire_report(lab: &LabSpec, wire: &WireSpec, host: &Host) -> WireReport {
-    let ends: Vec<_> = wire.ends.iter().map(|end| end_report(lab, wire, end, host)).collect();
-    let whole = match wire.shape {
+    report_of(lab, &wire.ends, wire.shape, Some(wire.tag.get()), host)
+}
+
+fn report_of(lab: &LabSpec, ends: &[EndRef], shape: WireShape, tag: Option<u16>, host: &Host) -> WireReport {
+    let ends: Vec<_> = ends.iter().map(|end| end_report(lab, tag, end, host)).collect();
+    let whole = match shape {
         WireShape::Cable => ends.iter().all(|end| end.faults.is_empty()),
         WireShape::Lan => ends.iter().any(|end| end.faults.is_empty()),
     };
-    let wiring = Wiring(format!("{}", wire.tag));
+    let wiring = Wiring(format!("{tag:?}"));
     WireReport {
         ends,
         wiring: whole.then(|| wiring.clone()),
@@ -187,7 +210,7 @@ fn wire_report(lab: &LabSpec, wire: &WireSpec, host: &Host) -> WireReport {
     }
 }
 
-fn end_report(lab: &LabSpec, wire: &WireSpec, end: &EndRef, host: &Host) -> EndReport {
+fn end_report(lab: &LabSpec, tag: Option<u16>, end: &EndRef, host: &Host) -> EndReport {
     let (node, interface) = lab.interface(end).unwrap();
     let running = node.desired == DesiredRun::Running;
     let mut faults: Vec<Fault> = host.faults.get(&end.to_string()).cloned().into_iter().collect();
@@ -197,11 +220,12 @@ fn end_report(lab: &LabSpec, wire: &WireSpec, end: &EndRef, host: &Host) -> EndR
     EndReport {
         end: end.clone(),
         device_name: interface.host_device.to_string(),
-        port: Some(PortObserved {
+        bridge: None,
+        port: tag.map(|tag| PortObserved {
             settled: true,
             bridge: "arch-ovs".parse().unwrap(),
             row: "row".into(),
-            tag: Some(wire.tag.get()),
+            tag: Some(tag),
             vlan_mode: "dot1q-tunnel".into(),
             protected: false,
             harmful: Vec::new(),
@@ -228,7 +252,6 @@ fn end_report(lab: &LabSpec, wire: &WireSpec, end: &EndRef, host: &Host) -> EndR
             carrier: true,
             mtu: 9500,
             mac: Some(interface.mac),
-            addresses: vec!["10.0.0.1/24".parse().unwrap()],
         }),
         running: Some(running),
         faults,

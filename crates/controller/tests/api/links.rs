@@ -29,8 +29,12 @@ async fn a_node_shows_its_interfaces_as_wanted_and_as_they_are() {
     let found = stand.client.interfaces(&lab("two"), &"a".parse().unwrap()).await.unwrap().interfaces;
     let names: Vec<_> = found.iter().map(|i| (i.linux_interface.as_str(), i.attachment.as_str())).collect();
     assert_eq!(names, [("eth0", "network"), ("eth1", "wire")]);
-    assert_eq!(found[1].addresses, ["10.0.0.1/24"]);
-    assert_eq!((found[1].up, found[1].mtu), (Some(true), 9500));
+    for interface in &found {
+        assert_eq!(interface.addresses, ["10.0.0.1/24"], "{}", interface.linux_interface);
+        assert_eq!((interface.up, interface.mtu_now), (Some(true), Some(9500)), "{}", interface.linux_interface);
+        assert!(interface.name_now.is_some() && interface.last_verified_at.is_some());
+    }
+    assert_eq!((found[0].link.as_deref(), found[1].link.as_deref()), (None, Some("a:eth1--b:eth1")));
     let problem = refusal(stand.client.interfaces(&lab("two"), &"zz".parse().unwrap()).await);
     assert_eq!((problem.status, problem.code.as_str()), (404, "node-unknown"));
 }
@@ -105,19 +109,53 @@ async fn each_member_of_a_lan_is_a_link_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_link_out_of_the_lab_is_as_good_as_its_own_end() {
+async fn a_link_out_of_the_lab_is_judged_verified_and_explained_as_any_other() {
     let stand = Stand::new().await;
     stand.deploy(LAN).await;
     let (lan, a) = (lab("lan"), "a".parse().unwrap());
     let out = |links: Vec<archetype_api::Link>| links.into_iter().next_back().unwrap();
     let link = out(stand.client.lab(&lan).await.unwrap().links);
-    assert_eq!(link.actual_state, LinkState::Up);
-    assert_eq!(link.reason.as_deref(), Some("leads out of the lab: read back, not probed"));
+    assert_eq!((link.actual_state, link.reason), (LinkState::Up, None));
+    assert!(link.last_verified_at.is_some());
+    let explained = stand.client.explain(&lan, "a:eth2").await.unwrap();
+    assert!(explained.facts.iter().all(|fact| fact.good == Some(true)), "{:?}", explained.facts);
+    let told = &explained.facts.last().unwrap().fact;
+    assert!(told.contains("crossed between it and the host's device each way"), "{told}");
+
+    stand.agent.set(|host| drop(host.faults.insert("a:eth2".into(), Fault::NotMade("device to-a is down".into()))));
+    let link = out(stand.until("lan", |lan| lan.links[2].actual_state != LinkState::Up).await.links);
+    assert_eq!((link.actual_state, link.reason.as_deref()), (LinkState::Error, Some("a:eth2: device to-a is down")));
+    stand.agent.set(|host| host.faults.clear());
+
     let stopped = stand.client.node(&lan, &a, archetype_api::NodeAction::Stop).await.unwrap();
     let waited = stand.client.wait(&lan, stopped.revision, std::time::Duration::from_secs(3)).await.unwrap();
     assert_eq!(waited.progress.settled, Some(archetype_api::Settled::AsWanted), "{waited:?}");
     let link = out(stand.client.lab(&lan).await.unwrap().links);
-    assert_eq!((link.actual_state, link.reason.as_deref()), (LinkState::Pending, Some("waits for a")));
+    assert_eq!((link.actual_state, link.reason.as_deref()), (LinkState::Pending, Some("waits for a is stopped")));
+}
+
+#[tokio::test]
+async fn links_have_one_id_in_inspect_mappings_interfaces_and_plan() {
+    let stand = Stand::new().await;
+    let planned = stand.client.plan(&stand.request(LAN)).await.unwrap();
+    let mut of_plan: Vec<_> = planned.changes.iter().filter(|c| c.what == "link").map(|c| c.name.clone()).collect();
+    stand.deploy(LAN).await;
+    let lan = lab("lan");
+    let mut of_inspect: Vec<_> = stand.client.lab(&lan).await.unwrap().links.into_iter().map(|link| link.id).collect();
+    let mappings = stand.client.interface_mappings(&lan).await.unwrap().mappings;
+    let mut of_mappings: Vec<_> = mappings.iter().map(|mapping| mapping.link.clone()).collect();
+    let mut of_interfaces = Vec::new();
+    for node in ["a", "b"] {
+        let found = stand.client.interfaces(&lan, &node.parse().unwrap()).await.unwrap().interfaces;
+        of_interfaces.extend(found.into_iter().filter_map(|interface| interface.link));
+    }
+    for ids in [&mut of_plan, &mut of_inspect, &mut of_mappings, &mut of_interfaces] {
+        ids.sort();
+        assert_eq!(*ids, ["a:eth1--sw:p1", "a:eth2--host:to-a", "b:eth1--sw:p2"]);
+    }
+    let out = mappings.iter().find(|mapping| mapping.attachment == "host").unwrap();
+    assert_eq!((out.host_device.as_deref(), &out.ovs_port), (Some("to-a"), &None));
+    assert!(out.last_verified_at.is_some());
 }
 
 /// Devices without their software: namespaces whose interfaces have the kinds' names.

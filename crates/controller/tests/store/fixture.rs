@@ -89,6 +89,7 @@ pub fn verified(identity: &Identity, verified_at_ms: u64) -> Verified {
         unreadable: Vec::new(),
         nodes: BTreeMap::new(),
         wires: BTreeMap::new(),
+        management: BTreeMap::new(),
         leaving: BTreeMap::new(),
         findings: Vec::new(),
     };

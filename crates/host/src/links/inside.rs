@@ -6,6 +6,7 @@ use std::os::fd::AsFd as _;
 use archetype_model::observed::InsideObserved;
 use archetype_netns::rtnl::{Link, Socket};
 use archetype_netns::{Error, Namespace};
+use ipnet::IpNet;
 
 /// A node's namespace.
 #[derive(Debug)]
@@ -48,6 +49,16 @@ impl Space {
         }
     }
 
+    /// The addresses inside, by the ifindex of the host's device whose peer has them. Read anew each
+    /// time: no event tells of them.
+    pub(super) fn addresses(&mut self, host: &mut Socket) -> Result<BTreeMap<u32, Vec<IpNet>>, Error> {
+        let inside = self.inside(host)?;
+        let Some(socket) = &mut self.socket else { return Ok(BTreeMap::new()) };
+        let all = socket.addresses()?;
+        let on = |index: u32| all.iter().filter(move |one| one.index == index).map(|one| one.net).collect();
+        Ok(inside.into_iter().map(|(peer, device)| (peer, on(device.ifindex))).collect())
+    }
+
     /// The devices with a peer on the host, by the peer's ifindex.
     pub(super) fn inside(&mut self, host: &mut Socket) -> Result<BTreeMap<u32, InsideObserved>, Error> {
         if let Some(inside) = &self.inside {
@@ -79,7 +90,6 @@ fn observed(link: &Link) -> Option<(u32, InsideObserved)> {
         carrier: link.has_carrier(),
         mtu: link.mtu,
         mac: link.mac(),
-        addresses: Vec::new(),
     };
     Some((peer, observed))
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use archetype_model::observed::{DeviceObserved, NodeObserved, Observed, PortObserved, Reading, RunObserved};
+use archetype_model::observed::{
+    DeviceObserved, InsideObserved, Mark, NodeObserved, Observed, PortObserved, Reading, RunObserved,
+};
 use archetype_model::report::{EndReport, Fault, Proof, WireReport, Wiring};
 use archetype_model::spec::{
     DesiredLink, DesiredRun, EndRef, InterfaceSpec, LabSpec, NodeBody, NodeSpec, WireShape, WireSpec,
 };
-use archetype_model::{ContainerName, InterfaceName, NodeName};
-use archetype_model::{Mtu, digest};
+use archetype_model::{ContainerName, Mtu, digest};
 
 use crate::diff::DatapathSettings;
 
@@ -67,39 +68,48 @@ fn end_report(
 ) -> EndReport {
     let device = observed.devices.known().and_then(|devices| devices.get(&interface.host_device));
     let port = observed.datapath.known().and_then(|datapath| datapath.ports.get(&interface.host_device));
-    let space = observed.namespaces.known().and_then(|spaces| spaces.get(&node.container));
-    let inside = device.and_then(|device| space?.inside.known()?.get(&device.ifindex));
+    let inside = device.and_then(|device| inside_of(node, device, observed));
     let (running, mut faults) = node_faults(node, observed);
     faults.extend(switch_faults(observed, settings));
     faults.extend(port_faults(wire, interface, device, port, observed, settings));
     faults.extend(device_faults(wire, interface, device, observed));
-    faults.extend(
-        device
-            .filter(|device| !belongs(device, &node.name, &end.interface))
-            .map(|_| Fault::Wrong(format!("device {} is not the one made for {end}", interface.host_device))),
-    );
-    if let Some(device) = device {
-        let unreadable = space.and_then(|space| space.inside.why());
-        match inside {
-            None if observed.namespaces.known().is_none() => {}
-            None => match unreadable {
-                Some(why) => faults.push(Fault::Unreadable(format!("namespace of {}: {why}", node.name))),
-                None => faults.push(Fault::NotMade(format!("{} is not in {}", interface.name, node.name))),
-            },
-            Some(inside) if !inside.up && device.up => {
-                faults.push(shut(node, &inside.name, observed));
-            }
-            Some(_) => {}
-        }
-    }
+    faults.extend(device.and_then(|device| not_ours(device, end, interface)));
+    faults.extend(device.and_then(|device| inside_fault(node, interface, device, observed)));
     EndReport {
         end: end.clone(),
         device_name: interface.host_device.to_string(),
         port: port.cloned(),
         device: device.cloned(),
+        bridge: None,
         inside: inside.cloned(),
         running,
         faults,
+    }
+}
+
+/// The node's side of an interface, found by the host's device.
+pub(super) fn inside_of<'a>(
+    node: &NodeSpec,
+    device: &DeviceObserved,
+    observed: &'a Observed,
+) -> Option<&'a InsideObserved> {
+    observed.namespaces.known()?.get(&node.container)?.inside.known()?.get(&device.ifindex)
+}
+
+/// What is wrong inside the node.
+pub(super) fn inside_fault(
+    node: &NodeSpec,
+    interface: &InterfaceSpec,
+    device: &DeviceObserved,
+    observed: &Observed,
+) -> Option<Fault> {
+    let spaces = observed.namespaces.known()?;
+    let unreadable = spaces.get(&node.container).and_then(|space| space.inside.why());
+    match (inside_of(node, device, observed), unreadable) {
+        (None, Some(why)) => Some(Fault::Unreadable(format!("namespace of {}: {why}", node.name))),
+        (None, None) => Some(Fault::NotMade(format!("{} is not in {}", interface.name, node.name))),
+        (Some(inside), _) if !inside.up && device.up => Some(shut(node, &inside.name, observed)),
+        (Some(_), _) => None,
     }
 }
 
@@ -120,7 +130,7 @@ fn room_of<'a>(node: &NodeSpec, observed: &'a Observed) -> &'a Reading<BTreeMap<
 }
 
 /// Whether the node runs, and what keeps it from running.
-fn node_faults(node: &NodeSpec, observed: &Observed) -> (Option<bool>, Vec<Fault>) {
+pub(super) fn node_faults(node: &NodeSpec, observed: &Observed) -> (Option<bool>, Vec<Fault>) {
     let nodes = match room_of(node, observed) {
         Reading::Known(nodes) => nodes,
         Reading::Unreadable(why) => {
@@ -220,9 +230,18 @@ fn port_faults(
     faults
 }
 
-/// Whether a device bears the mark of this end. One that came under its name does not, however right it looks.
-fn belongs(device: &DeviceObserved, node: &NodeName, interface: &InterfaceName) -> bool {
-    device.mark.as_ref().is_some_and(|mark| &mark.node == node && mark.interface.as_ref() == Some(interface))
+/// A device that does not bear the mark of this end: one that came under its name, however right it looks.
+pub(super) fn not_ours(device: &DeviceObserved, end: &EndRef, interface: &InterfaceSpec) -> Option<Fault> {
+    let is_of = |mark: &Mark| mark.node == end.node && mark.interface.as_ref() == Some(&end.interface);
+    let belongs = device.mark.as_ref().is_some_and(is_of);
+    (!belongs).then(|| Fault::Wrong(format!("device {} is not the one made for {end}", interface.host_device)))
+}
+
+/// What keeps an end from being read at all.
+pub(super) fn unreadable(observed: &Observed) -> Vec<Fault> {
+    let devices = observed.devices.why().map(|why| Fault::Unreadable(format!("network devices: {why}")));
+    let spaces = observed.namespaces.why().map(|why| Fault::Unreadable(format!("namespaces: {why}")));
+    devices.into_iter().chain(spaces).collect()
 }
 
 fn device_faults(
@@ -232,9 +251,7 @@ fn device_faults(
     observed: &Observed,
 ) -> Vec<Fault> {
     let name = &interface.host_device;
-    let unreadable = observed.devices.why().map(|why| Fault::Unreadable(format!("network devices: {why}")));
-    let space = observed.namespaces.why().map(|why| Fault::Unreadable(format!("namespaces: {why}")));
-    let mut faults: Vec<Fault> = unreadable.into_iter().chain(space).collect();
+    let mut faults = unreadable(observed);
     match device {
         None if faults.is_empty() => faults.push(Fault::NotMade(format!("device {name} is missing"))),
         Some(device) if device.mtu != Mtu::HOST_END.get() => {

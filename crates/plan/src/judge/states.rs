@@ -1,6 +1,7 @@
 //! From reports to the states that users see.
 
 use archetype_model::observed::{Exit, RunObserved};
+use archetype_model::outward::Outward;
 use archetype_model::report::{EndReport, Fault, Finding, NodeReport, ProbeResult, WireReport};
 use archetype_model::spec::{DesiredLink, DesiredRun, EndRef, NodeSpec, WireShape, WireSpec};
 use archetype_model::status::{LabState, LinkState, NodeState, Status};
@@ -9,7 +10,21 @@ use archetype_model::step::Resource;
 /// The state of a link (design 2), or of a LAN as a whole: as bad as the worst of its ends.
 /// `report` is none while its host has not reported this wire.
 pub fn link_status(wire: &WireSpec, report: Option<&WireReport>) -> Status<LinkState> {
-    status_of(wire, report, |_| true, |_| true)
+    status_of(wire.into(), report, |_| true, |_| true)
+}
+
+/// The state of a link that leads out of its lab, by the same rules: of all ends, or as far as it
+/// concerns one member of a bridge of the host.
+pub fn outward_status(
+    outward: &Outward<'_>,
+    report: Option<&WireReport>,
+    member: Option<&EndRef>,
+) -> Status<LinkState> {
+    let asked = Asked { shape: outward.shape(), desired: DesiredLink::Up };
+    match member {
+        None => status_of(asked, report, |_| true, |_| true),
+        Some(member) => of_member(asked, report, member),
+    }
 }
 
 /// The state of one member's link to its LAN (nodes.md 5): what was read at its own end, and the
@@ -19,14 +34,31 @@ pub fn member_status(wire: &WireSpec, report: Option<&WireReport>, member: &EndR
     if wire.shape == WireShape::Cable {
         return link_status(wire, report);
     }
+    of_member(wire.into(), report, member)
+}
+
+fn of_member(asked: Asked, report: Option<&WireReport>, member: &EndRef) -> Status<LinkState> {
     let name = member.to_string();
-    let of_member = |direction: &str| direction.split(' ').any(|word| word == name);
-    status_of(wire, report, |end| &end.end == member, of_member)
+    let is_its = |direction: &str| direction.split(' ').any(|word| word == name);
+    status_of(asked, report, |end| &end.end == member, is_its)
+}
+
+/// What is wanted of a link, as far as its state depends on it.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    shape: WireShape,
+    desired: DesiredLink,
+}
+
+impl From<&WireSpec> for Asked {
+    fn from(wire: &WireSpec) -> Self {
+        Self { shape: wire.shape, desired: wire.desired }
+    }
 }
 
 /// The state of a wire as far as it concerns some of its ends and some directions between them.
 fn status_of(
-    wire: &WireSpec,
+    wire: Asked,
     report: Option<&WireReport>,
     concerns: impl Fn(&EndReport) -> bool,
     crosses: impl Fn(&str) -> bool,
@@ -64,11 +96,7 @@ fn status_of(
 
 /// The fault that says most: what is unreadable makes everything else a guess; a missing node
 /// explains the rest; a fault that stays outweighs one about to be mended.
-fn worst_fault(
-    wire: &WireSpec,
-    report: &WireReport,
-    concerns: impl Fn(&EndReport) -> bool,
-) -> Option<Status<LinkState>> {
+fn worst_fault(wire: Asked, report: &WireReport, concerns: impl Fn(&EndReport) -> bool) -> Option<Status<LinkState>> {
     let ends: Vec<&EndReport> = report.ends.iter().filter(|end| concerns(end)).collect();
     let faults = || ends.iter().flat_map(|end| end.faults.iter().map(move |fault| (end, fault)));
     let find = |wanted: fn(&Fault) -> bool| faults().find(|(_, fault)| wanted(fault));
@@ -158,16 +186,16 @@ pub struct JudgedNode<'a> {
 pub fn lab_state<'a>(
     current: bool,
     nodes: impl IntoIterator<Item = JudgedNode<'a>>,
-    links: impl IntoIterator<Item = (&'a WireSpec, LinkState)>,
+    links: impl IntoIterator<Item = LinkState>,
     findings: usize,
 ) -> LabState {
     let nodes: Vec<_> = nodes.into_iter().collect();
-    let links: Vec<_> = links.into_iter().collect();
+    let links: Vec<LinkState> = links.into_iter().collect();
     if !current {
         return LabState::Converging;
     }
     let node_in = |states: &[NodeState]| nodes.iter().any(|one| !one.finished && states.contains(&one.state));
-    let link_in = |states: &[LinkState]| links.iter().any(|(_, state)| states.contains(state));
+    let link_in = |states: &[LinkState]| links.iter().any(|state| states.contains(state));
     if node_in(&[NodeState::Unknown]) || link_in(&[LinkState::Unknown]) {
         return LabState::Unknown;
     }
@@ -182,7 +210,7 @@ pub fn lab_state<'a>(
     let settled_nodes = nodes.iter().all(|one| runs(one) || stopped(one) || one.finished);
     // A link to a stopped node waits by wish; one that a node's own software shut is no fault of the lab's.
     let any_stopped = nodes.iter().any(|one| stopped(one) || one.finished);
-    let settled_links = links.iter().all(|(_, state)| match state {
+    let settled_links = links.iter().all(|state| match state {
         LinkState::Up | LinkState::Down => true,
         LinkState::Pending => any_stopped,
         _ => false,

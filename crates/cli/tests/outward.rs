@@ -1,0 +1,227 @@
+//! Links that lead out of a lab, and members alone in a segment: `up` only when a frame crossed them each way, and
+//! mended when somebody changes them. Everything is real: Open vSwitch, Linux bridges, the kernel, `archetype serve`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+mod world;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use world::{World, attempt, eventually, on_a_machine, run};
+
+const LIMIT: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(20);
+
+const OUT: &str = "\
+name: out
+topology:
+  defaults: {kind: linux, labels: {archetype.runtime: namespace}}
+  nodes: {a: {}, b: {}, br-lab: {kind: bridge}}
+  links:
+    - endpoints: [\"a:eth1\", \"host:to-a\"]
+    - endpoints: [\"a:eth2\", \"br-lab:lab-a\"]
+    - endpoints: [\"b:eth2\", \"br-lab:lab-b\"]
+    - endpoints: [\"a:eth3\", \"mgmt-net:out-a\"]
+";
+
+fn links(world: &World, lab: &str) -> Vec<Value> {
+    world.lab(lab)["links"].as_array().unwrap().clone()
+}
+
+fn state(world: &World, lab: &str, link: usize) -> String {
+    links(world, lab)[link]["actual_state"].as_str().unwrap().to_owned()
+}
+
+fn last_entry(world: &World) -> u64 {
+    let entries = world.cli(["journal", "--format", "json"]).json()["entries"].as_array().unwrap().clone();
+    entries.last().and_then(|entry| entry["id"].as_u64()).unwrap_or(0)
+}
+
+fn repairs_since(world: &World, entry: u64) -> Vec<String> {
+    let entries = world.cli(["journal", "--format", "json"]).json()["entries"].as_array().unwrap().clone();
+    let later = entries.into_iter().filter(|found| found["id"].as_u64() > Some(entry) && found["kind"] == "repair");
+    later.map(|repair| repair["message"].to_string()).collect()
+}
+
+/// Every fact behind a link is good, and what was asked of it is among them.
+#[track_caller]
+fn explained(world: &World, end: &str, wanted: &[&str]) {
+    let told = world.cli(["explain", "out", end, "--format", "json"]).json();
+    let facts = told["facts"].as_array().unwrap();
+    assert!(facts.iter().all(|fact| fact["good"] == true), "{told:#}");
+    for text in wanted {
+        let is_there =
+            |fact: &Value| fact["fact"].to_string().contains(text) || fact["command"].to_string().contains(text);
+        assert!(facts.iter().any(is_there), "{text}: {told:#}");
+    }
+    for command in facts.iter().filter_map(|fact| fact["command"].as_str()) {
+        let ran = attempt("sh", ["-c", command]);
+        assert!(ran.is_ok(), "{command}: {ran:?}");
+    }
+}
+
+#[track_caller]
+fn deployed(world: &World) {
+    run("ip", ["link", "add", "br-lab", "type", "bridge"]);
+    run("ip", ["link", "set", "br-lab", "up"]);
+    world.write("out.clab.yml", OUT);
+    world.cli(["deploy", "-t", "out.clab.yml", "--wait", "30s"]).fine();
+}
+
+#[test]
+fn links_out_of_a_lab_are_proven_by_frames_each_way_and_explained() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        for link in links(world, "out") {
+            assert_eq!((link["actual_state"].as_str(), &link["reason"]), (Some("up"), &Value::Null), "{link}");
+            assert!(link["last_verified_at"].is_string(), "{link}");
+        }
+        explained(world, "a:eth1", &["between it and the host's device each way", "ip -d link show to-a"]);
+        explained(world, "a:eth2", &["bridge br-lab between it and every other member", "bridge link show dev lab-a"]);
+        explained(world, "b:eth2", &["its host end is a port of bridge br-lab", "ip link show br-lab"]);
+        explained(world, "a:eth3", &["between it and bridge", "bridge link show dev out-a"]);
+
+        // A member alone is proven with the bridge itself.
+        world.cli(["node", "out", "b", "stop"]).fine();
+        eventually(SOON, "the member that stopped waits, the other is up", || {
+            (state(world, "out", 2) == "pending" && state(world, "out", 1) == "up").then_some(())
+        });
+        explained(world, "a:eth2", &["between it and bridge br-lab itself"]);
+        world.cli(["node", "out", "b", "start"]).fine();
+        world.until_up("out", SOON);
+    });
+}
+
+/// What a link is after something was done to it: not up, then proven again by itself with a repair.
+#[track_caller]
+fn mended(world: &World, link: usize, words: &str) {
+    let entry = last_entry(world);
+    let (program, args) = words.split_once(' ').unwrap();
+    run(program, args.split(' '));
+    let repairs = eventually(SOON, &format!("{words}: mended and told"), || {
+        let repairs = repairs_since(world, entry);
+        (!repairs.is_empty() && state(world, "out", link) == "up").then_some(repairs)
+    });
+    eprintln!("{words}: {repairs:?}");
+    assert_eq!(world.until_up("out", SOON)["state"], "up");
+}
+
+#[test]
+fn the_hosts_end_of_a_link_out_of_a_lab_is_mended_and_proven_again_with_a_repair() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        mended(world, 0, "ip link set to-a down");
+        mended(world, 0, "ip link del to-a");
+        mended(world, 1, "ip link set lab-a nomaster");
+        mended(world, 1, "ip link del lab-a");
+        mended(world, 2, "ip link set lab-b down");
+        mended(world, 3, "ip link set out-a nomaster");
+        mended(world, 3, "ip link del out-a");
+    });
+}
+
+#[test]
+fn a_link_to_a_bridge_of_the_host_is_not_up_while_the_bridge_carries_nothing() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        // Everything reads back right, and nothing crosses: only frames tell.
+        run("bridge", ["link", "set", "dev", "lab-a", "isolated", "on"]);
+        run("bridge", ["link", "set", "dev", "lab-b", "isolated", "on"]);
+        let lost = |link: usize| links(world, "out")[link]["reason"].to_string().contains("carries nothing");
+        world.look_again("out");
+        eventually(SOON, "both members carry nothing", || {
+            (lost(1) && lost(2) && state(world, "out", 1) == "error").then_some(())
+        });
+        assert_eq!(state(world, "out", 0), "up");
+        run("bridge", ["link", "set", "dev", "lab-a", "isolated", "off"]);
+        run("bridge", ["link", "set", "dev", "lab-b", "isolated", "off"]);
+        world.until_up("out", SOON);
+
+        run("ip", ["link", "set", "br-lab", "down"]);
+        let down = eventually(SOON, "a shut bridge is told", || {
+            let link = links(world, "out")[1].clone();
+            (link["actual_state"] == "error").then_some(link)
+        });
+        assert!(down["reason"].to_string().contains("bridge br-lab is down"), "{down}");
+        run("ip", ["link", "set", "br-lab", "up"]);
+        world.until_up("out", SOON);
+
+        run("ip", ["link", "del", "br-lab"]);
+        let gone = eventually(SOON, "a bridge that went is told", || {
+            let link = links(world, "out")[1].clone();
+            (link["actual_state"] == "error").then_some(link)
+        });
+        assert!(gone["reason"].to_string().contains("bridge br-lab is missing"), "{gone}");
+        run("ip", ["link", "add", "br-lab", "type", "bridge"]);
+        run("ip", ["link", "set", "br-lab", "up"]);
+        world.until_up("out", SOON);
+    });
+}
+
+const ALONE: &str = "\
+name: alone
+topology:
+  defaults: {kind: linux, labels: {archetype.runtime: namespace}}
+  nodes: {a: {}, lan: {kind: bridge}}
+  links:
+    - endpoints: [\"a:eth1\", \"lan:p1\"]
+";
+
+#[test]
+fn a_member_alone_in_its_segment_is_proven_through_the_switch() {
+    on_a_machine(LIMIT, |world| {
+        world.write("alone.clab.yml", ALONE);
+        world.cli(["deploy", "-t", "alone.clab.yml", "--wait", "30s"]).fine();
+        let link = links(world, "alone").remove(0);
+        assert_eq!(link["actual_state"], "up");
+        let told = world.cli(["explain", "alone", "a:eth1"]).fine().stdout;
+        assert!(told.contains("between it and the switch"), "{told}");
+
+        // A flow that drops what the member sends reads back as nothing that we look at.
+        let port = link["endpoints"][0]["ovs_port"].as_str().unwrap().to_owned();
+        let flow = format!("priority=60000,in_port={port},actions=drop");
+        world.ovs.tool("ovs-ofctl", ["add-flow", &world.management(), &flow]);
+        world.look_again("alone");
+        let link = eventually(SOON, "it carries nothing towards the switch", || {
+            let link = links(world, "alone").remove(0);
+            (link["actual_state"] == "error").then_some(link)
+        });
+        assert!(link["reason"].to_string().contains("a:eth1 -> its segment"), "{link}");
+        world.ovs.tool(
+            "ovs-ofctl",
+            ["del-flows", "--strict", &world.management(), &format!("priority=60000,in_port={port}")],
+        );
+        world.until_up("alone", SOON);
+    });
+}
+
+#[test]
+fn interfaces_and_mappings_are_complete_and_name_links_as_inspect_does() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        run("ip", ["-n", "clab-out-a", "addr", "add", "100.64.7.1/30", "dev", "eth1"]);
+        let ids: Vec<Value> = links(world, "out").iter().map(|link| link["id"].clone()).collect();
+        let mappings = world.get("/labs/out/interface-mappings");
+        let mapped: Vec<Value> = mappings["mappings"].as_array().unwrap().iter().map(|m| m["link"].clone()).collect();
+        let sorted = |mut ids: Vec<Value>| {
+            ids.sort_by_key(ToString::to_string);
+            ids
+        };
+        assert_eq!(sorted(mapped), sorted(ids));
+        let interfaces = world.get("/labs/out/nodes/a/interfaces");
+        for interface in interfaces["interfaces"].as_array().unwrap() {
+            assert_eq!((&interface["up"], &interface["carrier"]), (&true.into(), &true.into()), "{interface}");
+            assert!(interface["name_now"].is_string() && interface["last_verified_at"].is_string(), "{interface}");
+        }
+        let of = |name: &str| {
+            let all = interfaces["interfaces"].as_array().unwrap().iter();
+            let found = all.clone().find(|interface| interface["linux_interface"] == name).unwrap();
+            found["addresses"].to_string()
+        };
+        assert!(of("eth1").contains("100.64.7.1/30"), "{interfaces}");
+        let lab = world.lab("out");
+        let management = lab["nodes"][0]["management"]["ipv4"].as_str().unwrap();
+        assert!(of("eth0").contains(&format!("\"{management}/")), "{interfaces}");
+    });
+}

@@ -1,0 +1,156 @@
+//! The switch process itself, asked by its own sockets in its run folder: what it has learned,
+//! whether it answers at all, and frames handed to it to be switched.
+//!
+//! Two protocols, of each the little that is needed: the control socket of `ovs-appctl` (JSON-RPC)
+//! and OpenFlow 1.0 on the bridge's management socket. Synchronous; every wait is bounded.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use archetype_model::BridgeName;
+
+/// How long a switch that is only asked about a frame may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// OpenFlow 1.0: version, message types and numbers (ONF TS-001).
+const VERSION: u8 = 1;
+const HELLO: u8 = 0;
+const ECHO_REQUEST: u8 = 2;
+const ECHO_REPLY: u8 = 3;
+const PACKET_OUT: u8 = 13;
+const BARRIER_REQUEST: u8 = 18;
+const BARRIER_REPLY: u8 = 19;
+const NO_BUFFER: u32 = u32::MAX;
+const PORT_NORMAL: u16 = 0xfffa;
+const PORT_NONE: u16 = 0xffff;
+const HEADER: usize = 8;
+
+/// The way to a running switch.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    rundir: PathBuf,
+    bridge: BridgeName,
+}
+
+/// An address that the switch has learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Learned {
+    /// The number of the port behind which it is.
+    pub(crate) ofport: i64,
+    /// In which tag.
+    pub(crate) tag: u16,
+    /// The address.
+    pub(crate) address: [u8; 6],
+}
+
+/// A session in which frames are handed to the switch.
+#[derive(Debug)]
+pub(crate) struct Injector(UnixStream);
+
+impl Door {
+    pub(crate) fn new(rundir: PathBuf, bridge: BridgeName) -> Self {
+        Self { rundir, bridge }
+    }
+
+    /// Every address that the bridge has learned.
+    pub(crate) fn learned(&self) -> io::Result<BTreeSet<Learned>> {
+        let table = self.ask("fdb/show", &[self.bridge.as_str()], PATIENCE)?;
+        Ok(table.lines().filter_map(learned).collect())
+    }
+
+    /// Begins to hand frames to the switch.
+    pub(crate) fn injector(&self) -> io::Result<Injector> {
+        let socket = UnixStream::connect(self.rundir.join(format!("{}.mgmt", self.bridge)))?;
+        bounded(&socket, PATIENCE)?;
+        let mut injector = Injector(socket);
+        injector.send(HELLO, &[])?;
+        injector.await_message(HELLO)?;
+        Ok(injector)
+    }
+
+    fn ask(&self, method: &str, params: &[&str], patience: Duration) -> io::Result<String> {
+        let pid = std::fs::read_to_string(self.rundir.join("ovs-vswitchd.pid"))?;
+        let socket = UnixStream::connect(self.rundir.join(format!("ovs-vswitchd.{}.ctl", pid.trim())))?;
+        bounded(&socket, patience)?;
+        let request = serde_json::json!({ "id": 0, "method": method, "params": params });
+        (&socket).write_all(request.to_string().as_bytes())?;
+        let mut answers = serde_json::Deserializer::from_reader(&socket).into_iter::<serde_json::Value>();
+        let answer = answers.next().ok_or(io::ErrorKind::UnexpectedEof)?.map_err(io::Error::from)?;
+        match (answer["result"].as_str(), answer["error"].as_str()) {
+            (Some(text), _) => Ok(text.to_string()),
+            (None, why) => Err(io::Error::other(why.unwrap_or("no answer that is understood").to_string())),
+        }
+    }
+}
+
+impl Injector {
+    /// Has a frame switched as if it had come by a port of all tags, and waits until it was.
+    pub(crate) fn inject(&mut self, frame: &[u8]) -> io::Result<()> {
+        let mut body = Vec::with_capacity(frame.len() + 16);
+        body.extend(NO_BUFFER.to_be_bytes());
+        body.extend(PORT_NONE.to_be_bytes());
+        body.extend(8u16.to_be_bytes());
+        // One action: output (0), 8 bytes, to the normal switching, no limit.
+        for word in [0, 8, PORT_NORMAL, 0] {
+            body.extend(word.to_be_bytes());
+        }
+        body.extend(frame);
+        self.send(PACKET_OUT, &body)?;
+        self.send(BARRIER_REQUEST, &[])?;
+        self.await_message(BARRIER_REPLY)
+    }
+
+    fn send(&mut self, kind: u8, body: &[u8]) -> io::Result<()> {
+        let length = u16::try_from(HEADER + body.len()).map_err(io::Error::other)?;
+        let mut message = vec![VERSION, kind];
+        message.extend(length.to_be_bytes());
+        message.extend([0, 0, 0, 1]);
+        message.extend(body);
+        self.0.write_all(&message)
+    }
+
+    /// Reads until a message of this type, answering what wants an answer.
+    fn await_message(&mut self, wanted: u8) -> io::Result<()> {
+        loop {
+            let mut header = [0; HEADER];
+            self.0.read_exact(&mut header)?;
+            let [_, kind, high, low, ..] = header;
+            let mut body = vec![0; usize::from(u16::from_be_bytes([high, low])).saturating_sub(HEADER)];
+            self.0.read_exact(&mut body)?;
+            match kind {
+                _ if kind == wanted => return Ok(()),
+                ECHO_REQUEST => self.send(ECHO_REPLY, &body)?,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn bounded(socket: &UnixStream, patience: Duration) -> io::Result<()> {
+    socket.set_read_timeout(Some(patience))?;
+    socket.set_write_timeout(Some(patience))
+}
+
+/// A line of the table of addresses: port, tag, address, age.
+fn learned(line: &str) -> Option<Learned> {
+    let mut words = line.split_ascii_whitespace();
+    let (ofport, tag) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let octets: Vec<u8> = words.next()?.split(':').filter_map(|two| u8::from_str_radix(two, 16).ok()).collect();
+    Some(Learned { ofport, tag, address: octets.try_into().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_learned_address_is_read_and_the_head_of_the_table_is_not() {
+        assert_eq!(learned(" port  VLAN  MAC                Age"), None);
+        assert_eq!(learned("LOCAL     0  02:00:00:00:00:01    1"), None);
+        let address = [0x02, 0xab, 0, 0, 0, 0x1f];
+        assert_eq!(learned("   12   104  02:ab:00:00:00:1f    3"), Some(Learned { ofport: 12, tag: 104, address }));
+    }
+}
