@@ -16,6 +16,7 @@ pub mod problem;
 pub mod progress;
 pub mod request;
 mod schema;
+pub mod words;
 
 pub use answer::{Accepted, Change, ChangeKind, Checked, Health, PlanAnswer, Reconciled, Version};
 pub use client::{Client, ClientError, Target};

@@ -67,7 +67,8 @@ fn nodes(nodes: &[Node], paint: Paint) -> String {
 
 /// Why a node is in its state, how often it ended, and which of its commands did not go well.
 fn node_remark(node: &Node) -> String {
-    let ended = (node.ended_times > 0).then(|| {
+    // The reason of a node that has ended says so itself.
+    let ended = (node.ended_times > 0 && node.state != NodeState::Exited).then(|| {
         let how = node.ended_how.as_deref().unwrap_or("by itself");
         let times = if node.ended_times == 1 { "once".to_owned() } else { format!("{} times", node.ended_times) };
         format!("ended {times}, last: {how}")
@@ -78,7 +79,7 @@ fn node_remark(node: &Node) -> String {
 }
 
 fn exec_remark(exec: &Exec) -> Option<String> {
-    let command = exec.command.join(" ");
+    let command = archetype_api::words::shown(&exec.command);
     match (exec.state.as_str(), exec.code) {
         ("ended", Some(0)) | ("waiting", _) => None,
         ("ended", Some(code)) => Some(format!("exec `{command}` gave {code}")),

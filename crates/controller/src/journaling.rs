@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use archetype_api::words::shown;
 use archetype_model::report::{ExecState, Finding};
 use archetype_model::status::{LabState, LinkState, NodeState, Status};
 use archetype_model::{LabName, NodeName};
@@ -113,7 +114,7 @@ impl Told {
                 };
                 let key = (node.name.clone(), start.clone(), index);
                 if ended.insert(key.clone()) && !self.execs.contains(&key) {
-                    let message = format!("exec `{}` {how}", exec.command.join(" "));
+                    let message = format!("exec `{}` {how}", shown(&exec.command));
                     notes.push(note(lab, "exec", Some(node.name.to_string()), message, json!({ "index": index })));
                 }
             }

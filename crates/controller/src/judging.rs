@@ -3,6 +3,7 @@
 
 mod declared;
 
+use archetype_api::words::shown;
 use archetype_model::NodeName;
 use archetype_model::observed::RunObserved;
 use archetype_model::report::{ExecState, Finding, NodeReport, WireReport};
@@ -236,7 +237,7 @@ impl View<'_> {
         for (node, report) in self.reports() {
             doing.extend(report.busy.iter().map(|busy| format!("{}: {}", node.name, busy.doing)));
             let running = report.execs.iter().filter(|exec| matches!(exec.state, ExecState::Running { .. }));
-            doing.extend(running.map(|exec| format!("{}: running {}", node.name, exec.command.join(" "))));
+            doing.extend(running.map(|exec| format!("{}: running {}", node.name, shown(&exec.command))));
         }
         doing
     }

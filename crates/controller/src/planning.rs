@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::now::{Board, Now, Planning};
 use crate::port::AgentAccess;
-use crate::store::{Appended, Draft, Note, Present, Store, StoreError, Target, Wish, Wishes};
+use crate::store::{Appended, Draft, Note, Present, Revision, Store, StoreError, Target, Wish, Wishes};
 
 pub(crate) use answer::answer;
 
@@ -118,7 +118,7 @@ impl Planner {
     pub(crate) async fn plan_current(&self) -> Result<(), StoreError> {
         let _order = self.order.lock().await;
         let planned = self.try_out(None);
-        self.write(planned).await
+        self.write(planned, None).await
     }
 
     /// What a wish would come to, with nothing changed by it.
@@ -155,16 +155,18 @@ impl Planner {
         }
         let appended = self.store.append_revision(draft, note).await.map_err(NotTaken::Store)?;
         if let Some(planned) = planned.filter(|_| appended.new) {
-            self.board.change(|now| drop(now.revisions.insert(lab, appended.revision.clone())));
-            if let Err(error) = self.write(planned).await {
+            if let Err(error) = self.write(planned, Some(&appended.revision)).await {
                 tracing::error!(%error, "the target could not be written");
+                self.board.change(|now| drop(now.revisions.insert(lab, appended.revision.clone())));
                 self.wake();
             }
         }
         Ok(appended)
     }
 
-    async fn write(&self, planned: Planned) -> Result<(), StoreError> {
+    /// Makes a plan the target. A new revision is put up together with it: nobody sees one that is
+    /// not planned yet.
+    async fn write(&self, planned: Planned, new: Option<&Arc<Revision>>) -> Result<(), StoreError> {
         let now = self.board.look();
         let target = Target::new(planned.blueprint);
         let moved = now.target.as_ref().is_none_or(|old| old.digest != target.digest);
@@ -172,14 +174,17 @@ impl Planner {
             self.store.set_target(&target).await?;
         }
         let problems = planned.problems;
-        let plannings = now.revisions.values().map(|revision| {
+        let mut revisions = now.revisions.clone();
+        revisions.extend(new.map(|revision| (revision.lab.clone(), revision.clone())));
+        let plannings = revisions.values().map(|revision| {
             let problems = problems.get(&revision.lab).cloned().unwrap_or_default();
             (revision.lab.clone(), Planning { revision: revision.number, problems })
         });
         let plannings = plannings.collect();
-        if moved || now.planned != plannings {
+        if moved || new.is_some() || now.planned != plannings {
             self.board.change(|now| {
                 now.planned = plannings;
+                now.revisions = revisions;
                 if moved {
                     now.take_target(target);
                 }

@@ -14,11 +14,12 @@ use crate::name::{BridgeName, ContainerName, HostName, InstallationId, Interface
 use crate::number::{Generation, Mac, Mtu, VlanTag};
 use crate::restart::RestartRule;
 
-/// Variables that tell of the rest of the lab: how many links the node has, and which names and
-/// subnets there are.
-const OF_THE_LAB_ENV: [&str; 3] = ["CLAB_INTFS", "NO_PROXY", "no_proxy"];
+/// Variables that tell of the rest of the lab: how many links the node has, which names and subnets
+/// there are, and in which folder the lab's file lies.
+const OF_THE_LAB_ENV: [&str; 5] =
+    ["CLAB_INTFS", "NO_PROXY", "no_proxy", "CLAB_LABEL_CLAB_NODE_LAB_DIR", "CLAB_LABEL_CLAB_TOPO_FILE"];
 /// Labels that tell of the rest of the lab.
-const OF_THE_LAB_LABELS: [&str; 1] = ["clab-mgmt-net-bridge"];
+const OF_THE_LAB_LABELS: [&str; 3] = ["clab-mgmt-net-bridge", "clab-node-lab-dir", "clab-topo-file"];
 
 /// The format of specs, ledgers and reports that this code writes.
 pub const FORMAT: u32 = 1;
@@ -533,8 +534,14 @@ impl NodeSpec {
 
     /// What the node is made from, as a digest: another body asks for re-creation. What the
     /// environment and labels tell of the rest of the lab does not count: they say how it was when
-    /// the node was made, and a link or node more is no reason to make every other one anew.
+    /// the node was made, and a link or node more, or a file that was moved, is no reason to make
+    /// every other one anew.
     pub fn body_digest(&self) -> String {
+        crate::digest(&self.own_body())
+    }
+
+    /// The body without what its environment and labels tell of the rest of the lab.
+    pub fn own_body(&self) -> NodeBody {
         let mut body = self.body.clone();
         let env = match &mut body {
             NodeBody::Namespace(body) => &mut body.env,
@@ -544,7 +551,7 @@ impl NodeSpec {
             }
         };
         OF_THE_LAB_ENV.iter().for_each(|key| drop(env.remove(*key)));
-        crate::digest(&body)
+        body
     }
 
     /// The `net.*` settings the file states.

@@ -179,7 +179,7 @@ fn of_node(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     if old.container != new.container {
         what.push(format!("made anew as {}", new.container));
     } else if old.body_digest() != new.body_digest() {
-        what.push("made anew".into());
+        what.push(format!("made anew for its {}", fields_that_differ(old, new).join(", ")));
     }
     if old.desired != new.desired {
         what.push(match new.desired {
@@ -198,6 +198,18 @@ fn of_node(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     }
     what.extend(of_management(old, new));
     what
+}
+
+/// The keys of a node's definition by which two bodies differ.
+fn fields_that_differ(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
+    let fields = |node: &NodeSpec| match serde_json::to_value(node.own_body()) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (old, new) = (fields(old), fields(new));
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let differing = keys.into_iter().filter(|key| old.get(*key) != new.get(*key));
+    differing.map(|key| if key == "sort" { "runtime".into() } else { key.replace('_', "-") }).collect()
 }
 
 fn of_management(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {

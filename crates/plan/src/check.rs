@@ -7,8 +7,11 @@ mod keys;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use archetype_model::Mtu;
 use archetype_model::name::NodeName;
-use archetype_model::topology::{NodeDecl, Position, Problem, RuntimeKind, Subject, Topology, unsupported};
+use archetype_model::topology::{
+    EndpointDecl, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology, unsupported,
+};
 
 use crate::blueprint::HostFacts;
 
@@ -21,6 +24,7 @@ pub fn check(topology: &Topology, left_out: &BTreeSet<Subject>, facts: &HostFact
     let check = Check { topology, left_out, facts };
     problems.extend(check.nodes());
     problems.extend(check.devices());
+    problems.extend(check.sizes());
     problems.extend(check.addresses());
     problems.retain(|problem| !check.is_left_out(problem));
     problems.sort_by_key(Problem::position);
@@ -113,6 +117,25 @@ impl Check<'_> {
                     add("device-taken", message, "give the host's end another name");
                 }
             }
+        }
+        problems
+    }
+
+    /// Stated MTUs of wires: no larger than a wire carries.
+    fn sizes(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let bridges = bridges(self.topology, self.facts);
+        for (index, link) in self.topology.links.iter().enumerate() {
+            let is_ours = |end: &EndpointDecl| {
+                let node = self.topology.node(&end.node);
+                end.place == Place::Node && node.is_some_and(|node| bridges.get(&node.name) != Some(&true))
+            };
+            let stated = link.mtu.filter(|mtu| *mtu > Mtu::HOST_END && link.endpoints.iter().all(is_ours));
+            let Some(mtu) = stated else { continue };
+            let message = format!("a wire carries packets of up to {} bytes, not {mtu}", Mtu::HOST_END);
+            let found = problem(self.topology, "mtu-too-large", link.position, message);
+            let hint = format!("state an mtu of at most {}", Mtu::HOST_END);
+            problems.push(found.hint(&hint).about(Subject::Link(index)));
         }
         problems
     }

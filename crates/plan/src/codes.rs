@@ -22,6 +22,8 @@ pub const CODES: &[Code] = &[
         "Remove that container, or rename the lab."),
     code("device-taken", "A device that the file names on the host exists there and is not the lab's.",
         "Give the host's end of the link another name."),
+    code("mtu-too-large", "A link between nodes, or of a LAN, states an MTU above 65000, the most that a wire carries.",
+        "State a smaller one, or none for the default."),
     code("network-conflict", "Labs on one management network state different things of it.",
         "State the same, or name another network under `mgmt`."),
     code("network-taken", "The name of the management network is held by somebody else; the message says by whom.",

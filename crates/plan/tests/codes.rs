@@ -106,6 +106,7 @@ fn of_the_rest() -> Vec<String> {
         }),
         produces("container-taken", |world, _| world.facts.containers = ["clab-a-n1".into()].into()),
         produces("device-taken", |world, _| world.facts.devices = ["ha-4".into()].into()),
+        produces("mtu-too-large", |_, labs| labs[0].links[0].mtu = Some(65_001.try_into().unwrap())),
         produces("not-runnable-bridge-link", |_, labs| labs[0].links[1].endpoints[0].node = "n5".into()),
         produces("not-runnable-key", |_, labs| labs[0].nodes[0].definition.auto_remove = Some(true)),
         produces("port-taken", |world, labs| {
@@ -126,6 +127,15 @@ fn every_code_is_produced_and_stands_in_the_list() {
     let listed: BTreeSet<String> = CODES.iter().map(|code| code.code.to_owned()).collect();
     assert_eq!(produced, listed);
     assert!(CODES.is_sorted_by_key(|code| code.code) && listed.len() == CODES.len());
+}
+
+#[test]
+fn an_mtu_that_a_wire_carries_or_that_is_the_hosts_to_carry_is_no_problem() {
+    for (link, mtu) in [(0, 65_000), (1, 65_535)] {
+        let mut topology = lab().topology();
+        topology.links[link].mtu = Some(mtu.try_into().unwrap());
+        assert_eq!(planned(&World::default(), &[topology]).problems, Default::default(), "link {link}");
+    }
 }
 
 #[test]

@@ -32,7 +32,8 @@ pub(super) fn run(
     env: &BTreeMap<String, String>,
     start: ExecStart,
 ) -> Result<Attached, Box<Problem>> {
-    let failed = |error: io::Error| problem("exec-failed", &format!("{}: {error}", start.argv.join(" ")));
+    let failed =
+        |error: io::Error| problem("exec-failed", &format!("{}: {error}", archetype_api::words::shown(&start.argv)));
     let (program, words) = start.argv.split_first().ok_or_else(|| problem("exec-failed", "no command was given"))?;
     let mut command = Command::new(program);
     command.args(words).envs(env).envs(&start.env);

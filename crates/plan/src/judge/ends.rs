@@ -143,12 +143,15 @@ pub(super) fn node_faults(node: &NodeSpec, observed: &Observed) -> (Option<bool>
         Some(NodeObserved { busy: Some(busy), .. }) => {
             (Some(false), vec![Fault::NodeNotRunning(format!("{name}: {}", busy.doing))])
         }
+        _ if node.desired == DesiredRun::Stopped => {
+            (Some(false), vec![Fault::NodeNotRunning(format!("{name}, which is stopped"))])
+        }
         Some(NodeObserved { run: RunObserved::Ended { exit, .. }, .. }) => {
-            let rests = match node.restart.starts_again(exit) || node.desired == DesiredRun::Stopped {
-                true => String::new(),
+            let then = match node.restart.starts_again(exit) {
+                true => " and starts again".to_string(),
                 false => format!(" and stays so by restart-policy {}", node.restart),
             };
-            (Some(false), vec![Fault::NodeNotRunning(format!("{name}, which ended ({exit}){rests}"))])
+            (Some(false), vec![Fault::NodeNotRunning(format!("{name}, which ended ({exit}){then}"))])
         }
         _ => (Some(false), vec![Fault::NodeNotRunning(format!("{name}, which is not there yet"))]),
     }

@@ -155,7 +155,8 @@ pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Find
         }
         (RunObserved::Ended { exit, .. }, _, _) => {
             let times = report.ended.as_ref().map_or(1, |(count, _)| *count);
-            Status::because(NodeState::Exited, format!("{exit}; ended {times} time(s), starts again"))
+            let times = if times == 1 { "once".to_string() } else { format!("{times} times") };
+            Status::because(NodeState::Exited, format!("{exit}; ended {times}, starts again"))
         }
         (RunObserved::Absent | RunObserved::Created, _, None) => match busy {
             Some(doing) => Status::because(NodeState::Starting, doing),
