@@ -154,12 +154,12 @@ impl Planner {
             return Err(NotTaken::Unplannable(problems));
         }
         let appended = self.store.append_revision(draft, note).await.map_err(NotTaken::Store)?;
-        if let Some(planned) = planned.filter(|_| appended.new) {
-            if let Err(error) = self.write(planned, Some(&appended.revision)).await {
-                tracing::error!(%error, "the target could not be written");
-                self.board.change(|now| drop(now.revisions.insert(lab, appended.revision.clone())));
-                self.wake();
-            }
+        if let Some(planned) = planned.filter(|_| appended.new)
+            && let Err(error) = self.write(planned, Some(&appended.revision)).await
+        {
+            tracing::error!(%error, "the target could not be written");
+            self.board.change(|now| drop(now.revisions.insert(lab, appended.revision.clone())));
+            self.wake();
         }
         Ok(appended)
     }
