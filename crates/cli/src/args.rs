@@ -10,14 +10,14 @@ use std::time::Duration;
 use archetype_model::NodeName;
 use clap::builder::{NonEmptyStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
+use clap_complete::{ArgValueCandidates, Shell};
 use tracing_subscriber::EnvFilter;
 
-use crate::duration;
+use crate::{completing, duration};
 use crate::failure::Failure;
 
 pub use serve::{ServeArgs, ServeFlags};
-pub use settings::{SettingProblem, Settings, place};
+pub use settings::{SOCKET, SettingProblem, Settings, place};
 
 /// Runs network labs: hand over a topology file, get nodes that are wired, proven and kept so.
 #[derive(Debug, Parser)]
@@ -71,9 +71,17 @@ pub enum Command {
     /// Show the version of this program and of the controller
     Version(OutputArgs),
     /// Print a completion script for a shell
+    ///
+    /// The script asks this program at each Tab, so that labs, nodes and interfaces are completed too.
     Completions {
         /// The shell.
         shell: Shell,
+    },
+    /// Write the man pages
+    Man {
+        /// Where to.
+        #[arg(value_name = "DIR", default_value = ".", value_hint = clap::ValueHint::DirPath)]
+        directory: PathBuf,
     },
     /// Print the OpenAPI document
     #[command(hide = true)]
@@ -109,7 +117,7 @@ impl OutputArgs {
 #[derive(Debug, Args)]
 pub struct TopologyArgs {
     /// The topology file, or the directory of the only one [default: the only *.clab.yml here]
-    #[arg(long = "topo", short = 't', value_name = "FILE")]
+    #[arg(long = "topo", short = 't', value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
 }
 
@@ -134,7 +142,7 @@ pub struct WishArgs {
     #[arg(long)]
     pub partial: bool,
     /// Make this node again, so that it takes over changed files; may be repeated
-    #[arg(long, value_name = "NODE")]
+    #[arg(long, value_name = "NODE", add = ArgValueCandidates::new(completing::nodes))]
     pub reload: Vec<NodeName>,
 }
 
@@ -178,7 +186,7 @@ pub struct DeployArgs {
 #[derive(Debug, Args)]
 pub struct DestroyArgs {
     /// The lab: its name or its topology file
-    #[arg(value_name = "LAB", conflicts_with = "file")]
+    #[arg(value_name = "LAB", conflicts_with = "file", add = ArgValueCandidates::new(completing::labs))]
     pub lab: Option<String>,
     /// The file.
     #[command(flatten)]
@@ -192,7 +200,7 @@ pub struct DestroyArgs {
 #[derive(Debug, Args)]
 pub struct InspectArgs {
     /// The lab: its name or its topology file [default: every lab]
-    #[arg(value_name = "LAB", conflicts_with = "file")]
+    #[arg(value_name = "LAB", conflicts_with = "file", add = ArgValueCandidates::new(completing::labs))]
     pub lab: Option<String>,
     /// The file.
     #[command(flatten)]
@@ -218,8 +226,10 @@ pub struct ExecArgs {
     #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     pub env: Vec<(String, String)>,
     /// The lab: its name or its topology file
+    #[arg(add = ArgValueCandidates::new(completing::labs))]
     pub lab: String,
     /// The node
+    #[arg(add = ArgValueCandidates::new(completing::nodes))]
     pub node: NodeName,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
@@ -233,8 +243,10 @@ pub struct LogsArgs {
     #[arg(short = 'f', long)]
     pub follow: bool,
     /// The lab: its name or its topology file
+    #[arg(add = ArgValueCandidates::new(completing::labs))]
     pub lab: String,
     /// The node
+    #[arg(add = ArgValueCandidates::new(completing::nodes))]
     pub node: NodeName,
 }
 
@@ -242,8 +254,10 @@ pub struct LogsArgs {
 #[derive(Debug, Args)]
 pub struct NodeArgs {
     /// The lab: its name or its topology file
+    #[arg(add = ArgValueCandidates::new(completing::labs))]
     pub lab: String,
     /// The node
+    #[arg(add = ArgValueCandidates::new(completing::nodes))]
     pub node: NodeName,
     /// What is wished of it
     #[arg(value_enum, value_name = "WISH")]
@@ -268,6 +282,7 @@ pub enum NodeWish {
 #[derive(Debug, Args)]
 pub struct JournalArgs {
     /// The lab: its name or its topology file [default: everything]
+    #[arg(add = ArgValueCandidates::new(completing::labs))]
     pub lab: Option<String>,
     /// Go on with what happens from now on
     #[arg(long)]
@@ -284,9 +299,10 @@ pub struct JournalArgs {
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// The lab: its name or its topology file
+    #[arg(add = ArgValueCandidates::new(completing::labs))]
     pub lab: String,
     /// One end of the link, NODE:INTERFACE, or the link's id
-    #[arg(value_name = "NODE:IF")]
+    #[arg(value_name = "NODE:IF", add = ArgValueCandidates::new(completing::ends))]
     pub end: String,
     /// The form.
     #[command(flatten)]

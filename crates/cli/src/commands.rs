@@ -11,6 +11,7 @@ mod inspect;
 mod journal;
 mod kinds;
 mod logs;
+mod man;
 mod node;
 mod openapi;
 mod plan;
@@ -23,6 +24,8 @@ use std::io::Write;
 use archetype_api::Target;
 use clap::ArgMatches;
 use serde::Serialize;
+
+pub use completions::ASKED_BY as COMPLETION;
 
 use crate::args::{Cli, Command, Settings};
 use crate::connection::Connection;
@@ -57,6 +60,7 @@ pub fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         Command::Host(command) => host::run(command, settings.engine().map_err(Failure::Settings)?),
         Command::Version(args) => block_on(version::run(&connection()?, args)),
         Command::Completions { shell } => completions::run(shell),
+        Command::Man { directory } => man::run(&directory),
         Command::Openapi => openapi::run(),
     }
 }

@@ -17,7 +17,7 @@ use super::ServeArgs;
 /// Where the settings file is, unless something else is said.
 const FILE: &str = "/etc/archetype/archetype.toml";
 /// Where the controller's socket is, unless something else is said.
-const SOCKET: &str = "/run/archetype/archetype.sock";
+pub const SOCKET: &str = "/run/archetype/archetype.sock";
 
 /// The keys of the settings file; a flag of the same name and a variable `ARCHETYPE_…` go before.
 const KEYS: [&str; 15] = [

@@ -1,24 +1,29 @@
-//! `completions`: a script that lets a shell complete our commands.
+//! `completions`: a script that lets a shell complete our commands, and the names of what runs.
 
 use clap::CommandFactory;
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
 use super::print;
 use crate::args::Cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Prints the script.
+/// The variable by which a shell asks this program for completions.
+pub const ASKED_BY: &str = "ARCHETYPE_COMPLETE";
+
+/// Prints the script. It has the shell ask this very program, so it never grows old.
 pub fn run(shell: Shell) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "archetype", &mut script);
-    let mut script = String::from_utf8_lossy(&script).into_owned();
-    if shell == Shell::Fish {
-        // The generator for fish leaves out what an argument without a flag can be.
-        let kinds: Vec<&str> = archetype_kinds::names().collect();
-        let using = "complete -c archetype -n \"__fish_archetype_using_subcommand kinds\"";
-        script.push_str(&format!("{using} -f -a \"{}\"\n", kinds.join(" ")));
+    let name = shell.to_string();
+    let failed = |source| Failure::Io { what: "the script cannot be written", source };
+    if let Some(completer) = Shells::builtins().completer(&name) {
+        let program = "archetype";
+        completer.write_registration(ASKED_BY, program, program, program, &mut script).map_err(failed)?;
     }
-    print(&script)?;
+    let command = Cli::command();
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    let names: Vec<&str> = shown.map(clap::Command::get_name).collect();
+    print(&format!("# Completes archetype: {}\n{}", names.join(" "), String::from_utf8_lossy(&script)))?;
     Ok(Exit::Fine)
 }
