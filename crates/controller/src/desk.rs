@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use archetype_api::Problem;
+use archetype_api::{Problem, TopologyText};
 use archetype_model::spec::NodeSpec;
 use archetype_model::topology::RuntimeKind;
 use archetype_model::{LabName, NodeName};
+use tokio::task::JoinError;
 
 use crate::bell::Bell;
 use crate::now::{Board, Now};
@@ -14,7 +15,7 @@ use crate::planning::Planner;
 use crate::port::AgentAccess;
 use crate::reader::FileReader;
 use crate::store::{Revision, Store};
-use crate::wishing;
+use crate::wishing::{self, ReadFile};
 
 /// Everything a request may need.
 #[derive(Clone)]
@@ -26,6 +27,19 @@ pub(crate) struct Desk {
     pub bell: Bell,
     pub silent_after: Duration,
     pub reader: FileReader,
+}
+
+impl Desk {
+    /// Reads and checks a file, looking meanwhile at what else is on the host.
+    ///
+    /// # Errors
+    /// When the reading ended early.
+    pub async fn read(&self, text: TopologyText, partial: bool) -> Result<ReadFile, JoinError> {
+        let reader = self.reader.clone();
+        let reading = tokio::task::spawn_blocking(move || wishing::read(&reader, &text));
+        let (reading, facts) = tokio::join!(reading, self.planner.refresh_facts());
+        Ok(wishing::checked(reading?, partial, &facts))
+    }
 }
 
 /// The current revision of a lab.

@@ -47,7 +47,8 @@ impl Memory {
             notes.push(note(lab, "lab", None, "nothing of it is left".into(), json!({ "state": "gone" })));
         }
         self.labs.retain(|lab, _| shown.contains(lab));
-        for revision in now.labs() {
+        // What is wished and not planned yet is no news of the lab: it is planned in a moment.
+        for revision in now.labs().filter(|revision| now.is_planned(revision)) {
             let judged = judge(now, revision, silent);
             let told = self.labs.entry(revision.lab.clone()).or_default();
             told.learn_states(&revision.lab, &judged, &mut notes);

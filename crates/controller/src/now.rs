@@ -115,6 +115,11 @@ impl Now {
         self.part(lab).is_some() || self.target.as_ref().is_some_and(kept)
     }
 
+    /// Whether planning has seen a revision; it follows the wish within a moment.
+    pub fn is_planned(&self, revision: &Revision) -> bool {
+        self.planned.get(&revision.lab).is_some_and(|planning| planning.revision == revision.number)
+    }
+
     /// Whether the host has told of a generation in which the lab's part is as it is now.
     pub fn is_told(&self, lab: &LabName) -> bool {
         let (Some(spec), Some(heard)) = (self.spec(), &self.heard) else { return false };
@@ -145,9 +150,9 @@ impl Now {
 
     /// Takes up a new target: a lab whose part did not change keeps the generation since which it is so.
     pub fn take_target(&mut self, target: Target) {
-        let old = self.spec().cloned();
+        let before = self.target.replace(target);
+        let old = before.as_ref().and_then(|target| target.blueprint.specs.get(&self.host));
         let old_since = std::mem::take(&mut self.since);
-        self.target = Some(target);
         let Some(spec) = self.spec() else { return };
         let generation = spec.generation.clone();
         let since = spec.labs.iter().map(|part| {

@@ -35,7 +35,7 @@ pub(crate) struct Planner {
     /// What is on the host that is not ours, as it was last told.
     facts: Mutex<HostFacts>,
     /// One at a time: between trying out and writing, nothing else changes what is wanted.
-    order: tokio::sync::Mutex<()>,
+    order: Arc<tokio::sync::Mutex<()>>,
     work: Notify,
 }
 
@@ -63,7 +63,7 @@ impl Planner {
             access,
             settings,
             facts: Mutex::default(),
-            order: tokio::sync::Mutex::default(),
+            order: Arc::default(),
             work: Notify::new(),
         }
     }
@@ -118,7 +118,7 @@ impl Planner {
     pub(crate) async fn plan_current(&self) -> Result<(), StoreError> {
         let _order = self.order.lock().await;
         let planned = self.try_out(None);
-        self.write(planned, None).await
+        self.write(planned).await
     }
 
     /// What a wish would come to, with nothing changed by it.
@@ -137,14 +137,15 @@ impl Planner {
         })
     }
 
-    /// Takes a wish: it is durable when this returns, and the target follows it.
+    /// Takes a wish: it is durable when this returns, and the target follows it in a moment, before
+    /// any other wish is taken.
     ///
     /// `wish` makes the draft from the picture; nothing else changes in between.
     pub(crate) async fn take<E>(
-        &self,
+        self: &Arc<Self>,
         wish: impl FnOnce(&Now) -> Result<(Draft, Note), E>,
     ) -> Result<Appended, NotTaken<E>> {
-        let _order = self.order.lock().await;
+        let order = self.order.clone().lock_owned().await;
         let now = self.board.look();
         let (draft, note) = wish(&now).map_err(NotTaken::Refused)?;
         let lab = draft.lab.clone();
@@ -154,19 +155,23 @@ impl Planner {
             return Err(NotTaken::Unplannable(problems));
         }
         let appended = self.store.append_revision(draft, note).await.map_err(NotTaken::Store)?;
-        if let Some(planned) = planned.filter(|_| appended.new)
-            && let Err(error) = self.write(planned, Some(&appended.revision)).await
-        {
-            tracing::error!(%error, "the target could not be written");
+        if let Some(planned) = planned.filter(|_| appended.new) {
             self.board.change(|now| drop(now.revisions.insert(lab, appended.revision.clone())));
-            self.wake();
+            let planner = self.clone();
+            // Whoever wished is answered now; the next wish waits until the target is written.
+            tokio::spawn(async move {
+                if let Err(error) = planner.write(planned).await {
+                    tracing::error!(%error, "the target could not be written");
+                    planner.wake();
+                }
+                drop(order);
+            });
         }
         Ok(appended)
     }
 
-    /// Makes a plan the target. A new revision is put up together with it: nobody sees one that is
-    /// not planned yet.
-    async fn write(&self, planned: Planned, new: Option<&Arc<Revision>>) -> Result<(), StoreError> {
+    /// Makes a plan the target.
+    async fn write(&self, planned: Planned) -> Result<(), StoreError> {
         let now = self.board.look();
         let target = Target::new(planned.blueprint);
         let moved = now.target.as_ref().is_none_or(|old| old.digest != target.digest);
@@ -174,17 +179,14 @@ impl Planner {
             self.store.set_target(&target).await?;
         }
         let problems = planned.problems;
-        let mut revisions = now.revisions.clone();
-        revisions.extend(new.map(|revision| (revision.lab.clone(), revision.clone())));
-        let plannings = revisions.values().map(|revision| {
+        let plannings = now.revisions.values().map(|revision| {
             let problems = problems.get(&revision.lab).cloned().unwrap_or_default();
             (revision.lab.clone(), Planning { revision: revision.number, problems })
         });
         let plannings = plannings.collect();
-        if moved || new.is_some() || now.planned != plannings {
+        if moved || now.planned != plannings {
             self.board.change(|now| {
                 now.planned = plannings;
-                now.revisions = revisions;
                 if moved {
                     now.take_target(target);
                 }

@@ -24,23 +24,39 @@ pub(crate) struct ReadFile {
     pub left_out: Vec<LeftOutPart>,
     /// What keeps it from being deployed, in the order of the file.
     pub problems: Vec<topology::Problem>,
+    /// The files that the reading consumed, by path.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
-/// Reads and checks a file. Not for an async thread: it looks at files that the topology names.
-pub(crate) fn read(reader: &FileReader, text: &TopologyText, partial: bool, facts: &HostFacts) -> ReadFile {
+/// Reads a file, and the content of files that belong to it. Not for an async thread.
+pub(crate) fn read(reader: &FileReader, text: &TopologyText) -> (FileReading, BTreeMap<String, Vec<u8>>) {
     let shown = text.shown.as_deref().unwrap_or(&text.file);
     let file = FileText { shown, directory: Path::new(&text.directory), text: &text.text, env: &text.env };
-    let FileReading { topology, mut problems } = reader.read(file);
-    let Some(mut topology) = topology else { return ReadFile { topology: None, left_out: Vec::new(), problems } };
-    topology.source.file.clone_from(&text.file);
-    problems.extend(check(&topology, &BTreeSet::new(), facts));
-    let mut left_out = Vec::new();
-    if partial {
-        leave_out(&topology, facts, &mut problems, &mut left_out);
+    let mut reading = reader.read(file);
+    if let Some(topology) = &mut reading.topology {
+        topology.source.file.clone_from(&text.file);
     }
-    problems.sort_by_key(topology::Problem::position);
-    problems.dedup();
-    ReadFile { topology: Some(topology), left_out, problems }
+    let files = reading.topology.as_ref().map(consumed).unwrap_or_default();
+    (reading, files)
+}
+
+/// Checks what was read against what else is on the host.
+pub(crate) fn checked(
+    (reading, files): (FileReading, BTreeMap<String, Vec<u8>>),
+    partial: bool,
+    facts: &HostFacts,
+) -> ReadFile {
+    let FileReading { topology, mut problems } = reading;
+    let mut left_out = Vec::new();
+    if let Some(topology) = &topology {
+        problems.extend(check(topology, &BTreeSet::new(), facts));
+        if partial {
+            leave_out(topology, facts, &mut problems, &mut left_out);
+        }
+        problems.sort_by_key(topology::Problem::position);
+        problems.dedup();
+    }
+    ReadFile { topology, left_out, problems, files }
 }
 
 /// Leaves out every part that has a problem, until what remains has none of a part.
@@ -104,7 +120,7 @@ pub(crate) fn unknown_reloads(topology: &Topology, request: &DeployRequest) -> O
 }
 
 /// The files that the reading consumed: their content belongs to the revision.
-pub(crate) fn consumed(topology: &Topology) -> BTreeMap<String, Vec<u8>> {
+fn consumed(topology: &Topology) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for node in &topology.nodes {
         let definition = &node.definition;

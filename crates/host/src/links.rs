@@ -12,10 +12,12 @@ pub(crate) mod names;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::AsFd as _;
+use std::os::linux::fs::MetadataExt as _;
 use std::path::Path;
 
-use archetype_model::observed::{DeviceObserved, InsideObserved, Mark, NamespaceObserved, Reading};
+use archetype_model::observed::{DeviceObserved, InsideObserved, NamespaceObserved, Reading};
 use archetype_model::{ContainerName, InterfaceName, Mac};
+use archetype_netns::pin::NETNS_FOLDER;
 use archetype_netns::rtnl::{Link, LinkEvent, Socket, Watch};
 use archetype_netns::{Error, Namespace};
 use ipnet::IpNet;
@@ -23,7 +25,7 @@ use ipnet::IpNet;
 pub use facts::of as facts_of;
 
 use crate::place::Place;
-use inside::Space;
+use inside::{Notes, Space};
 
 /// The room.
 #[derive(Debug)]
@@ -73,7 +75,7 @@ impl Links {
             _ => 0,
         };
         self.devices = now.map(|links| links.into_iter().map(|link| (link.index, link)).collect());
-        self.spaces.values_mut().for_each(Space::forget);
+        self.spaces.values_mut().for_each(Space::forget_all);
         differences as u64
     }
 
@@ -130,21 +132,22 @@ impl Links {
     fn spaces(&mut self) -> Result<BTreeMap<ContainerName, NamespaceObserved>, Error> {
         let pinned = pinned(&self.place)?;
         self.spaces.retain(|name, _| pinned.contains(name));
+        let pins = device_of(&self.place.pins());
+        let names = device_of(Path::new(NETNS_FOLDER));
         let mut seen = BTreeMap::new();
         for container in pinned {
             let pin = self.place.pin(&container);
             // A folder left by a reboot holds plain files; they are no namespaces.
-            let Ok(identity) = inode_of_namespace(&pin) else { continue };
-            let Some(mark) = read_mark(&self.place, &container) else { continue };
+            let Ok(identity) = inode_of_namespace(&pin, pins) else { continue };
             if self.spaces.get(&container).is_none_or(|space| space.identity() != identity) {
                 match Namespace::open_node(&pin) {
                     Ok(namespace) => drop(self.spaces.insert(container.clone(), Space::new(namespace))),
                     Err(_) => continue,
                 }
             }
-            let named = inode_of_namespace(&Place::name(&container)).is_ok_and(|inode| inode == identity);
-            let facts = fs::read_to_string(self.place.facts_digest(&container)).ok();
+            let named = inode_of_namespace(&Place::name(&container), names).is_ok_and(|inode| inode == identity);
             let Some(space) = self.spaces.get_mut(&container) else { continue };
+            let Some(Notes { mark, facts }) = space.notes(&self.place, &container) else { continue };
             let inside = Reading::from(space.inside(&mut self.host));
             seen.insert(container, NamespaceObserved { identity, mark, named, facts, inside });
         }
@@ -206,7 +209,7 @@ fn device(link: &Link) -> Option<(InterfaceName, DeviceObserved)> {
 
 /// The nodes with a pin, or what a reboot left of one.
 fn pinned(place: &Place) -> Result<BTreeSet<ContainerName>, Error> {
-    let folder = place.root().join("netns");
+    let folder = place.pins();
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
@@ -219,18 +222,17 @@ fn pinned(place: &Place) -> Result<BTreeSet<ContainerName>, Error> {
 }
 
 /// The number of the namespace pinned at a path: the inode on the kernel's namespace file system.
-fn inode_of_namespace(path: &Path) -> std::io::Result<u64> {
-    use std::os::linux::fs::MetadataExt as _;
+/// `folder` is the device of the folder around it.
+fn inode_of_namespace(path: &Path, folder: Option<u64>) -> std::io::Result<u64> {
     let meta = fs::metadata(path)?;
     // nsfs shows namespaces as regular files of mode 0444 on a device of its own, without size; a
     // plain file left by a reboot lies on the folder's own device.
-    let folder = path.parent().map(fs::metadata).transpose()?;
-    if folder.is_some_and(|folder| folder.st_dev() == meta.st_dev()) {
+    if folder == Some(meta.st_dev()) {
         return Err(std::io::Error::from(std::io::ErrorKind::NotFound));
     }
     Ok(meta.st_ino())
 }
 
-fn read_mark(place: &Place, container: &ContainerName) -> Option<Mark> {
-    fs::read_to_string(place.mark_file(container)).ok()?.trim().parse().ok()
+fn device_of(folder: &Path) -> Option<u64> {
+    fs::metadata(folder).ok().map(|meta| meta.st_dev())
 }

@@ -29,9 +29,14 @@ impl Place {
         &self.run
     }
 
+    /// The folder of pinned namespaces.
+    pub fn pins(&self) -> PathBuf {
+        self.run.join("netns")
+    }
+
     /// Where a node's namespace is pinned.
     pub fn pin(&self, container: &ContainerName) -> PathBuf {
-        self.run.join("netns").join(container.as_str())
+        self.pins().join(container.as_str())
     }
 
     /// The folder with everything else of a node: mark, facts of a namespace node, run state,

@@ -47,6 +47,7 @@ struct Inner {
     watched: Mutex<BTreeSet<u32>>,
     /// What health checks found, by node: for which start of it.
     health: Mutex<BTreeMap<ContainerName, health::Checked>>,
+    known: Mutex<state::Known>,
 }
 
 /// How long a supervisor needs to make its node dead on the wire, about.
@@ -74,13 +75,14 @@ impl Processes {
                 slots,
                 watched: Mutex::default(),
                 health: Mutex::default(),
+                known: Mutex::default(),
             }),
         }
     }
 
     /// What runs, as the run folders and `/proc` tell.
     pub fn show(&self) -> Reading<BTreeMap<ContainerName, NodeObserved>> {
-        let mut nodes = match state::all(&self.inner.place) {
+        let mut nodes = match state::all(&self.inner.place, &mut self.inner.known()) {
             Ok(nodes) => nodes,
             Err(error) => return Reading::Unreadable(format!("run folders: {error}")),
         };
@@ -237,6 +239,10 @@ impl Inner {
 
     fn health(&self) -> MutexGuard<'_, BTreeMap<ContainerName, health::Checked>> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, state::Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn busy(&self) -> MutexGuard<'_, BTreeMap<ContainerName, (NodeObserved, Busy)>> {

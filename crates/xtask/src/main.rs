@@ -6,6 +6,15 @@ mod bench;
 
 use clap::{Parser, Subcommand};
 
+/// As the product has it: memory and time are to be its own.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// As the product has it.
+// SAFETY: jemalloc reads the symbol's first word as a pointer to text that ends with a zero.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+pub static ALLOCATOR_SETTINGS: &[u8] = b"background_thread:true,narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
+
 #[derive(Parser)]
 #[command(name = "xtask", about = "Work on this repository that is more than a shell line")]
 struct Arguments {

@@ -20,11 +20,7 @@ pub(super) async fn plan(
     State(desk): State<Desk>,
     Document(request): Document<DeployRequest>,
 ) -> Result<Json<PlanAnswer>, Failure> {
-    let facts = desk.planner.refresh_facts().await;
-    let (text, partial) = (request.topology.clone(), request.partial);
-    let reader = desk.reader.clone();
-    let read = tokio::task::spawn_blocking(move || wishing::read(&reader, &text, partial, &facts));
-    let read = read.await.map_err(Failure::unreadable)?;
+    let read = desk.read(request.topology.clone(), request.partial).await.map_err(Failure::unreadable)?;
     let now = desk.board.look();
     let Some(topology) = read.topology else {
         let nothing = PlanAnswer {
@@ -39,8 +35,7 @@ pub(super) async fn plan(
     };
     let lab = topology.name.clone();
     let said = left_out(&topology, &read.left_out);
-    let files = wishing::consumed(&topology);
-    let (draft, _) = wishing::deployment(&now, topology, read.left_out, &request, files);
+    let (draft, _) = wishing::deployment(&now, topology, read.left_out, &request, read.files);
     let mut planned = desk.planner.try_out(Some((&lab, &draft.wish)));
     let refused = planned.problems.remove(&lab).unwrap_or_default();
     let mut problems = read.problems;
@@ -67,9 +62,6 @@ pub(super) async fn check(
     State(desk): State<Desk>,
     Document(text): Document<TopologyText>,
 ) -> Result<Json<Checked>, Failure> {
-    let facts = desk.planner.refresh_facts().await;
-    let reader = desk.reader.clone();
-    let read = tokio::task::spawn_blocking(move || wishing::read(&reader, &text, false, &facts));
-    let read = read.await.map_err(Failure::unreadable)?;
+    let read = desk.read(text, false).await.map_err(Failure::unreadable)?;
     Ok(Json(Checked::new(read.topology.as_ref(), read.problems)))
 }

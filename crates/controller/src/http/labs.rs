@@ -54,15 +54,7 @@ pub(super) async fn deploy(
     State(desk): State<Desk>,
     Document(request): Document<DeployRequest>,
 ) -> Result<Json<Accepted>, Failure> {
-    let facts = desk.planner.refresh_facts().await;
-    let (text, partial) = (request.topology.clone(), request.partial);
-    let reader = desk.reader.clone();
-    let read = tokio::task::spawn_blocking(move || {
-        let read = wishing::read(&reader, &text, partial, &facts);
-        let files = read.topology.as_ref().map(wishing::consumed).unwrap_or_default();
-        (read, files)
-    });
-    let (read, files) = read.await.map_err(Failure::unreadable)?;
+    let read = desk.read(request.topology.clone(), request.partial).await.map_err(Failure::unreadable)?;
     let Some(topology) = read.topology.filter(|_| read.problems.is_empty()) else {
         return Err(Failure::from(read.problems));
     };
@@ -70,7 +62,7 @@ pub(super) async fn deploy(
         return Err(problem.into());
     }
     let appended =
-        desk.planner.take(|now| Ok(wishing::deployment(now, topology, read.left_out, &request, files))).await?;
+        desk.planner.take(|now| Ok(wishing::deployment(now, topology, read.left_out, &request, read.files))).await?;
     Ok(Json(accepted(&desk, &appended)))
 }
 

@@ -182,6 +182,9 @@ impl Links {
     }
 
     fn write_facts(&mut self, spec: &HostSpec, container: &ContainerName, datapath: DatapathKind) -> Done {
+        if let Some(space) = self.spaces.get_mut(container) {
+            space.forget_notes();
+        }
         let (lab, node) = node_of(spec, container)?;
         let facts = facts::of(spec, lab, node, &self.place, datapath);
         folder::write(&self.place.facts_file(container), &facts)?;

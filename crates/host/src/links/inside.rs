@@ -1,12 +1,16 @@
 //! One node's namespace as the room keeps it: its handle, its netlink socket, and what was read.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::fd::AsFd as _;
 
-use archetype_model::observed::InsideObserved;
+use archetype_model::ContainerName;
+use archetype_model::observed::{InsideObserved, Mark};
 use archetype_netns::rtnl::{Link, Socket};
 use archetype_netns::{Error, Namespace};
 use ipnet::IpNet;
+
+use crate::place::Place;
 
 /// A node's namespace.
 #[derive(Debug)]
@@ -15,11 +19,42 @@ pub(super) struct Space {
     socket: Option<Socket>,
     nsid: Option<i32>,
     inside: Option<BTreeMap<u32, InsideObserved>>,
+    notes: Option<Notes>,
+}
+
+/// What the room itself noted of a namespace, in files that nobody else writes.
+#[derive(Debug, Clone)]
+pub(super) struct Notes {
+    /// Whose it is.
+    pub(super) mark: Mark,
+    /// What its facts were made from; none before they were written.
+    pub(super) facts: Option<String>,
 }
 
 impl Space {
     pub(super) fn new(namespace: Namespace) -> Self {
-        Self { namespace, socket: None, nsid: None, inside: None }
+        Self { namespace, socket: None, nsid: None, inside: None, notes: None }
+    }
+
+    /// What was noted of it, read once; none where it bears no mark.
+    pub(super) fn notes(&mut self, place: &Place, container: &ContainerName) -> Option<Notes> {
+        if self.notes.is_none() {
+            let mark = fs::read_to_string(place.mark_file(container)).ok()?.trim().parse().ok()?;
+            let facts = fs::read_to_string(place.facts_digest(container)).ok();
+            self.notes = Some(Notes { mark, facts });
+        }
+        self.notes.clone()
+    }
+
+    /// Has the notes read again next time: they were written anew.
+    pub(super) fn forget_notes(&mut self) {
+        self.notes = None;
+    }
+
+    /// Has everything read from its source next time.
+    pub(super) fn forget_all(&mut self) {
+        self.forget();
+        self.forget_notes();
     }
 
     /// The namespace's number on nsfs.

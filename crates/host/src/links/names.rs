@@ -14,7 +14,7 @@ use crate::place::Place;
 
 /// Begins to watch. Where that is refused, the timed full read is what finds a lost name.
 pub(crate) fn watch(place: &Place, waker: &Waker) {
-    let folders = [PathBuf::from(archetype_netns::pin::NETNS_FOLDER), place.root().join("netns")];
+    let folders = [PathBuf::from(archetype_netns::pin::NETNS_FOLDER), place.pins()];
     if let Err(error) = begin(&folders, waker.clone()) {
         tracing::warn!(%error, "names of namespaces cannot be watched");
     }

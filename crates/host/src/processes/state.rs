@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::linux::fs::MetadataExt as _;
 use std::path::Path;
 
 use archetype_model::ContainerName;
@@ -29,8 +30,36 @@ pub(super) struct Started {
     pub(super) checked: Option<Box<NodeSpec>>,
 }
 
+/// What `node.json` files held, by the file they stood in: a start writes a new one.
+#[derive(Debug, Default)]
+pub(super) struct Known(BTreeMap<ContainerName, (Version, Started)>);
+
+/// Tells one file from another that replaced it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Version {
+    inode: u64,
+    modified: (i64, i64),
+}
+
+impl Known {
+    /// What a node was started with; none where it was not.
+    fn started(&mut self, place: &Place, container: &ContainerName) -> Option<Started> {
+        let path = place.run_folder(container).join("node.json");
+        let meta = fs::metadata(&path).ok()?;
+        let version = Version { inode: meta.st_ino(), modified: (meta.st_mtime(), meta.st_mtime_nsec()) };
+        if let Some((known, started)) = self.0.get(container)
+            && *known == version
+        {
+            return Some(started.clone());
+        }
+        let started: Started = read(&path)?;
+        self.0.insert(container.clone(), (version, started.clone()));
+        Some(started)
+    }
+}
+
 /// Every namespace node with a run folder.
-pub(super) fn all(place: &Place) -> io::Result<BTreeMap<ContainerName, NodeObserved>> {
+pub(super) fn all(place: &Place, known: &mut Known) -> io::Result<BTreeMap<ContainerName, NodeObserved>> {
     let folder = place.root().join("nodes");
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
@@ -41,7 +70,7 @@ pub(super) fn all(place: &Place) -> io::Result<BTreeMap<ContainerName, NodeObser
     for entry in entries {
         let name = entry?.file_name();
         let Some(Ok(container)) = name.to_str().map(ContainerName::new) else { continue };
-        if let Some(started) = read::<Started>(&place.run_folder(&container).join("node.json")) {
+        if let Some(started) = known.started(place, &container) {
             let folder = place.run_folder(&container);
             let mut run = run_of(&folder, &started);
             let is_lost = matches!(run, RunObserved::Ended { exit: Exit::Lost, .. });
@@ -62,6 +91,7 @@ pub(super) fn all(place: &Place) -> io::Result<BTreeMap<ContainerName, NodeObser
             nodes.insert(container, node);
         }
     }
+    known.0.retain(|container, _| nodes.contains_key(container));
     Ok(nodes)
 }
 
