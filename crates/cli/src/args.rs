@@ -13,8 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::{ArgValueCandidates, Shell};
 use tracing_subscriber::EnvFilter;
 
-use crate::{completing, duration};
 use crate::failure::Failure;
+use crate::{completing, duration};
 
 pub use serve::{ServeArgs, ServeFlags};
 pub use settings::{SOCKET, SettingProblem, Settings, place};

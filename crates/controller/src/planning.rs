@@ -57,15 +57,7 @@ impl Planner {
         access: Arc<dyn AgentAccess>,
         settings: PlanSettings,
     ) -> Self {
-        Self {
-            store,
-            board,
-            access,
-            settings,
-            facts: Mutex::default(),
-            order: Arc::default(),
-            work: Notify::new(),
-        }
+        Self { store, board, access, settings, facts: Mutex::default(), order: Arc::default(), work: Notify::new() }
     }
 
     /// What is on the host that is not ours, asked anew; what was last told where it cannot be.
