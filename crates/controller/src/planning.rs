@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::now::{Board, Now, Planning};
 use crate::port::AgentAccess;
-use crate::store::{Appended, Draft, Note, Present, Revision, Store, StoreError, Target, Wish, Wishes};
+use crate::store::{Appended, Draft, Note, Present, Store, StoreError, Target, Wish, Wishes};
 
 pub(crate) use answer::answer;
 
