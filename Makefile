@@ -6,13 +6,17 @@ OUT := $(shell echo $${CARGO_TARGET_DIR:-target})/release
 .DEFAULT_GOAL := help
 # Each target's parts go in the order in which they are written.
 .NOTPARALLEL:
-.PHONY: help setup packages services images build check test demo bench stop-services clean-images
+.PHONY: help setup packages packages-kernel services images build check test test-kernel demo bench stop-services \
+	clean-images clean-kernel
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 packages:
 	@scripts/setup.sh packages
+
+packages-kernel: packages
+	@scripts/setup.sh packages-kernel
 
 services: packages
 	@scripts/setup.sh services
@@ -40,6 +44,13 @@ test: packages ## every test, those that need root included (root)
 	scripts/images.sh --cache
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} $(CARGO) test --workspace --no-fail-fast
 
+# Debian's kernel in an emulated machine that reads this machine's files: the same test programs, on Open vSwitch's
+# datapath in the kernel and with every privilege. Nothing is written outside of the cache and the target folder.
+test-kernel: packages-kernel ## tests on the kernel's Open vSwitch, in an emulated machine; KERNEL="word …" picks some (root)
+	@scripts/setup.sh rust
+	scripts/images.sh --cache
+	$(CARGO) run --quiet -p archetype-xtask -- kernel $(KERNEL)
+
 demo: setup images ## deploy an example lab, prove it, break it, watch it mend (root)
 	@scripts/demo.sh $(OUT)/archetype
 
@@ -53,3 +64,6 @@ stop-services: ## end the services that `make setup` started, and only those (ro
 
 clean-images: ## remove the stand-in images and their cache
 	@scripts/images.sh --clean
+
+clean-kernel: ## remove the kernel that was fetched for test-kernel
+	rm -rf $${ARCHETYPE_KERNEL_CACHE:-.cache/kernel}

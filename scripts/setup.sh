@@ -2,6 +2,7 @@
 # Makes a Debian 12 or 13 machine ready for Archetype: packages, Open vSwitch, Docker Engine.
 #
 #   scripts/setup.sh packages      install what is missing, in one apt-get call
+#   scripts/setup.sh packages-kernel  the same for the emulated machine of `make test-kernel`
 #   scripts/setup.sh rust          say what to do where there is no Rust toolchain
 #   scripts/setup.sh services      start Open vSwitch and Docker where neither they nor systemd run
 #   scripts/setup.sh host BINARY   register our OCI runtime with the engine (`archetype host setup`)
@@ -40,9 +41,20 @@ LIST
     [ -e /etc/ssl/certs/ca-certificates.crt ] || echo "ca-certificates -"
 }
 
+# What the emulated machine takes beyond that. Debian 12 has virtiofsd inside QEMU's packages, Debian 13 in one of its
+# own.
+wanted_kernel_packages() {
+    cat <<'LIST'
+qemu-system-x86 qemu-system-x86_64
+kmod modprobe
+busybox-static /bin/busybox
+LIST
+    [ -e /usr/lib/qemu/virtiofsd ] || [ -e /usr/libexec/virtiofsd ] || echo "virtiofsd -"
+}
+
 missing_packages() {
     local package program
-    wanted_packages | while read -r package program; do
+    "$1" | while read -r package program; do
         PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || echo "$package"
     done
 }
@@ -55,10 +67,11 @@ installable() {
     done
 }
 
+# Installs what is missing of the list that the given function prints.
 install_packages() {
     need_root
     local missing
-    missing=$(missing_packages)
+    missing=$(missing_packages "$1")
     [ -n "$missing" ] || { say "all packages are here"; return; }
     command -v apt-get >/dev/null || fail "this machine lacks $(echo $missing) and has no apt-get: install them by hand"
     apt-cache show openvswitch-switch >/dev/null 2>&1 || apt-get update -qq
@@ -167,10 +180,11 @@ stop_services() {
 }
 
 case ${1:-} in
-    packages) install_packages ;;
+    packages) install_packages wanted_packages ;;
+    packages-kernel) install_packages wanted_kernel_packages ;;
     rust) check_rust ;;
     services) need_root; start_openvswitch; start_docker ;;
     host) set_up_host "${2:?the path of the archetype binary}" ;;
     stop) stop_services ;;
-    *) fail "usage: $0 packages|rust|services|host BINARY|stop" ;;
+    *) fail "usage: $0 packages|packages-kernel|rust|services|host BINARY|stop" ;;
 esac

@@ -13,7 +13,7 @@ use archetype_host::{LinuxHost, LinuxSettings, Place, Waker};
 use archetype_model::spec::{Attachment, HostSpec, Presence};
 use archetype_model::status::LinkState;
 use archetype_plan::judge;
-use archetype_testbed::{Ovs, run, sandbox, scratch_dir};
+use archetype_testbed::{Ovs, run, sandbox, scratch_dir, slowly};
 use lab::{Shape, datapath, generation, spec_of};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -38,13 +38,14 @@ impl Bench {
         let mut bench = Self::new(spec);
         bench.handle.accept(bench.spec.clone()).await.unwrap();
         bench.all_up().await;
+        bench.ovs.kernel_moves_frames_of("arch-ovs");
         bench
     }
 
     /// Waits for a report that `holds`.
     async fn until(&mut self, what: &str, holds: impl Fn(&Envelope) -> bool) -> Envelope {
         let mut last = None;
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + slowly(Duration::from_secs(20));
         while let Ok(Some(envelope)) =
             tokio::time::timeout(until.saturating_duration_since(Instant::now()), self.reports.recv()).await
         {

@@ -313,7 +313,7 @@ fn nothing_is_left_since(before: &BTreeSet<String>, after: &BTreeSet<String>) {
 
 /// The Open vSwitch bridge stays, and with it the device that Open vSwitch keeps for its datapath.
 fn of_the_bridge(line: &str) -> bool {
-    ["arch-ovs", "ovs-netdev"].iter().any(|name| line.contains(name))
+    ["arch-ovs", "ovs-netdev", "ovs-system"].iter().any(|name| line.contains(name))
 }
 
 #[test]

@@ -4,6 +4,16 @@ use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+/// How many times as long as usual things may take here: a number from 1 on, for machines that are emulated.
+const SLOWNESS: &str = "ARCHETYPE_TEST_SLOWNESS";
+
+/// A time within which something is to happen, made as much longer as this machine is slower than an ordinary one
+/// (`ARCHETYPE_TEST_SLOWNESS`). [`eventually`] and sandboxes do so by themselves. Not for times that are a claim.
+pub fn slowly(time: Duration) -> Duration {
+    let told = std::env::var(SLOWNESS).ok().and_then(|text| text.parse::<f64>().ok());
+    time.mul_f64(told.unwrap_or(1.0).clamp(1.0, 1000.0))
+}
+
 /// Runs `program` to its end and answers what it printed on stdout.
 ///
 /// # Panics
@@ -64,13 +74,14 @@ pub fn attempt_command(command: &mut Command) -> Result<String, String> {
 
 /// Asks `fact` again and again until it answers, and panics with `what` when `limit` is over.
 ///
-/// The first wait is a millisecond, later ones grow to 50 ms: quick facts cost nothing, slow ones no processor.
+/// The first wait is a millisecond, later ones grow to 50 ms: quick facts cost nothing, slow ones no processor. Both
+/// are meant for an ordinary machine ([`slowly`]).
 ///
 /// # Panics
 /// When the limit is over.
 #[track_caller]
 pub fn eventually<T>(limit: Duration, what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
+    let (start, limit, longest) = (Instant::now(), slowly(limit), slowly(Duration::from_millis(50)));
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(answer) = fact() {
@@ -78,7 +89,7 @@ pub fn eventually<T>(limit: Duration, what: &str, mut fact: impl FnMut() -> Opti
         }
         assert!(start.elapsed() < limit, "waited {limit:?} in vain: {what}");
         std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(50));
+        pause = (pause * 2).min(longest);
     }
 }
 

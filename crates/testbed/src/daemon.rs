@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::command::eventually;
+use crate::command::{eventually, slowly};
 
 /// A running child. Dropping it kills it (`SIGKILL`) and waits.
 #[derive(Debug)]
@@ -53,11 +53,11 @@ impl Daemon {
     #[track_caller]
     pub fn until<T>(&mut self, limit: Duration, what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
         let log = self.log.clone();
-        let start = Instant::now();
+        let (start, time) = (Instant::now(), slowly(limit));
         eventually(limit * 2, what, || {
             let ended = self.child.try_wait().expect("our own child can be asked");
             assert!(
-                ended.is_none() && start.elapsed() < limit,
+                ended.is_none() && start.elapsed() < time,
                 "{what}: {ended:?}; its log ends:\n{}",
                 last_lines(&log)
             );
@@ -69,7 +69,7 @@ impl Daemon {
     #[track_caller]
     pub fn stop(mut self, limit: Duration) {
         self.signal(Signal::SIGTERM);
-        let start = Instant::now();
+        let (start, limit) = (Instant::now(), slowly(limit));
         while start.elapsed() < limit {
             if self.child.try_wait().expect("our own child can be asked").is_some() {
                 return;

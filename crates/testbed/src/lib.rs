@@ -33,7 +33,8 @@
 //! * [`scratch`] and [`scratch_dir`] are folders on disk, gone with the sandbox; `TMPDIR` points there too.
 //! * [`need_lab_images`], called before the sandbox, and [`Engine::load_lab_images`] give an engine the images that the
 //!   example labs name.
-//! * [`run`] and [`attempt`] run a program; [`eventually`] waits for a fact without a fixed sleep.
+//! * [`run`] and [`attempt`] run a program; [`eventually`] waits for a fact without a fixed sleep, [`slowly`] makes a
+//!   time as much longer as the machine is slow.
 //!
 //! # Failures
 //!
@@ -47,7 +48,7 @@ pub mod images;
 pub mod ovs;
 pub mod sandbox;
 
-pub use command::{attempt, eventually, run};
+pub use command::{attempt, eventually, run, slowly};
 pub use engine::{Engine, EngineOptions};
 pub use images::need_lab_images;
 pub use ovs::{Datapaths, Ovs};

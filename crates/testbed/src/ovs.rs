@@ -13,6 +13,8 @@ use crate::command::{attempt_command, run, run_command};
 use crate::daemon::Daemon;
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+/// The datapath that this run of the tests is to cover.
+const DATAPATH: &str = "ARCHETYPE_TEST_DATAPATH";
 const START: Duration = Duration::from_secs(20);
 /// The userspace datapath closes its ports one by one at its end: seconds for hundreds.
 const END: Duration = Duration::from_secs(30);
@@ -113,6 +115,24 @@ impl Ovs {
         S: AsRef<OsStr>,
     {
         run_command(self.command(program).args(args))
+    }
+
+    /// Says whether the kernel's datapath moves the frames of this bridge, else it is the switch itself.
+    ///
+    /// # Panics
+    /// When there is no such bridge, and when `ARCHETYPE_TEST_DATAPATH` is set and names the other (`kernel` or
+    /// `userspace`): a run that is to cover one must not pass on the other.
+    #[track_caller]
+    pub fn kernel_moves_frames_of(&self, bridge: &str) -> bool {
+        let shown = self.tool("ovs-appctl", ["dpif/show"]);
+        let above =
+            shown.split_once(&format!("  {bridge}:\n")).unwrap_or_else(|| panic!("no bridge {bridge}: {shown}"));
+        let datapath = above.0.lines().rfind(|line| !line.starts_with(' ')).unwrap_or_default();
+        let found = if datapath.starts_with("system@") { "kernel" } else { "userspace" };
+        if let Ok(wanted) = std::env::var(DATAPATH) {
+            assert_eq!(found, wanted, "{DATAPATH} asks for it; Open vSwitch shows {shown}");
+        }
+        found == "kernel"
     }
 
     /// The switch's process id.

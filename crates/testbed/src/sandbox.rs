@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::command::slowly;
 use janitor::Janitor;
 
 /// Names the scratch folder to the child; its presence says "inside".
@@ -85,7 +86,8 @@ impl Sandbox {
         Self { limit: Duration::from_secs(120), name: None }
     }
 
-    /// Ends the sandbox with a panic of the test after `limit` (`ARCHETYPE_SANDBOX_LIMIT`, in seconds, wins).
+    /// Ends the sandbox with a panic of the test after `limit`, more on slow machines ([`slowly`];
+    /// `ARCHETYPE_SANDBOX_LIMIT`, in seconds, wins).
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -149,7 +151,7 @@ impl Sandbox {
 
     fn time(&self) -> Duration {
         let set = std::env::var(LIMIT).ok().and_then(|text| text.parse().ok());
-        set.map_or(self.limit, Duration::from_secs)
+        set.map_or(slowly(self.limit), Duration::from_secs)
     }
 }
 

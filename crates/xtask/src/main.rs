@@ -3,6 +3,7 @@
 //! The rules that the sources keep are tests of this crate, in `tests/tidy.rs`.
 
 mod bench;
+mod kernel;
 
 use clap::{Parser, Subcommand};
 
@@ -26,10 +27,13 @@ struct Arguments {
 enum Command {
     /// Measure against the floor program (root, release build)
     Bench(bench::Options),
+    /// Run tests on the kernel's Open vSwitch, in an emulated machine (root)
+    Kernel(kernel::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::Kernel(options) => kernel::run(&options),
     }
 }

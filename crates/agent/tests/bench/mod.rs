@@ -11,11 +11,10 @@ use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Handle, Ledger};
 use archetype_host::datapath::DatapathSettings;
 use archetype_host::{LinuxHost, LinuxSettings, Place, Waker};
 use archetype_model::LabName;
-use archetype_model::observed::DatapathKind;
 use archetype_model::spec::{EndRef, HostSpec, Presence, WireShape};
 use archetype_model::status::{LinkState, Status};
 use archetype_plan::judge;
-use archetype_testbed::{Ovs, scratch_dir};
+use archetype_testbed::{Ovs, scratch_dir, slowly};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Longer than anything here takes, even beside many other tests.
@@ -46,6 +45,11 @@ impl Bench {
         bench
     }
 
+    /// Whether the kernel moves the frames, and not the switch itself.
+    pub fn in_kernel(&self) -> bool {
+        self.ovs.kernel_moves_frames_of("arch-ovs")
+    }
+
     /// Hands the agent another spec.
     pub async fn tell(&mut self, spec: HostSpec) {
         self.spec = Arc::new(spec);
@@ -54,7 +58,7 @@ impl Bench {
 
     /// Waits for a report on the last spec that `holds`.
     pub async fn until(&mut self, what: &str, holds: impl Fn(&HostSpec, &Envelope) -> bool) -> Envelope {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + slowly(PATIENCE);
         let mut last = None;
         while let Ok(Some(envelope)) =
             tokio::time::timeout(until.saturating_duration_since(Instant::now()), self.reports.recv()).await
@@ -134,8 +138,7 @@ fn agent(ovs: &Ovs) -> (Handle, UnboundedReceiver<Envelope>) {
         datapath: DatapathSettings {
             endpoint: ovs.target().parse().unwrap(),
             bridge: plan::datapath().bridge,
-            // What crosses is told of this one, also where the kernel has one of its own.
-            kind: Some(DatapathKind::Userspace),
+            kind: None,
             rundir: Some(ovs.socket().parent().unwrap().to_path_buf()),
         },
         docker_socket: None,

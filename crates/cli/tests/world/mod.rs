@@ -18,7 +18,7 @@
 
 mod serve;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use archetype_testbed::{Engine, EngineOptions, Ovs, Sandbox, in_sandbox, need_lab_images, scratch, scratch_dir};
 use serde_json::Value;
 
-pub use archetype_testbed::{attempt, eventually, run};
+pub use archetype_testbed::{attempt, eventually, run, slowly};
 pub use serve::Serve;
 
 /// The program under test.
@@ -94,9 +94,14 @@ impl World {
         Self { ovs, engine, serve, folder: scratch_dir("labs") }
     }
 
-    /// `archetype ARGS` in the machine's folder.
+    /// `archetype ARGS` in the machine's folder. A time after `--wait`, in seconds, is that of an ordinary machine.
     pub fn cli<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Output {
         let mut command = Command::new(ARCHETYPE);
+        let mut args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        if let Some(time) = args.iter().position(|arg| arg == "--wait").and_then(|at| args.get_mut(at + 1)) {
+            let seconds = time.to_str().and_then(|text| text.strip_suffix('s')?.parse().ok()).map(Duration::from_secs);
+            *time = seconds.map_or(time.clone(), |time| format!("{}s", slowly(time).as_secs()).into());
+        }
         command.args(args).current_dir(&self.folder).stdin(Stdio::null());
         ended(self.serve.with_environment(&mut command))
     }
@@ -241,8 +246,12 @@ fn runtime() -> PathBuf {
     Path::new(ARCHETYPE).with_file_name("archetype-oci")
 }
 
-/// Cargo builds the binaries of one package for its tests; the runtime is of another.
+/// Cargo builds the binaries of one package for its tests; the runtime is of another. Nothing where the environment
+/// says that everything is built (`ARCHETYPE_TEST_BUILT`).
 fn build_the_runtime() {
+    if std::env::var_os("ARCHETYPE_TEST_BUILT").is_some() {
+        return;
+    }
     let profile = Path::new(ARCHETYPE).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--package", "archetype-oci"]).env("CARGO_TARGET_DIR", profile.parent().unwrap());

@@ -9,6 +9,9 @@ use nix::sys::signal::Signal;
 
 use crate::bed::{Bed, IMAGE, body, is_running, on_an_engine, shell, spec, words};
 
+/// Set where the machine's root has every capability, and the tests are to cover that.
+const MUST_GRANT: &str = "ARCHETYPE_TEST_PRIVILEGED";
+
 #[test]
 fn a_node_is_created_started_stopped_restarted_and_removed() {
     on_an_engine(async |bed| {
@@ -93,8 +96,15 @@ fn a_node_gets_every_capability_that_the_machine_grants_and_its_words_say_which(
         bed.engine.docker(["exec", "clab-lab1-r1", "mount", "-t", "tmpfs", "t", "/tmp"]);
 
         let demand = ContainerBody { privileges: Privileges::Demanded, ..body() };
-        let ended = bed.does(&Arc::new(spec("r2", demand)), NodeAction::Create).await;
+        let demand = Arc::new(spec("r2", demand));
+        let ended = bed.does(&demand, NodeAction::Create).await;
         assert_eq!(ended.error.map(|error| error.code), (!granted).then_some("privileged-refused"));
+        if granted {
+            let shown = bed.engine.docker(["inspect", "-f", "{{.HostConfig.Privileged}}", "clab-lab1-r2"]);
+            assert_eq!(shown.trim(), "true");
+        }
+        // A run that is to cover it must not pass where it is refused.
+        assert!(granted || std::env::var_os(MUST_GRANT).is_none(), "{MUST_GRANT} is set, and this root lacks some");
     });
 }
 

@@ -1,0 +1,140 @@
+//! Which tests run on the kernel's datapath, and the script that runs them inside. Knows nothing of the machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use super::{cache, root};
+
+/// One test program and what of it runs where nothing else is asked for.
+struct Chosen {
+    package: &'static str,
+    program: &'static str,
+    part: Part,
+}
+
+/// What of a program runs by itself. Words on the command line replace it.
+enum Part {
+    /// Every test.
+    All,
+    /// Tests whose name has one of these words.
+    Named(&'static [&'static str]),
+    /// No test, unless one is asked for.
+    Asked,
+}
+
+/// What depends on who moves the frames, and on what the machine's root may do. Slow claims that the kernel's datapath
+/// has no part in are left to the ordinary run. Each lane runs its programs one after the other, beside the other lane:
+/// labs with routers wait a lot.
+const LANES: [&[Chosen]; 2] = [
+    &[
+        Chosen {
+            package: "archetype-agent",
+            program: "wires",
+            part: Part::Named(&["of_the_", "jumbo", "tcp_", "a_lan_"]),
+        },
+        Chosen { package: "archetype-agent", program: "real", part: Part::All },
+    ],
+    &[
+        Chosen { package: "archetype-cli", program: "frr01", part: Part::Named(&["after_the_engine_ended"]) },
+        Chosen { package: "archetype-host", program: "containers", part: Part::Named(&["capability"]) },
+        Chosen { package: "archetype-cli", program: "nodes", part: Part::Asked },
+        Chosen { package: "archetype-cli", program: "truth", part: Part::Asked },
+    ],
+];
+
+fn all() -> impl Iterator<Item = &'static Chosen> {
+    LANES.into_iter().flatten()
+}
+
+/// The script that the machine runs.
+pub fn job() -> PathBuf {
+    cache().join("job.sh")
+}
+
+/// Builds the tests and writes the script that runs them: the chosen ones, or those whose names have one of the words.
+///
+/// # Errors
+/// When something does not compile, when no test is meant, and when the script cannot be written.
+pub fn write_job(words: &[String], slowness: u32) -> anyhow::Result<()> {
+    let built = build()?;
+    let mut script = include_str!("job.sh").to_owned();
+    script.push_str(&format!("export ARCHETYPE_TEST_SLOWNESS={slowness}\n"));
+    script.push_str(&format!("export ARCHETYPE_IMAGE_CACHE={}\n", quoted(&image_cache())));
+    let mut is_empty = true;
+    for lane in LANES {
+        let lines: Vec<String> = lane.iter().filter_map(|chosen| line(chosen, &built, words)).collect();
+        is_empty &= lines.is_empty();
+        script.push_str(&format!("{{\n:\n{}}} &\n", lines.concat()));
+    }
+    if is_empty {
+        bail!("no test has a name with one of these words: {}", words.join(", "));
+    }
+    script.push_str("wait\nfinish\n");
+    std::fs::create_dir_all(cache())?;
+    std::fs::write(job(), script).with_context(|| format!("{} cannot be written", job().display()))
+}
+
+/// The script's line for one program; none where no test of it is meant.
+fn line(chosen: &Chosen, built: &BTreeMap<String, PathBuf>, words: &[String]) -> Option<String> {
+    let program = built.get(chosen.program)?;
+    let words: Vec<&str> = match &chosen.part {
+        _ if !words.is_empty() => words.iter().map(String::as_str).collect(),
+        Part::All => Vec::new(),
+        Part::Named(words) => words.to_vec(),
+        Part::Asked => return None,
+    };
+    let words: Vec<String> = has_any(program, &words).then(|| words.iter().map(|word| quoted(word)).collect())?;
+    let folder = root().join("crates").join(chosen.package.trim_start_matches("archetype-"));
+    Some(format!(
+        "tests {} {} {} --test-threads 1 --nocapture --color never {}\n",
+        quoted(&format!("{}/{}", chosen.package.trim_start_matches("archetype-"), chosen.program)),
+        quoted(&folder.display().to_string()),
+        quoted(&program.display().to_string()),
+        words.join(" ")
+    ))
+}
+
+/// Whether a program has a test of which the name has one of the words.
+fn has_any(program: &Path, words: &[&str]) -> bool {
+    let list = Command::new(program).args(["--list", "--format", "terse"]).args(words).output();
+    list.is_ok_and(|list| !list.stdout.is_empty())
+}
+
+/// Builds the chosen programs and our runtime; answers where each lies.
+fn build() -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let build = |command: &mut Command| command.current_dir(root()).stderr(Stdio::inherit()).output();
+    let runtime = build(Command::new(&cargo).args(["build", "--quiet", "--package", "archetype-oci"]))?;
+    let mut command = Command::new(&cargo);
+    command.args(["test", "--quiet", "--no-run", "--message-format", "json-render-diagnostics"]);
+    for chosen in all() {
+        command.args(["--package", chosen.package, "--test", chosen.program]);
+    }
+    let tests = build(&mut command)?;
+    if !runtime.status.success() || !tests.status.success() {
+        bail!("the tests could not be built, see above");
+    }
+    let messages = String::from_utf8_lossy(&tests.stdout);
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let program = |message: Value| {
+        let path = message["executable"].as_str()?;
+        let is_test = message["profile"]["test"] == true;
+        is_test.then(|| Some((message["target"]["name"].as_str()?.to_owned(), path.into())))?
+    };
+    Ok(messages.filter_map(program).collect())
+}
+
+/// Where `scripts/images.sh` keeps what the labs need; the same place as for every other test.
+fn image_cache() -> String {
+    let set = std::env::var("ARCHETYPE_IMAGE_CACHE");
+    set.unwrap_or_else(|_| root().join(".cache/images").display().to_string())
+}
+
+/// A word for the shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
