@@ -59,7 +59,7 @@ fn first_wire(spec: &HostSpec) -> Vec<(EndRef, Tap)> {
 /// Sends a frame twice, the first time with nothing cached in the switch, and says what is not as
 /// it was sent.
 fn wrong(bench: &Bench, frame: &Frame, from: &Tap, to: &mut Tap) -> Option<String> {
-    bench.ovs.tool("ovs-appctl", ["revalidator/purge"]);
+    bench.ovs.command_switch("revalidator/purge");
     to.all_within(Duration::ZERO);
     for nth in ["first", "second"] {
         from.send(&frame.bytes).unwrap();

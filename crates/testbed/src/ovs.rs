@@ -3,6 +3,8 @@
 //! Runs in the network namespace of the caller and beside any number of others. Knows no bridge and no port of its own.
 
 use std::ffi::OsStr;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -115,6 +117,25 @@ impl Ovs {
         S: AsRef<OsStr>,
     {
         run_command(self.command(program).args(args))
+    }
+
+    /// Has the running switch carry out a command of `ovs-appctl` that takes no words and answers none, without a
+    /// program of its own: for tests that do so often.
+    ///
+    /// # Panics
+    /// When the switch does not take it, with its answer.
+    #[track_caller]
+    pub fn command_switch(&self, command: &str) {
+        let socket = self.dir.join(format!("run/ovs-vswitchd.{}.ctl", self.vswitchd_pid()));
+        let mut stream = UnixStream::connect(&socket).unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
+        let asked = write!(stream, "{{\"id\":0,\"method\":\"{command}\",\"params\":[]}}");
+        let mut answer = Vec::new();
+        let mut bytes = stream.bytes().map_while(Result::ok);
+        while !answer.ends_with(b"}") {
+            answer.push(bytes.next().unwrap_or_else(|| panic!("{command}: the switch has gone ({asked:?})")));
+        }
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.contains("\"error\":null"), "{command}: {answer}");
     }
 
     /// Says whether the kernel's datapath moves the frames of this bridge, else it is the switch itself.

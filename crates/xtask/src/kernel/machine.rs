@@ -64,8 +64,10 @@ fn emulator(kernel: &Kernel, job: &Path, options: &Options) -> Command {
     command.args(["-numa", "node,memdev=memory", "-display", "none", "-nodefaults", "-no-reboot"]);
     command.args(["-device", "vhost-user-fs-pci,chardev=files,tag=archetype-root,queue-size=1024"]);
     command.args(["-serial", "stdio", "-serial"]).arg(format!("file:{}", told().display()));
+    // All emulated processors have the one clock of this machine, which their kernel does not believe by itself: each
+    // look at another clock would leave the emulated code.
     command.arg("-kernel").arg(kernel.file()).arg("-append").arg(format!(
-        "console=ttyS0 quiet panic=-1 mitigations=off archetype.modules={} archetype.job={}",
+        "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable clocksource=tsc archetype.modules={} archetype.job={}",
         kernel.modules().display(),
         job.display()
     ));
