@@ -34,6 +34,10 @@ pub struct CheckedNode {
     pub runtime: String,
     /// Its image.
     pub image: Option<String>,
+    /// The merged definition under the file's own keys, where it was asked for: only keys with a value, the kind in
+    /// lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<serde_json::Value>,
 }
 
 /// A link as the file declares it.
@@ -53,6 +57,10 @@ pub struct CheckedEndpoint {
     pub node: String,
     /// The interface.
     pub interface: String,
+    /// What the interface is called in Linux, where it was asked for; null where it has no valid name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub linux_interface: Option<Option<String>>,
 }
 
 /// What a deployment of the file would do.
@@ -171,12 +179,17 @@ impl Checked {
             kind: node.kind.clone(),
             runtime: runtime_word(node.runtime()).to_string(),
             image: node.definition.image.clone(),
+            definition: None,
         };
         let link = |link: &topology::LinkDecl| CheckedLink {
             endpoints: link
                 .endpoints
                 .iter()
-                .map(|end| CheckedEndpoint { node: end.node.clone(), interface: end.interface.clone() })
+                .map(|end| CheckedEndpoint {
+                    node: end.node.clone(),
+                    interface: end.interface.clone(),
+                    linux_interface: None,
+                })
                 .collect(),
             kind: link.kind.as_str().to_string(),
         };
@@ -187,6 +200,29 @@ impl Checked {
             problems: problems.into_iter().map(FileProblem::from).collect(),
         }
     }
+}
+
+impl Checked {
+    /// Adds what `topology`, of which this is the answer, says of each node and link end once everything is merged.
+    pub fn expand(&mut self, topology: &Topology) {
+        for (checked, node) in self.nodes.iter_mut().zip(&topology.nodes) {
+            checked.definition = Some(definition(node));
+        }
+        for (checked, link) in self.links.iter_mut().zip(&topology.links) {
+            for (checked, end) in checked.endpoints.iter_mut().zip(&link.endpoints) {
+                checked.linux_interface = Some(end.linux_interface.as_ref().map(ToString::to_string));
+            }
+        }
+    }
+}
+
+/// The merged definition. A truth that is false is no value, except where true is what stands for nothing.
+fn definition(node: &topology::NodeDecl) -> serde_json::Value {
+    let mut keys = node.definition.to_file_keys();
+    if let Some(keys) = keys.as_object_mut() {
+        keys.retain(|key, value| *value != serde_json::Value::Bool(false) || key == "privileged");
+    }
+    keys
 }
 
 /// The word for what runs a node.

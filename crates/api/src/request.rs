@@ -21,6 +21,9 @@ pub struct TopologyText {
     /// The environment that `${NAME}` in the file stands for. Only names the text mentions are needed.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Files of template variables, absolute, later ones winning; those beside the file when there are none.
+    #[serde(default)]
+    pub variables: Vec<String>,
 }
 
 /// A wish for a lab to be as a file says.

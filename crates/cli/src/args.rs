@@ -114,11 +114,14 @@ impl OutputArgs {
 }
 
 /// Which topology file.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct TopologyArgs {
-    /// The topology file, or the directory of the only one [default: the only *.clab.yml here]
+    /// The topology file, the directory of the only one, - for the input, or a URL [default: the only *.clab.yml here]
     #[arg(long = "topo", short = 't', value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
+    /// A file of template variables, YAML or JSON; may be repeated [default: FILE without its ending and _vars.*]
+    #[arg(long, value_name = "FILE")]
+    pub vars: Vec<PathBuf>,
 }
 
 /// `check`.
@@ -127,6 +130,9 @@ pub struct CheckArgs {
     /// The file.
     #[command(flatten)]
     pub topology: TopologyArgs,
+    /// With --format json: each node's merged definition, and what interfaces are called in Linux
+    #[arg(long)]
+    pub expanded: bool,
     /// The form.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -1,10 +1,26 @@
 //! Problems of files for people: what, where, the line itself with a caret, and what to do.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use archetype_api::FileProblem;
 
 use crate::paint::{Paint, Tone};
+
+/// Texts that are no files of this machine, by the name that problems have for them.
+static GIVEN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+
+/// Keeps a text that came from elsewhere, so that its lines can be shown.
+pub fn remember(name: &str, text: &str) {
+    if let Ok(mut given) = GIVEN.lock() {
+        given.insert(name.to_owned(), text.to_owned());
+    }
+}
+
+fn text_of(file: &str) -> Option<String> {
+    let given = GIVEN.lock().ok().and_then(|given| given.get(file).cloned());
+    given.or_else(|| std::fs::read_to_string(file).ok())
+}
 
 /// The lines of the files that problems name; each file is read once.
 #[derive(Debug, Default)]
@@ -15,7 +31,7 @@ pub struct Sources {
 impl Sources {
     /// A line of a file, from 1; none when file or line cannot be had.
     fn line(&mut self, file: &str, line: u32) -> Option<&str> {
-        let text = self.files.entry(file.to_owned()).or_insert_with(|| std::fs::read_to_string(file).ok());
+        let text = self.files.entry(file.to_owned()).or_insert_with(|| text_of(file));
         text.as_deref()?.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?)
     }
 

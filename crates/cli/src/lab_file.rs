@@ -1,17 +1,50 @@
 //! Topology files on the command line: which file is meant, which lab it names, and what of it the
 //! controller needs to read it as this shell would.
 
+mod address;
+mod fetch;
+
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use archetype_api::TopologyText;
 use archetype_model::LabName;
-use archetype_topology::ReadError;
+use archetype_topology::{ReadError, Reading};
 
+use crate::args::TopologyArgs;
+use crate::excerpt;
 use crate::failure::Failure;
+use address::Named;
+
+/// A topology file, at hand.
+#[derive(Debug)]
+pub struct Opened {
+    /// How the user named it.
+    pub shown: String,
+    /// The absolute directory that relative paths in it begin at: its own, or this one for a text
+    /// that came from elsewhere.
+    directory: PathBuf,
+    file: String,
+    text: String,
+    variables: Vec<PathBuf>,
+}
+
+/// Opens the topology file that is meant: the one named, or the only one here.
+pub fn open(args: &TopologyArgs) -> Result<Opened, Failure> {
+    let variables = args.vars.clone();
+    match args.file.as_deref().map(|named| address::named(&named.to_string_lossy())) {
+        None => local(&find(None)?, variables),
+        Some(Named::File(path)) => local(&find(Some(&path))?, variables),
+        Some(Named::Input) => remote("stdin", input()?, variables),
+        Some(Named::Url(url)) => remote(&url, fetch::text(&url)?, variables),
+        Some(Named::Refused { why, hint }) => Err(Failure::hinted(why, hint)),
+    }
+}
 
 /// The topology file that is meant: the one named, or the only one here.
-pub fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
+fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
     let found = archetype_topology::find(named.unwrap_or(Path::new(".")));
     match (found, named) {
         (Ok(file), None) => Ok(file.strip_prefix(".").map(Path::to_owned).unwrap_or(file)),
@@ -31,13 +64,71 @@ fn choice(error: &ReadError) -> Failure {
     }
 }
 
+fn local(path: &Path, variables: Vec<PathBuf>) -> Result<Opened, Failure> {
+    let unreadable = |source| ReadError::Unreadable { path: path.to_owned(), source };
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| ReadError::NotText { path: path.to_owned(), byte: error.utf8_error().valid_up_to() })?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = parent.canonicalize().map_err(unreadable)?;
+    let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(Opened { shown: path.to_string_lossy().into_owned(), directory, file, text, variables })
+}
+
+/// A text that is no file of this machine; its paths begin here.
+fn remote(shown: &str, text: String, variables: Vec<PathBuf>) -> Result<Opened, Failure> {
+    let directory =
+        std::env::current_dir().map_err(|source| Failure::Io { what: "this directory cannot be found", source })?;
+    let file = shown.trim_end_matches('/').rsplit('/').next().unwrap_or(shown);
+    let file = if shown == "stdin" { "stdin.clab.yml" } else { file }.to_owned();
+    excerpt::remember(shown, &text);
+    Ok(Opened { shown: shown.to_owned(), directory, file, text, variables })
+}
+
+fn input() -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = std::io::stdin().lock().read_to_string(&mut text);
+    read.map(|_| text).map_err(|source| Failure::Io { what: "the topology cannot be read from the input", source })
+}
+
+impl Opened {
+    /// What the file says, with the environment of this process.
+    pub fn read(&self) -> Reading {
+        let environment = texts(std::env::vars_os()).collect();
+        archetype_topology::read_with(&self.shown, &self.directory, &self.text, &environment, &self.variables)
+    }
+
+    /// The file as the controller reads it.
+    pub fn sent(&self) -> Result<TopologyText, Failure> {
+        let mut variables = Vec::new();
+        for path in &self.variables {
+            let unreadable = |source| ReadError::Unreadable { path: path.clone(), source };
+            variables.push(path.canonicalize().map_err(unreadable)?.to_string_lossy().into_owned());
+        }
+        // Names of variables may be made by the template, too.
+        let rendered = archetype_topology::rendered(&self.shown, &self.directory, &self.text, &self.variables);
+        let mut env = environment(&self.text, std::env::vars_os());
+        env.extend(rendered.map(|text| environment(&text, std::env::vars_os())).unwrap_or_default());
+        Ok(TopologyText {
+            directory: self.directory.to_string_lossy().into_owned(),
+            file: self.file.clone(),
+            shown: Some(self.shown.clone()),
+            env,
+            variables,
+            text: self.text.clone(),
+        })
+    }
+}
+
 /// The lab that is meant by a name, by a topology file, or by the only file here.
-pub fn lab(named: Option<&str>, file: Option<&Path>) -> Result<LabName, Failure> {
+pub fn lab(named: Option<&str>, args: &TopologyArgs) -> Result<LabName, Failure> {
     match named {
-        Some(text) if is_file(text) => name_in(&find(Some(Path::new(text)))?),
+        Some(text) if is_file(text) => {
+            name_in(&TopologyArgs { file: Some(PathBuf::from(text)), vars: args.vars.clone() })
+        }
         Some(text) => LabName::new(text)
             .map_err(|error| Failure::usage(error.to_string(), "name a lab, or its topology file (*.clab.yml)")),
-        None => name_in(&find(file)?),
+        None => name_in(args),
     }
 }
 
@@ -47,40 +138,24 @@ fn is_file(text: &str) -> bool {
 }
 
 /// The lab that a topology file is about.
-fn name_in(file: &Path) -> Result<LabName, Failure> {
-    let reading = archetype_topology::read(file)?;
+fn name_in(args: &TopologyArgs) -> Result<LabName, Failure> {
+    let reading = open(args)?.read();
     match reading.topology {
         Some(topology) => Ok(topology.name),
         None => Err(Failure::File(reading.problems.into_iter().map(Into::into).collect())),
     }
 }
 
-/// The file as the controller reads it.
-pub fn text(named: Option<&Path>) -> Result<TopologyText, Failure> {
-    let path = find(named)?;
-    let unreadable = |source| ReadError::Unreadable { path: path.clone(), source };
-    let bytes = std::fs::read(&path).map_err(unreadable)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| ReadError::NotText { path: path.clone(), byte: error.utf8_error().valid_up_to() })?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let directory = parent.canonicalize().map_err(unreadable)?;
-    Ok(TopologyText {
-        directory: directory.to_string_lossy().into_owned(),
-        file: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-        shown: Some(path.to_string_lossy().into_owned()),
-        env: environment(&text, std::env::vars_os()),
-        text,
-    })
+/// The variables that are text.
+fn texts(all: impl Iterator<Item = (OsString, OsString)>) -> impl Iterator<Item = (String, String)> {
+    all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// What of the shell's environment the text speaks of; nothing else leaves this shell.
-fn environment(
-    text: &str,
-    all: impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
-) -> BTreeMap<String, String> {
+fn environment(text: &str, all: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, String> {
     let everything = text.contains("__IMPORT_ENVS");
     let mentioned = mentioned(text);
-    all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    texts(all)
         .filter(|(name, _)| {
             everything
                 || mentioned.contains(&name.as_str())
@@ -93,7 +168,7 @@ fn environment(
 /// The names behind each `$` and `${`.
 fn mentioned(text: &str) -> Vec<&str> {
     let after_dollar = text.split('$').skip(1).map(|rest| rest.strip_prefix('{').unwrap_or(rest));
-    let name = |rest: &'_ str| rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+    let name = |rest: &'_ str| rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
     after_dollar.map(|rest| &rest[..name(rest)]).filter(|name| !name.is_empty()).collect()
 }
 
@@ -116,9 +191,10 @@ mod tests {
 
     #[test]
     fn a_lab_is_named_by_name_or_by_file() {
-        assert_eq!(lab(Some("frr01"), None).unwrap().as_str(), "frr01");
+        let here = TopologyArgs { file: None, vars: Vec::new() };
+        assert_eq!(lab(Some("frr01"), &here).unwrap().as_str(), "frr01");
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../labs/containerlab/lab-examples/frr01/frr01.clab.yml");
-        assert_eq!(lab(Some(file), None).unwrap().as_str(), "frr01");
-        assert_eq!(lab(None, Some(Path::new(file))).unwrap().as_str(), "frr01");
+        assert_eq!(lab(Some(file), &here).unwrap().as_str(), "frr01");
+        assert_eq!(lab(None, &TopologyArgs { file: Some(file.into()), ..here }).unwrap().as_str(), "frr01");
     }
 }

@@ -283,3 +283,93 @@ fn the_contract_is_an_openapi_document() {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     assert!(document["paths"]["/api/v1/labs"].is_object());
 }
+
+const TEMPLATE: &str = "\
+name: {{ .name }}
+topology:
+  defaults: {kind: linux, image: x, env: {A: 1}, labels: {archetype.runtime: namespace}}
+  nodes:
+{{- range $i := seq .count }}
+    r{{ $i }}: {cpu: 010, auto-remove: no}
+{{- end }}
+  links:
+    - endpoints: [\"r1:eth1\", \"r{{ .count }}:eth1\"]
+";
+
+#[test]
+fn a_template_takes_its_variables_from_files() {
+    let folder = written(TEMPLATE);
+    std::fs::write(folder.path().join("a.yml"), "name: t\ncount: 2\n").unwrap();
+    std::fs::write(folder.path().join("b.json"), "{\"count\": 3}").unwrap();
+    let ended = archetype(folder.path(), &["check", "--vars", "a.yml", "--vars", "b.json"]);
+    assert_eq!((ended.code, &*ended.out, &*ended.err), (0, "t: 3 nodes, 1 link, no problems\n", ""));
+    std::fs::rename(folder.path().join("a.yml"), folder.path().join("x.clab_vars.yml")).unwrap();
+    let ended = archetype(folder.path(), &["check"]);
+    assert_eq!(ended.out, "t: 2 nodes, 1 link, no problems\n");
+    let ended = archetype(folder.path(), &["check", "--vars", "b.json"]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("  at x.clab.yml:1:10\n  1 | name: {{ .name }}\n    |          ^\n"), "{}", ended.err);
+}
+
+#[test]
+fn an_expanded_check_has_what_the_levels_amount_to() {
+    let folder = written(TEMPLATE);
+    std::fs::write(folder.path().join("x.clab_vars.yml"), "name: t\ncount: 2\n").unwrap();
+    let ended = archetype(folder.path(), &["check", "--format", "json", "--expanded"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.err, ended.out);
+    let answer: Value = serde_json::from_str(&ended.out).unwrap();
+    let wanted = serde_json::json!({
+        "kind": "linux", "image": "x", "image-pull-policy": "IfNotPresent", "cpu": 8,
+        "env": {"A": "1"}, "labels": {"archetype.runtime": "namespace"},
+    });
+    assert_eq!(answer["nodes"][1]["definition"], wanted);
+    assert_eq!(answer["links"][0]["endpoints"][1]["linux_interface"], "eth1");
+    let ended = archetype(folder.path(), &["check", "--format", "json"]);
+    assert!(!ended.out.contains("definition") && !ended.out.contains("linux_interface"));
+}
+
+#[test]
+fn a_topology_comes_from_the_input_or_from_the_web() {
+    use std::io::{Read, Write};
+    let text = "name: x\ntopology:\n  nodes:\n    a: {kind: linux, imagee: y}\n";
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_archetype"))
+        .args(["check", "-t", "-"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("  at stdin:4:22\n  4 |     a: {kind: linux, imagee: y}\n"), "{said}");
+
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let serving = std::thread::spawn(move || {
+        for _ in 0..3 {
+            let (mut stream, _) = server.accept().unwrap();
+            let mut request = [0; 2048];
+            let length = stream.read(&mut request).unwrap();
+            let found = !String::from_utf8_lossy(&request[..length]).starts_with("GET /gone");
+            let (status, body) = if found { ("200 OK", text) } else { ("404 Not Found", "") };
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            stream.write_all((head + body).as_bytes()).unwrap();
+        }
+    });
+    for url in [format!("http://{address}/labs/x.clab.yml"), format!("{address}/short")] {
+        let ended = archetype(folder.path(), &["check", "-t", &url]);
+        assert_eq!(ended.code, 1);
+        assert!(ended.err.contains("unknown key \"imagee\"") && ended.err.contains("  4 |     a: {"), "{}", ended.err);
+    }
+    let ended = archetype(folder.path(), &["check", "-t", &format!("http://{address}/gone.yml")]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("the server answered 404 Not Found"), "{}", ended.err);
+    serving.join().unwrap();
+    let ended = archetype(folder.path(), &["check", "-t", "srl-labs/srlinux-vlan-handling-lab"]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("would have to be cloned"), "{}", ended.err);
+}

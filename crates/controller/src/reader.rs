@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use archetype_model::topology::{Problem, Topology};
@@ -18,6 +18,8 @@ pub struct FileText<'a> {
     pub text: &'a str,
     /// The environment that it is expanded with.
     pub env: &'a BTreeMap<String, String>,
+    /// Files of template variables; those beside the file when there are none.
+    pub variables: &'a [PathBuf],
 }
 
 /// What a file declares, and what is wrong with it.

@@ -1,7 +1,7 @@
 //! From what users ask for to drafts of revisions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use archetype_api::{DeployRequest, FileProblem, NodeAction, Problem, TopologyText, codes};
 use archetype_model::topology::{self, Subject, Topology};
@@ -31,7 +31,9 @@ pub(crate) struct ReadFile {
 /// Reads a file, and the content of files that belong to it. Not for an async thread.
 pub(crate) fn read(reader: &FileReader, text: &TopologyText) -> (FileReading, BTreeMap<String, Vec<u8>>) {
     let shown = text.shown.as_deref().unwrap_or(&text.file);
-    let file = FileText { shown, directory: Path::new(&text.directory), text: &text.text, env: &text.env };
+    let variables: Vec<PathBuf> = text.variables.iter().map(PathBuf::from).collect();
+    let directory = Path::new(&text.directory);
+    let file = FileText { shown, directory, text: &text.text, env: &text.env, variables: &variables };
     let mut reading = reader.read(file);
     if let Some(topology) = &mut reading.topology {
         topology.source.file.clone_from(&text.file);

@@ -42,6 +42,7 @@ impl Sink {
 pub fn printed(value: &Value, room: usize) -> Result<String, String> {
     match value {
         Value::Missing | Value::Nil => Ok("<no value>".to_owned()),
+        Value::Namespace(_) => Ok("{}".to_owned()),
         value => print(std::slice::from_ref(value), room),
     }
 }

@@ -65,13 +65,14 @@ pub enum Key {
 }
 
 impl Key {
+    /// The order of keys of different sorts, as Go's own program has it by chance of its layout.
     fn rank(&self) -> u8 {
         match self {
             Self::Nil => 0,
-            Self::Bool(_) => 1,
+            Self::Text(_) => 1,
             Self::Int(_) => 2,
             Self::Float(_) => 3,
-            Self::Text(_) => 4,
+            Self::Bool(_) => 4,
         }
     }
 

@@ -10,6 +10,7 @@ use archetype_model::topology::{
     PullPolicy, RestartPolicy, Stage, Stages,
 };
 
+use crate::scalar;
 use crate::tree::Tree;
 use crate::walk::{Fields, Walker};
 
@@ -40,6 +41,33 @@ pub fn definition(walker: &mut Walker, path: &str, tree: &Tree) -> NodeDefinitio
     definition.config = nested(w, f, "config", |w, f| ConfigVars { vars: f.free_map(w, "vars") });
     fields.finish(w);
     definition
+}
+
+/// A time like `8760h`, `1h30m`, or a number of nanoseconds, as written.
+pub fn duration(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Option<String> {
+    f.parsed(w, key, "bad-value", |text| match is_duration(&text) {
+        true => Ok(text),
+        false => Err(format!("{text:?} is no time like 8760h or 1h30m")),
+    })
+}
+
+/// Whether Go's `time.ParseDuration` takes it, or it is a whole number.
+fn is_duration(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if scalar::whole(text).is_some() {
+        return true;
+    }
+    let mut rest = unsigned;
+    while !rest.is_empty() {
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let after = &rest[number..];
+        let unit = ["ns", "us", "µs", "μs", "ms", "s", "m", "h"].iter().find(|unit| after.starts_with(**unit));
+        match unit {
+            Some(unit) if rest[..number].parse::<f64>().is_ok() => rest = &after[unit.len()..],
+            _ => return false,
+        }
+    }
+    !unsigned.is_empty()
 }
 
 /// Reads a mapping under `key` by `read`, then names what `read` did not ask for.
@@ -163,7 +191,7 @@ fn certificate(w: &mut Walker, f: &mut Fields<'_>) -> Option<Certificate> {
     nested(w, f, "certificate", |w, f| Certificate {
         issue: f.truth(w, "issue"),
         key_size: f.whole(w, "key-size"),
-        validity_duration: f.text(w, "validity-duration"),
+        validity_duration: duration(w, f, "validity-duration"),
         sans: f.texts(w, "sans"),
     })
 }

@@ -1,129 +1,191 @@
 //! Expansion of environment variables over the text of a file: `$v`, `${v}`, `${v-d}`, `${v:-d}`,
-//! `${v=d}`, `${v:=d}`, `${v+o}`, `${v:+o}` and the escape `$$`. A variable that is not set and
-//! has no default stays as it is written. Knows nothing of YAML.
+//! `${v=d}`, `${v:=d}`, `${v+o}`, `${v:+o}` and the escape `$$`, all as containerlab does it, with
+//! its oddities: a variable that is not set, or empty, and has no default becomes `$v`; a default
+//! is text as written, or one variable alone; the first `}` ends it. Knows nothing of YAML.
 
 use std::collections::BTreeMap;
 
-use crate::source::Text;
+use crate::source::{OtherText, Text};
 
 /// Environment variables by name, as handed in.
 pub type Environment = BTreeMap<String, String>;
 
-/// A `${` whose `}` is missing on its line: where it stands in the file, in characters.
+/// A `${` whose `}` is missing on its line: where it stands in the text, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unclosed(pub usize);
 
-/// Expands `file`. The text keeps its places; every `${` without an end is named.
-pub fn expand(file: &str, environment: &Environment) -> (Text, Vec<Unclosed>) {
-    let chars: Vec<char> = file.chars().collect();
-    let mut expansion = Expansion { chars: &chars, environment, unclosed: Vec::new() };
-    let mut text = Text::of(file);
-    let mut at = 0;
-    while at < chars.len() {
-        let begins = at;
-        while at < chars.len() && chars[at] != '$' {
-            at += 1;
-        }
-        text.copy(&string(&chars[begins..at]), begins);
-        if at < chars.len() {
-            let (value, next) = expansion.dollar(at);
-            match value {
-                Some(value) => text.replace(&value, at),
-                None => text.copy(&string(&chars[at..next]), at),
-            }
-            at = next;
-        }
-    }
-    (text, expansion.unclosed)
+/// Expands `text`. What comes out keeps its places; every `${` without an end is named.
+pub fn expand(text: &Text, environment: &Environment) -> (Text, Vec<Unclosed>) {
+    let from = OtherText::new(text);
+    let mut expansion =
+        Expansion { chars: &from.chars, from: &from, environment, out: text.emptied(), unclosed: Vec::new() };
+    expansion.run();
+    (expansion.out, expansion.unclosed)
 }
 
 struct Expansion<'a> {
     chars: &'a [char],
+    from: &'a OtherText<'a>,
     environment: &'a Environment,
+    out: Text,
     unclosed: Vec<Unclosed>,
 }
 
+/// What stands behind a variable's name in braces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    /// `-` and `=`: for a variable that is not set.
+    Unset,
+    /// `:-` and `:=`: for one that is not set or empty.
+    Empty,
+    /// `+` and `:+`: for one that is set.
+    Set,
+}
+
+/// What is taken instead of a variable's value.
+enum Instead {
+    Text(String),
+    Variable(String),
+}
+
 impl Expansion<'_> {
-    /// What the `$` at `at` and its followers become (`None`: they stay), and where they end.
-    fn dollar(&mut self, at: usize) -> (Option<String>, usize) {
+    fn run(&mut self) {
+        let mut at = 0;
+        while at < self.chars.len() {
+            let next = self.chars[at..].iter().position(|c| *c == '$').map_or(self.chars.len(), |found| at + found);
+            self.copy(at, next);
+            at = if next < self.chars.len() { self.dollar(next) } else { next };
+        }
+    }
+
+    fn copy(&mut self, from: usize, to: usize) {
+        self.out.copy_of(self.from, from, to);
+    }
+
+    fn replace(&mut self, with: &str, at: usize) {
+        self.out.replace_of(self.from, with, at);
+    }
+
+    /// The `$` at `at` and what belongs to it; where that ends.
+    fn dollar(&mut self, at: usize) -> usize {
         match self.chars.get(at + 1) {
-            Some('$') => (Some("$".into()), at + 2),
+            Some('$') => {
+                self.copy(at + 1, at + 2);
+                at + 2
+            }
             Some('{') => self.braced(at),
             Some(c) if begins_name(*c) => {
                 let end = self.name_end(at + 1);
-                (self.value(&string(&self.chars[at + 1..end])), end)
+                self.variable(at, end);
+                end
             }
-            _ => (None, at + 1),
+            _ => {
+                self.copy(at, at + 1);
+                at + 1
+            }
+        }
+    }
+
+    /// `$name`, which stays when it is not set or empty.
+    fn variable(&mut self, at: usize, end: usize) {
+        match self.environment.get(&string(&self.chars[at + 1..end])).filter(|value| !value.is_empty()) {
+            Some(value) => self.replace(&value.clone(), at),
+            None => self.copy(at, end),
         }
     }
 
     /// A `${…}` at `at`.
-    fn braced(&mut self, at: usize) -> (Option<String>, usize) {
-        let Some(close) = self.closing(at + 2) else {
-            self.unclosed.push(Unclosed(at));
-            return (None, at + 2);
-        };
+    fn braced(&mut self, at: usize) -> usize {
         let name_end = self.name_end(at + 2);
-        if name_end == at + 2 || !begins_name(self.chars[at + 2]) {
-            return (None, at + 2);
+        let begins = self.chars.get(at + 2).is_some_and(|c| begins_name(*c));
+        if !begins || string(&self.chars[at + 2..name_end]) == "_" {
+            self.copy(at, at + 2);
+            return at + 2;
         }
         let name = string(&self.chars[at + 2..name_end]);
-        let set = self.environment.get(&name).cloned();
-        let colon = self.chars[name_end] == ':';
-        let operator = name_end + usize::from(colon);
-        let rest = (operator + 1).min(close);
-        let usable = set.clone().filter(|value| !(colon && value.is_empty()));
-        let value = match self.chars[operator] {
-            '-' | '=' => Some(usable.unwrap_or_else(|| self.operand(rest, close))),
-            '+' => Some(usable.map_or_else(String::new, |_| self.operand(rest, close))),
-            '}' if !colon => self.value(&name),
-            _ => None,
-        };
-        (value, close + 1)
+        match self.rest(name_end) {
+            Some((operator, instead, end)) => {
+                let value = self.chosen(&name, operator, instead);
+                self.replace(&value, at);
+                end
+            }
+            None => {
+                self.unclosed.push(Unclosed(at));
+                self.copy(at, at + 2);
+                at + 2
+            }
+        }
     }
 
-    /// The text from `from` to `to` with its own variables expanded.
-    fn operand(&mut self, from: usize, to: usize) -> String {
-        let mut out = String::new();
+    /// What stands between the name and the `}`, and where the whole ends; `None` when the line
+    /// ends first.
+    fn rest(&self, from: usize) -> Option<(Option<Operator>, Option<Instead>, usize)> {
+        let (mut operator, mut instead) = (None, None);
         let mut at = from;
-        while at < to {
-            if self.chars[at] != '$' {
-                out.push(self.chars[at]);
-                at += 1;
-                continue;
+        loop {
+            let c = *self.chars.get(at).filter(|c| !matches!(c, '\n' | '\r'))?;
+            let second = self.chars.get(at + 1);
+            let (found, length) = match (c, second) {
+                ('}', _) => return Some((operator, instead, at + 1)),
+                ('-' | '=', _) => (Some(Operator::Unset), 1),
+                ('+', _) => (Some(Operator::Set), 1),
+                (':', Some('-' | '=')) => (Some(Operator::Empty), 2),
+                (':', Some('+')) => (Some(Operator::Set), 2),
+                _ => (None, 0),
+            };
+            if found.is_some() {
+                operator = found;
+                at += length;
+            } else if c == '$' {
+                let end = self.name_end(at + 1);
+                instead = Some(Instead::Variable(string(&self.chars[at + 1..end])));
+                at = end;
+            } else {
+                let end = self.text_end(at)?;
+                instead = Some(Instead::Text(string(&self.chars[at..end])));
+                at = end;
             }
-            let (value, next) = self.dollar(at);
-            out.push_str(&value.unwrap_or_else(|| string(&self.chars[at..next])));
-            at = next;
         }
-        out
     }
 
-    /// The place of the `}` that closes what was opened before `from`, on the same line.
-    fn closing(&self, from: usize) -> Option<usize> {
-        let mut depth = 1;
-        for (at, c) in self.chars.iter().enumerate().skip(from) {
-            match c {
+    /// Where a default's text ends: at the next `}`, but a `:` takes what follows it along.
+    fn text_end(&self, from: usize) -> Option<usize> {
+        let mut at = from;
+        loop {
+            match self.chars.get(at)? {
+                '}' => return Some(at),
                 '\n' | '\r' => return None,
-                '{' if self.chars[at - 1] == '$' => depth += 1,
-                '}' => depth -= 1,
-                _ => {}
-            }
-            if depth == 0 {
-                return Some(at);
+                ':' => at += 2,
+                _ => at += 1,
             }
         }
-        None
+    }
+
+    fn chosen(&self, name: &str, operator: Option<Operator>, instead: Option<Instead>) -> String {
+        let (Some(operator), Some(instead)) = (operator, instead) else { return self.value(name) };
+        let value = self.environment.get(name);
+        let taken = match operator {
+            Operator::Empty => value.is_none_or(String::is_empty),
+            Operator::Unset => value.is_none(),
+            Operator::Set if value.is_none() => return String::new(),
+            Operator::Set => true,
+        };
+        match (taken, instead) {
+            (false, _) => self.value(name),
+            (true, Instead::Text(text)) => text,
+            (true, Instead::Variable(name)) => self.value(&name),
+        }
+    }
+
+    /// The value of a variable without a default: its `$name` when it is not set or empty.
+    fn value(&self, name: &str) -> String {
+        let value = self.environment.get(name).filter(|value| !value.is_empty());
+        value.cloned().unwrap_or_else(|| format!("${name}"))
     }
 
     fn name_end(&self, from: usize) -> usize {
-        let length = self.chars[from..].iter().take_while(|c| c.is_alphanumeric() || **c == '_').count();
-        from + length
-    }
-
-    /// The value of a variable that has no default: one that is not set, or empty, stays.
-    fn value(&self, name: &str) -> Option<String> {
-        self.environment.get(name).filter(|value| !value.is_empty()).cloned()
+        let rest = self.chars.get(from..).unwrap_or_default();
+        from + rest.iter().take_while(|c| c.is_alphanumeric() || **c == '_').count()
     }
 }
 
@@ -141,22 +203,27 @@ mod tests {
 
     fn expanded(text: &str) -> String {
         let environment = [("V", "value"), ("E", "")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        expand(text, &environment).0.as_str().to_owned()
+        expand(&Text::whole(text), &environment).0.as_str().to_owned()
     }
 
     #[test]
     fn every_form_of_a_variable_is_expanded() {
         assert_eq!(expanded("a $V ${V} b"), "a value value b");
         assert_eq!(expanded("${V:-d} ${V-d} ${V:=d} ${V=d}"), "value value value value");
-        assert_eq!(expanded("${N:-d} ${N-d} ${N:=d} ${N=d e}"), "d d d d e");
-        assert_eq!(expanded("${E:-d}/${E-d}/${N:-}"), "d//");
-        assert_eq!(expanded("${V+o}${V:+o}${N+o}${E:+o}${E+o}"), "ooo");
-        assert_eq!(expanded("${N:-$V} ${N:-${V}s} ${N:-a}}"), "value values a}");
+        assert_eq!(expanded("${N:-d} ${N-d} ${N:=d} ${N=d e} ${N:-a:b}"), "d d d d e a:b");
+        assert_eq!(expanded("${E:-d}/${E-d}/${N:-}"), "d/$E/$N");
+        assert_eq!(expanded("${V+o}${V:+o}${N+o}${E:+o}${E+o}"), "oooo");
+        assert_eq!(expanded("${N:-$V} ${N:-a}} ${V.x} ${N} $N ${E}"), "value a} value $N $N $E");
+    }
+
+    #[test]
+    fn a_default_is_text_as_written_or_one_variable() {
+        assert_eq!(expanded("${N:-a$V} ${N:-$V/x} ${N:-${V}s}"), "a$V /x {Vs}");
     }
 
     #[test]
     fn what_is_no_variable_stays() {
-        for text in ["$", "$1", "${1}", "$(date)", "$N", "${N}", "a$", "$E", "$_", "${V.x}", "${}", "${.}"] {
+        for text in ["$", "$1", "${1}", "$(date)", "$N", "a$", "$E", "$_", "${_}", "${}", "${.}", "${ V}"] {
             assert_eq!(expanded(text), text, "{text}");
         }
         assert_eq!(expanded("$$V $${V} $$$$"), "$V ${V} $$");
@@ -164,14 +231,14 @@ mod tests {
 
     #[test]
     fn a_missing_brace_is_named_where_it_opens() {
-        let (_, unclosed) = expand("a\nb: ${V\nc: }", &Environment::new());
+        let (_, unclosed) = expand(&Text::whole("a\nb: ${V\nc: }"), &Environment::new());
         assert_eq!(unclosed, [Unclosed(5)]);
     }
 
     #[test]
     fn places_after_a_long_value_are_the_files_own() {
         let environment = [("V".to_owned(), "1\n2\n3 long".to_owned())].into();
-        let (text, _) = expand("a: $V x\nb: y\n", &environment);
+        let (text, _) = expand(&Text::whole("a: $V x\nb: y\n"), &environment);
         let at = text.as_str().find('y').unwrap();
         assert_eq!(text.position(at).to_string(), "2:4");
         let at = text.as_str().find('x').unwrap();

@@ -2,8 +2,7 @@
 //! each with its line and column. Knows nothing of hosts beyond the one the file lies on, and
 //! changes nothing there.
 //!
-//! A file passes through stages: the template (not yet: a file that needs it is refused),
-//! environment variables (`environment`), YAML to a tree that keeps texts and places
+//! A file passes through stages: the template (`template`), environment variables (`environment`), YAML to a tree that keeps texts and places
 //! (`tree`), typed values (`definition`, `links`, `management`), inheritance (`merge`),
 //! what follows on this host (`resolve`), and checks (`check`).
 
@@ -95,8 +94,9 @@ pub fn find(path: &Path) -> Result<PathBuf, ReadError> {
     }
 }
 
-/// Reads a topology file, or the only one in a directory, with the environment of this process.
-pub fn read(path: &Path) -> Result<Reading, ReadError> {
+/// Reads a topology file, or the only one in a directory, with the environment of this process and
+/// files of template variables; those beside the file when none is named.
+pub fn read(path: &Path, variables: &[PathBuf]) -> Result<Reading, ReadError> {
     let path = find(path)?;
     let unreadable = |source| ReadError::Unreadable { path: path.clone(), source };
     let bytes = std::fs::read(&path).map_err(unreadable)?;
@@ -107,11 +107,32 @@ pub fn read(path: &Path) -> Result<Reading, ReadError> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    Ok(read_text(&path.to_string_lossy(), &directory, &text, &environment))
+    Ok(read_with(&path.to_string_lossy(), &directory, &text, &environment, variables))
 }
 
 /// Reads the text of a topology file that the user calls `name` and that lies in `directory`
 /// (absolute), with the environment given.
 pub fn read_text(name: &str, directory: &Path, text: &str, environment: &Environment) -> Reading {
-    reading::read(name, directory, text, environment)
+    read_with(name, directory, text, environment, &[])
+}
+
+/// The text of a topology file once its template is expanded, before environment variables are; or
+/// what is wrong with it.
+pub fn rendered(name: &str, directory: &Path, text: &str, variables: &[PathBuf]) -> Result<String, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let with = template::Surroundings { name, directory, variables };
+    let rendered = template::rendered(text, &with, &mut problems);
+    rendered.map(|text| text.as_str().to_owned()).ok_or(problems)
+}
+
+/// As `read_text`, with files of template variables; of a variable that several have, the last
+/// one's value is taken. Without any, those beside the file are taken.
+pub fn read_with(
+    name: &str,
+    directory: &Path,
+    text: &str,
+    environment: &Environment,
+    variables: &[PathBuf],
+) -> Reading {
+    reading::read(name, directory, text, environment, variables)
 }

@@ -3,6 +3,7 @@
 use archetype_model::topology::{CertificateAuthority, MgmtDecl, Settings, Subnet};
 use archetype_model::{BridgeName, Mtu, NetworkName};
 
+use crate::definition::duration;
 use crate::tree::Tree;
 use crate::walk::{Fields, Walker};
 
@@ -75,7 +76,7 @@ pub fn settings(w: &mut Walker, tree: &Tree) -> Settings {
             cert: inner.text(w, "cert"),
             key: inner.text(w, "key"),
             key_size: inner.whole(w, "key-size"),
-            validity_duration: inner.text(w, "validity-duration"),
+            validity_duration: duration(w, &mut inner, "validity-duration"),
         });
         inner.finish(w);
     }

@@ -16,17 +16,18 @@ use crate::tree::{self, Fault, Tree};
 use crate::walk::{Fields, Walker};
 use crate::{Reading, check, git, links, management, template};
 
-/// Reads `text`; see `read_text`.
-pub fn read(name: &str, directory: &Path, text: &str, environment: &Environment) -> Reading {
+/// Reads `text`; see `read_with`.
+pub fn read(name: &str, directory: &Path, text: &str, environment: &Environment, variables: &[PathBuf]) -> Reading {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if let Some(problem) = template::refuse(name, text) {
-        return Reading { topology: None, problems: vec![problem] };
-    }
     let mut walker = Walker::new(name);
-    let (expanded, unclosed) = expand(text, environment);
+    let with = template::Surroundings { name, directory, variables };
+    let Some(rendered) = template::rendered(text, &with, &mut walker.problems) else {
+        return Reading { topology: None, problems: walker.problems };
+    };
+    let (expanded, unclosed) = expand(&rendered, environment);
     for Unclosed(at) in unclosed {
         let message = "\"${\" begins a variable, but its \"}\" is missing on this line";
-        walker.problem("unclosed-variable", expanded.place(at), message).hint =
+        walker.problem("unclosed-variable", rendered.position(at), message).hint =
             Some("write \"$$\" for a dollar sign".into());
     }
     let (tree, faults) = tree::parse(&expanded);
@@ -121,6 +122,7 @@ fn topology(w: &mut Walker, mut fields: Fields<'_>, declared: &mut Declared) {
 fn named(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Vec<(String, Position, NodeDefinition)> {
     let path = f.path_of(key);
     let Some(inner) = f.take(w, key).and_then(|tree| w.fields(&path, tree)) else { return Vec::new() };
+    w.clashes(inner.entries);
     let mut named = Vec::new();
     for (name, tree) in inner.entries {
         let path = format!("{path}.{}", name.text);

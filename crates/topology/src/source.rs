@@ -15,6 +15,21 @@ struct Run {
     copied: bool,
 }
 
+/// A text of which parts are taken, with its characters at hand.
+pub struct OtherText<'t> {
+    /// The text.
+    pub text: &'t Text,
+    /// Its characters.
+    pub chars: Vec<char>,
+}
+
+impl<'t> OtherText<'t> {
+    /// `text`, ready to be taken from.
+    pub fn new(text: &'t Text) -> Self {
+        Self { text, chars: text.as_str().chars().collect() }
+    }
+}
+
 /// A text and where each of its characters stands in the file.
 #[derive(Debug, Clone)]
 pub struct Text {
@@ -30,6 +45,39 @@ impl Text {
         let mut line_starts = vec![0];
         line_starts.extend(file.chars().enumerate().filter(|(_, c)| *c == '\n').map(|(at, _)| at + 1));
         Self { text: String::new(), length: 0, runs: Vec::new(), line_starts }
+    }
+
+    /// The whole of `file`.
+    pub fn whole(file: &str) -> Self {
+        let mut text = Self::of(file);
+        text.copy(file, 0);
+        text
+    }
+
+    /// An empty text that will be made from what this one was made from.
+    pub fn emptied(&self) -> Self {
+        Self { text: String::new(), length: 0, runs: Vec::new(), line_starts: self.line_starts.clone() }
+    }
+
+    /// Appends the characters `from` to `to` of `other`, with their places.
+    pub fn copy_of(&mut self, other: &OtherText<'_>, from: usize, to: usize) {
+        let mut at = from;
+        let mut run = other.text.runs.partition_point(|run| run.begins <= from);
+        while at < to {
+            let end = other.text.runs.get(run).map_or(to, |next| next.begins.min(to));
+            let part: String = other.chars[at..end].iter().collect();
+            let Some(Run { begins, origin, copied }) = run.checked_sub(1).map(|run| other.text.runs[run]) else {
+                return;
+            };
+            self.append(&part, if copied { origin + (at - begins) } else { origin }, copied);
+            at = end;
+            run += 1;
+        }
+    }
+
+    /// Appends characters that replace the one at `at` of `other`.
+    pub fn replace_of(&mut self, other: &OtherText<'_>, part: &str, at: usize) {
+        self.append(part, other.text.origin(at), false);
     }
 
     /// Appends characters that stand in the file from `origin` (in characters) on.
@@ -58,13 +106,17 @@ impl Text {
 
     /// Where the character at `offset` (in characters) of the text stands in the file.
     pub fn position(&self, offset: usize) -> Position {
+        self.place(self.origin(offset))
+    }
+
+    /// Which character of the file the one at `offset` came from.
+    fn origin(&self, offset: usize) -> usize {
         let after = self.runs.partition_point(|run| run.begins <= offset);
-        let origin = match after.checked_sub(1).map(|at| self.runs[at]) {
+        match after.checked_sub(1).map(|at| self.runs[at]) {
             Some(run) if run.copied => run.origin + (offset - run.begins),
             Some(run) => run.origin,
             None => 0,
-        };
-        self.place(origin)
+        }
     }
 
     /// The line and column of the character at `origin` (in characters) of the file.

@@ -2,7 +2,7 @@
 //! still what the user wrote. Aliases and merge keys are resolved, duplicate keys are named.
 //! Knows nothing of topologies.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use archetype_model::topology::Position;
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
@@ -46,8 +46,12 @@ pub enum Value {
 pub struct Key {
     /// The key's text.
     pub text: String,
+    /// Whether it was written without quotes.
+    pub plain: bool,
     /// Where it begins in the file.
     pub at: Position,
+    /// Where the same key stands that a merge key brings in, or that it replaces.
+    pub clash: Option<Position>,
 }
 
 /// What is wrong with the YAML itself.
@@ -87,8 +91,17 @@ fn measure<'a>(children: impl Iterator<Item = &'a Tree>) -> (usize, usize) {
 /// Reads the first document of `text`; `None` when it is empty or stops being YAML. Everything
 /// that is wrong is named, not only the first.
 pub fn parse(text: &Text) -> (Option<Tree>, Vec<Fault>) {
-    let mut reader =
-        Reader { events: Parser::new_from_str(text.as_str()), text, anchors: HashMap::new(), faults: Vec::new() };
+    read(text, false)
+}
+
+/// As `parse`, but of a key that stands twice the last value is taken.
+pub fn parse_last_wins(text: &Text) -> (Option<Tree>, Vec<Fault>) {
+    read(text, true)
+}
+
+fn read(text: &Text, last_wins: bool) -> (Option<Tree>, Vec<Fault>) {
+    let events = Parser::new_from_str(text.as_str());
+    let mut reader = Reader { events, text, anchors: HashMap::new(), faults: Vec::new(), last_wins };
     let tree = match reader.document() {
         Ok(tree) => tree,
         Err(fault) => {
@@ -116,11 +129,35 @@ fn is_content(event: &Event<'_>) -> bool {
     )
 }
 
+/// The entries of a mapping, each key once.
+#[derive(Default)]
+struct Gathered {
+    entries: Vec<(Key, Tree)>,
+    places: HashMap<String, usize>,
+}
+
+impl Gathered {
+    /// Adds an entry; one of the same key is replaced.
+    fn put(&mut self, key: Key, value: Tree) {
+        match self.places.get(&key.text) {
+            Some(place) => {
+                let before = self.entries[*place].0.at;
+                self.entries[*place] = (Key { clash: Some(before), ..key }, value);
+            }
+            None => {
+                self.places.insert(key.text.clone(), self.entries.len());
+                self.entries.push((key, value));
+            }
+        }
+    }
+}
+
 struct Reader<'t> {
     events: Parser<'t, serde_saphyr::granit_parser::StrInput<'t>>,
     text: &'t Text,
     anchors: HashMap<usize, Tree>,
     faults: Vec<Fault>,
+    last_wins: bool,
 }
 
 impl<'t> Reader<'t> {
@@ -161,7 +198,11 @@ impl<'t> Reader<'t> {
     fn value(&mut self, event: Event<'t>, at: Position) -> Result<Tree, Fault> {
         let (tree, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let plain = style == ScalarStyle::Plain && tag.is_none();
+                // A tag for a number or a truth makes one of a text in quotes, too.
+                let plain = match &tag {
+                    Some(tag) => ["int", "float", "bool", "null"].contains(&&*tag.suffix()),
+                    None => style == ScalarStyle::Plain,
+                };
                 (Tree::new(Value::Scalar { text: text.into_owned(), plain }, at), anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.sequence(at)?, anchor),
@@ -197,14 +238,13 @@ impl<'t> Reader<'t> {
     }
 
     fn mapping(&mut self, at: Position) -> Result<Tree, Fault> {
-        let mut entries: Vec<(Key, Tree)> = Vec::new();
+        let mut gathered = Gathered::default();
         let mut first: HashMap<String, Position> = HashMap::new();
-        let mut merged: Vec<(Key, Tree)> = Vec::new();
         let mut size = 0;
         loop {
             let (event, place) = self.next()?;
             if matches!(event, Event::MappingEnd) {
-                break;
+                return Ok(Tree::new(Value::Mapping(gathered.entries), at));
             }
             let key = self.value(event, place)?;
             let (event, value_place) = self.next()?;
@@ -215,32 +255,29 @@ impl<'t> Reader<'t> {
                 continue;
             };
             if text == "<<" && plain {
-                self.merge(value, &mut merged);
-            } else if let Some(before) = first.get(&text) {
-                self.faults.push(Fault::Duplicate(place, *before, text));
-            } else {
-                first.insert(text.clone(), place);
-                entries.push((Key { text, at: place }, value));
+                self.merge(value, &mut gathered);
+                continue;
+            }
+            match first.insert(text.clone(), place).filter(|_| !self.last_wins) {
+                Some(before) => self.faults.push(Fault::Duplicate(place, before, text)),
+                None => gathered.put(Key { text, plain, at: place, clash: None }, value),
             }
         }
-        let mut known: HashSet<String> = first.into_keys().collect();
-        for (key, value) in merged {
-            if known.insert(key.text.clone()) {
-                entries.push((key, value));
-            }
-        }
-        Ok(Tree::new(Value::Mapping(entries), at))
     }
 
-    /// Takes over the keys behind a merge key; what the mapping states itself goes before them.
-    fn merge(&mut self, value: Tree, merged: &mut Vec<(Key, Tree)>) {
-        match value.value {
-            Value::Mapping(entries) => merged.extend(entries),
-            Value::Sequence(items) => items.into_iter().for_each(|item| match item.value {
-                Value::Mapping(entries) => merged.extend(entries),
+    /// Takes over the keys behind a merge key. What stands later in the mapping goes before what
+    /// stands earlier; of several merged mappings the first does.
+    fn merge(&mut self, value: Tree, gathered: &mut Gathered) {
+        let items = match value.value {
+            Value::Mapping(entries) => return entries.into_iter().for_each(|(key, tree)| gathered.put(key, tree)),
+            Value::Sequence(items) => items,
+            Value::Scalar { .. } => return self.faults.push(Fault::BadMerge(value.at)),
+        };
+        for item in items.into_iter().rev() {
+            match item.value {
+                Value::Mapping(entries) => entries.into_iter().for_each(|(key, tree)| gathered.put(key, tree)),
                 _ => self.faults.push(Fault::BadMerge(item.at)),
-            }),
-            Value::Scalar { .. } => self.faults.push(Fault::BadMerge(value.at)),
+            }
         }
     }
 

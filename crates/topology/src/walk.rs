@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use archetype_model::topology::codes::CODES;
 use archetype_model::topology::{Position, Problem, TextMap};
 
-use crate::scalar;
+use crate::scalar::{self, Resolved};
 use crate::suggest::nearest;
 use crate::tree::{Key, Tree, Value};
 
@@ -135,20 +135,31 @@ impl Walker {
     /// A mapping of text to text; each entry's place is noted.
     pub fn text_map(&mut self, path: &str, tree: &Tree) -> TextMap {
         let Some(fields) = self.fields(path, tree) else { return TextMap::new() };
+        self.clashes(fields.entries);
         let mut map = TextMap::new();
         for (key, value) in fields.entries {
             let path = format!("{path}.{}", key.text);
             self.positions.insert(path.clone(), key.at);
             if let Some(text) = self.text(&path, value) {
-                map.insert(key.text.clone(), text);
+                let is_null = key.plain && scalar::resolved(&key.text) == Resolved::Null;
+                map.insert(if is_null { String::new() } else { key.text.clone() }, text);
             }
         }
         map
     }
 
+    /// Names keys of a mapping with free keys that a merge key brings in although they are there.
+    pub fn clashes(&mut self, entries: &[(Key, Tree)]) {
+        for (key, before) in entries.iter().filter_map(|(key, _)| Some((key, key.clash?))) {
+            let message = format!("key {:?} stands twice: here and, by a merge key, at {before}", key.text);
+            self.problem("duplicate-key", key.at, message).hint = Some("leave one of the two".into());
+        }
+    }
+
     /// A mapping of text to anything.
     pub fn free_map(&mut self, path: &str, tree: &Tree) -> BTreeMap<String, serde_json::Value> {
         let Some(fields) = self.fields(path, tree) else { return BTreeMap::new() };
+        self.clashes(fields.entries);
         fields.entries.iter().map(|(key, value)| (key.text.clone(), free(value))).collect()
     }
 }
@@ -160,10 +171,13 @@ fn free(tree: &Tree) -> serde_json::Value {
         Value::Sequence(items) => items.iter().map(free).collect(),
         Value::Mapping(entries) => entries.iter().map(|(key, value)| (key.text.clone(), free(value))).collect(),
         Value::Scalar { text, plain: false } => text.clone().into(),
-        Value::Scalar { text, plain: true } => match (scalar::truth(text), scalar::number(text)) {
-            (Some(truth), _) => truth.into(),
-            (None, Some(number)) if text.contains(['.', 'e', 'E']) => number.into(),
-            _ => scalar::whole(text).map_or_else(|| text.clone().into(), Into::into),
+        Value::Scalar { text, plain: true } => match scalar::resolved(text) {
+            Resolved::Null => serde_json::Value::Null,
+            Resolved::Truth(truth) => truth.into(),
+            Resolved::Whole(number) => number.into(),
+            Resolved::Unsigned(number) => number.into(),
+            Resolved::Float(number) => number.into(),
+            Resolved::Text => text.clone().into(),
         },
     }
 }

@@ -75,6 +75,14 @@ const PIECES: &[&str] = &[
     "stages:",
     "binds:",
     "a:b:c",
+    "{{ range $i := seq 2 }}",
+    "{{ if .a }}",
+    "{{- else }}",
+    "{{- end }}",
+    "{{ add 1 2 -}}",
+    "{{ printf \"r%d\" 1 }}",
+    "{{ strings.Split \",\" \"a,b\" }}",
+    "{{ index (slice 1) 5 }}",
 ];
 
 proptest! {

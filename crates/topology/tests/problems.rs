@@ -295,10 +295,6 @@ fn what_is_no_yaml_is_named_where_it_stops() {
       hint: a topology has "name:" and "topology:"
     "#);
     insta::assert_snapshot!(problems("- a\n"), @"lab.clab.yml:1:1: the file must be a mapping, not a list [wrong-type]");
-    insta::assert_snapshot!(problems("name: x\ntopology:\n  nodes: {{ range }}\n"), @r#"
-    lab.clab.yml:3:10: this version does not read templates, and "{{" begins one [template-unsupported]
-      hint: expand the template first, for instance with containerlab's --export-rendered
-    "#);
     insta::assert_snapshot!(problems("name: ${X\ntopology: {nodes: {}}\n"), @r#"
     lab.clab.yml:1:7: "${" begins a variable, but its "}" is missing on this line [unclosed-variable]
       hint: write "$$" for a dollar sign
@@ -388,5 +384,26 @@ topology:
     lab.clab.yml:20:7: the link ends at r5, which has no network of its own [not-runnable-host-mode-link]
       hint: use a link of type host instead
       about: Some(Link(6))
+    "#);
+}
+
+#[test]
+fn what_a_merge_key_brings_in_twice_is_named() {
+    insta::assert_snapshot!(problems("\
+name: x
+topology:
+  defaults: &d
+    kind: linux
+    image: a
+    env: &e {A: 1}
+  nodes:
+    r1: {<<: *d, image: b}
+    r2: {<<: *d, env: {A: 2, <<: *e}}
+    r3: {<<: 5, certificate: {validity-duration: 1 week}}
+"), @r#"
+    lab.clab.yml:6:14: key "A" stands twice: here and, by a merge key, at 9:24 [duplicate-key]
+      hint: leave one of the two
+    lab.clab.yml:10:14: the value of a merge key "<<" must be a mapping, or a list of them [wrong-type]
+    lab.clab.yml:10:50: topology.nodes.r3.certificate.validity-duration: "1 week" is no time like 8760h or 1h30m [bad-value]
     "#);
 }

@@ -16,7 +16,7 @@ fn crate_path(path: &str) -> PathBuf {
 }
 
 fn read_whole(path: &str) -> Topology {
-    let reading = archetype_topology::read(&crate_path(path)).unwrap();
+    let reading = archetype_topology::read(&crate_path(path), &[]).unwrap();
     assert_eq!(reading.problems, []);
     reading.topology.unwrap()
 }

@@ -16,8 +16,7 @@ use crate::paint::{Paint, Tone};
 
 /// Reads and checks the file.
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
-    let file = lab_file::find(args.topology.file.as_deref())?;
-    let reading = archetype_topology::read(&file)?;
+    let reading = lab_file::open(&args.topology)?.read();
     let facts = facts();
     let mut problems = reading.problems;
     if let Some(topology) = &reading.topology {
@@ -27,7 +26,10 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
         problems.extend(found.into_iter().filter(|problem| !places.contains(&problem.position())));
         problems.sort_by_key(|problem| problem.position());
     }
-    let checked = Checked::new(reading.topology.as_ref(), problems);
+    let mut checked = Checked::new(reading.topology.as_ref(), problems);
+    if let (true, Some(topology)) = (args.expanded, &reading.topology) {
+        checked.expand(topology);
+    }
     if args.output.is_json() {
         print_json(&checked)?;
     } else {

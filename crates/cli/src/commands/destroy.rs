@@ -9,7 +9,7 @@ use crate::lab_file;
 
 /// Wishes the lab gone and waits until it is.
 pub async fn run(connection: &Connection, args: DestroyArgs) -> Result<Exit, Failure> {
-    let lab = lab_file::lab(args.lab.as_deref(), args.topology.file.as_deref())?;
+    let lab = lab_file::lab(args.lab.as_deref(), &args.topology)?;
     let accepted = connection.ask(Some(&lab), "", connection.client().destroy(&lab)).await?;
     if args.wait.no_wait {
         print(&format!("{lab} is being taken down"))?;

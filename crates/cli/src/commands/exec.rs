@@ -10,7 +10,7 @@ use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::args::ExecArgs;
+use crate::args::{ExecArgs, TopologyArgs};
 use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -19,7 +19,7 @@ use terminal::RawTerminal;
 
 /// Runs the command and ends as it ends.
 pub async fn run(connection: &Connection, args: ExecArgs) -> Result<Exit, Failure> {
-    let lab = lab_file::lab(Some(&args.lab), None)?;
+    let lab = lab_file::lab(Some(&args.lab), &TopologyArgs::default())?;
     let start = ExecStart {
         argv: args.command,
         tty: args.tty,

@@ -15,7 +15,7 @@ use crate::table;
 pub async fn run(connection: &Connection, args: InspectArgs) -> Result<Exit, Failure> {
     let is_one = args.lab.is_some() || args.topology.file.is_some();
     let labs = if is_one {
-        let name = lab_file::lab(args.lab.as_deref(), args.topology.file.as_deref())?;
+        let name = lab_file::lab(args.lab.as_deref(), &args.topology)?;
         let lab = connection.ask(Some(&name), "", connection.client().lab(&name)).await?;
         Labs { labs: vec![lab] }
     } else {

@@ -5,7 +5,7 @@ use std::pin::pin;
 use futures::StreamExt;
 
 use super::{print, print_json};
-use crate::args::JournalArgs;
+use crate::args::{JournalArgs, TopologyArgs};
 use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -15,7 +15,7 @@ use crate::table;
 
 /// Prints the journal. For programs `--follow` prints one JSON object a line.
 pub async fn run(connection: &Connection, args: JournalArgs) -> Result<Exit, Failure> {
-    let lab = args.lab.as_deref().map(|lab| lab_file::lab(Some(lab), None)).transpose()?;
+    let lab = args.lab.as_deref().map(|lab| lab_file::lab(Some(lab), &TopologyArgs::default())).transpose()?;
     let client = connection.client();
     let paint = Paint::stdout();
     if !args.follow {

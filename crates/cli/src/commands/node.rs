@@ -3,7 +3,7 @@
 use archetype_api::NodeAction;
 
 use super::{print, wait};
-use crate::args::{NodeArgs, NodeWish};
+use crate::args::{NodeArgs, NodeWish, TopologyArgs};
 use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -11,7 +11,7 @@ use crate::lab_file;
 
 /// Wishes and waits until the wish is judged.
 pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failure> {
-    let lab = lab_file::lab(Some(&args.lab), None)?;
+    let lab = lab_file::lab(Some(&args.lab), &TopologyArgs::default())?;
     let (wish, done) = match args.wish {
         NodeWish::Start => (NodeAction::Start, "runs"),
         NodeWish::Stop => (NodeAction::Stop, "is stopped"),

@@ -25,7 +25,7 @@ pub async fn run(connection: &Connection, args: PlanArgs) -> Result<Exit, Failur
 
 /// The wish as the controller takes it.
 pub(super) fn request(wish: WishArgs) -> Result<DeployRequest, Failure> {
-    let topology = lab_file::text(wish.topology.file.as_deref())?;
+    let topology = lab_file::open(&wish.topology)?.sent()?;
     Ok(DeployRequest { topology, partial: wish.partial, reload: wish.reload })
 }
 

@@ -66,7 +66,7 @@ impl Stand {
             file: "x.clab.yml".into(),
             shown: Some("./x.clab.yml".into()),
             text: text.into(),
-            env: Default::default(),
+            ..TopologyText::default()
         };
         DeployRequest { topology, partial: false, reload: Vec::new() }
     }

@@ -40,6 +40,8 @@ pub const CODES: &[Code] = &[
     code("bad-size", "An amount of memory has no number or an unknown unit.",
         "For instance `512MB` (millions of bytes) or `512MiB` (steps of 1024)."),
     code("bad-value", "A value is not one of those the key takes.", "The message lists them."),
+    code("bad-variables", "A file of template variables cannot be read, or is no YAML or JSON mapping.",
+        "Name it with `--vars`, or correct it."),
     code("bad-volume", "A volume is not `name:target[:options]`, or names a path of the host.",
         "Paths of the host belong under `binds`."),
     code("bind-missing", "The source of a bind does not exist on the host of the file.",
@@ -93,8 +95,11 @@ pub const CODES: &[Code] = &[
     code("not-runnable-vxlan-stitch-link", "This version makes no vxlan-stitch links.",
         "Leave the link out with `--partial`."),
     code("port-twice", "Two nodes publish the same port of the host.", "Change one of the two."),
-    code("template-unsupported", "The file is a template, which this version does not expand.",
-        "Expand it first, for instance with containerlab's `--export-rendered`."),
+    code("template-failed", "The file is a template, and an action of it fails, or it does not come to an end.",
+        "The message names the action. Variables come from `--vars`, or from files beside it: for `x.clab.yml` \
+         `x.clab_vars.yml`."),
+    code("template-syntax", "The file is a template, and this is none: every file is read as one of Go's \
+        `text/template`, so `{{` begins an action.", "For two braces write `{{ \"{{\" }}`."),
     code("unclosed-variable", "A `${` has no `}` on its line.", "Write `$$` for a dollar sign."),
     code("unknown-key", "A key is not known.", "The message has the key that was probably meant, or all that are known."),
     code("unknown-kind", "A node has a kind that is not known.", "The message has the kind that was probably meant."),
