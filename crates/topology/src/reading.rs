@@ -1,6 +1,6 @@
 //! The stages of a reading, one after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use archetype_model::topology::{
@@ -167,7 +167,10 @@ impl Resolving<'_> {
                 topology.nodes.push(node);
             }
         }
-        topology.links = declared.links.into_iter().map(|read| typed(&topology, read)).collect();
+        let joined = topology.nodes.iter().filter(|node| node.kind == "nokia_srsim");
+        let joined: HashSet<&str> = joined.map(|node| node.name.as_str()).collect();
+        let links: Vec<LinkDecl> = declared.links.into_iter().map(|read| typed(&joined, read)).collect();
+        topology.links = links;
         let mut problems = self.walker.problems;
         problems.extend(check::check(&mut topology, &known));
         in_file_order(&mut problems);
@@ -238,11 +241,11 @@ impl Resolving<'_> {
     }
 }
 
-/// The link as the kinds of its nodes have it: a short-form link of an SR-SIM is joined on the
-/// host.
-fn typed(topology: &Topology, read: links::Read) -> LinkDecl {
+/// The link as the kinds of its nodes have it: a short-form link of an SR-SIM, one of `joined`, is
+/// joined on the host.
+fn typed(joined: &HashSet<&str>, read: links::Read) -> LinkDecl {
     let mut link = read.link;
-    let stitched = |end: &EndpointDecl| topology.node(&end.node).is_some_and(|node| node.kind == "nokia_srsim");
+    let stitched = |end: &EndpointDecl| joined.contains(&*end.node);
     if read.brief && link.kind == LinkKind::Veth && link.endpoints.iter().any(stitched) {
         link.kind = LinkKind::VethStitch;
     }

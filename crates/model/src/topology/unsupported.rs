@@ -1,7 +1,9 @@
 //! What a topology declares that this version reads and cannot run, one problem each, so that it
 //! can be refused whole or left out alone.
 
-use super::{EndpointDecl, LinkKind, NetworkMode, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology};
+use std::collections::BTreeSet;
+
+use super::{LinkKind, NetworkMode, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology};
 
 /// Kinds that this version runs.
 pub const RUNNABLE_KINDS: [&str; 2] = ["linux", "bridge"];
@@ -11,12 +13,15 @@ pub const RUNNABLE_KINDS: [&str; 2] = ["linux", "bridge"];
 pub fn unsupported(topology: &Topology) -> Vec<Problem> {
     let mut problems: Vec<Problem> = topology.nodes.iter().flat_map(|node| of_node(topology, node)).collect();
     problems.extend(of_network(topology));
-    let left_out: Vec<&str> = topology
-        .nodes
+    let left_out: BTreeSet<String> = problems
         .iter()
-        .filter(|node| problems.iter().any(|p| p.subject == Some(Subject::Node(node.name.clone()))))
-        .map(|node| node.name.as_str())
+        .filter_map(|problem| match &problem.subject {
+            Some(Subject::Node(name)) => Some(name.to_string()),
+            _ => None,
+        })
         .collect();
+    let on_host: BTreeSet<&str> =
+        topology.nodes.iter().filter(|node| is_on_host(node)).map(|node| node.name.as_str()).collect();
     for (index, link) in topology.links.iter().enumerate() {
         let at = |code, message: String, hint: &str| {
             Problem::new(code, &topology.source.shown, link.position, message).hint(hint).about(Subject::Link(index))
@@ -24,11 +29,11 @@ pub fn unsupported(topology: &Topology) -> Vec<Problem> {
         if let Some((code, what)) = of_link(&link.kind) {
             problems.push(at(code, format!("this version cannot make {what}"), "leave the link out with --partial"));
         }
-        if let Some(end) = link.endpoints.iter().find(|end| is_on_host(topology, end)) {
+        if let Some(end) = link.endpoints.iter().find(|end| end.place == Place::Node && on_host.contains(&*end.node)) {
             let message = format!("the link ends at {}, which has no network of its own", end.node);
             problems.push(at("not-runnable-host-mode-link", message, "use a link of type host instead"));
         }
-        let end = link.endpoints.iter().find(|e| e.place == Place::Node && left_out.contains(&e.node.as_str()));
+        let end = link.endpoints.iter().find(|e| e.place == Place::Node && left_out.contains(&e.node));
         if let Some(end) = end {
             let message = format!("the link ends at {}, which this version cannot run", end.node);
             problems.push(at("not-runnable-far-end", message, "it is left out together with the node by --partial"));
@@ -38,10 +43,9 @@ pub fn unsupported(topology: &Topology) -> Vec<Problem> {
     problems
 }
 
-/// Whether an end is in a node that uses the host's network.
-fn is_on_host(topology: &Topology, end: &EndpointDecl) -> bool {
-    let node = (end.place == Place::Node).then(|| topology.node(&end.node)).flatten();
-    node.is_some_and(|node| node.runtime() != RuntimeKind::Bridge && node.network_mode() == NetworkMode::Host)
+/// Whether a node uses the host's network.
+fn is_on_host(node: &NodeDecl) -> bool {
+    node.runtime() != RuntimeKind::Bridge && node.network_mode() == NetworkMode::Host
 }
 
 /// The container engine's own network: it is no network of a lab.

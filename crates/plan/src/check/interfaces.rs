@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::name::{InterfaceName, NodeName};
 use archetype_model::number::Mac;
-use archetype_model::topology::{EndpointDecl, LinkDecl, LinkKind, Place, Position, Problem, Subject, Topology};
+use archetype_model::topology::{
+    EndpointDecl, LinkDecl, LinkKind, NodeDecl, Place, Position, Problem, Subject, Topology,
+};
 
 use crate::blueprint::shape::{Side, What, is_in};
 
@@ -14,7 +16,8 @@ const MANAGEMENT: &str = "eth0";
 
 /// Everything wrong with the ends of links.
 pub(super) fn check(topology: &Topology, left_out: &BTreeSet<Subject>) -> Vec<Problem> {
-    let mut check = Ends { topology, used: BTreeMap::new(), macs: BTreeMap::new(), problems: Vec::new() };
+    let nodes = topology.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
+    let mut check = Ends { topology, nodes, used: BTreeMap::new(), macs: BTreeMap::new(), problems: Vec::new() };
     for (index, link) in topology.links.iter().enumerate() {
         let runs = matches!(link.kind, LinkKind::Veth | LinkKind::Host | LinkKind::MgmtNet);
         if runs && is_in(left_out, index, link) {
@@ -43,6 +46,7 @@ pub(super) fn named_devices(
 
 struct Ends<'a> {
     topology: &'a Topology,
+    nodes: BTreeMap<&'a str, &'a NodeDecl>,
     used: BTreeMap<(&'a str, &'a str), usize>,
     macs: BTreeMap<(String, Mac), &'a EndpointDecl>,
     problems: Vec<Problem>,
@@ -69,7 +73,7 @@ impl<'a> Ends<'a> {
 
     fn end(&mut self, index: usize, end: &'a EndpointDecl) {
         let shown = format!("{}:{}", end.node, end.interface);
-        let node = self.topology.node(&end.node);
+        let node = self.nodes.get(end.node.as_str());
         if end.place == Place::Node && node.is_none() {
             let message = format!("{shown}: there is no node {}", end.node);
             return self.add(index, end.position, "unknown-node", message, "name a node of topology.nodes");
