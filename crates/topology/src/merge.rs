@@ -34,6 +34,8 @@ pub struct Applied<'l> {
     pub group: Option<String>,
     /// Defaults, kind, group and node, those that there are.
     pub levels: Vec<Level<'l>>,
+    /// Whether the node itself is no mapping, only a name; it takes fewer things from its kind and group.
+    is_bare: bool,
 }
 
 impl Levels {
@@ -49,16 +51,16 @@ impl Levels {
     }
 
     /// What applies to `node`, called `name`. Its group is its own, that of its kind or that of the defaults.
-    pub fn applied<'l>(&'l self, name: &str, node: &'l NodeDefinition) -> Applied<'l> {
+    pub fn applied<'l>(&'l self, name: &str, node: &'l NodeDefinition, is_bare: bool) -> Applied<'l> {
         let kind = self.kind_of(node);
         let of_kind = kind.as_ref().and_then(|kind| Some((format!("kinds.{kind}"), self.kinds.get(kind)?)));
-        let kinds_group = || of_kind.as_ref()?.1.group.clone();
+        let kinds_group = || of_kind.as_ref().filter(|_| !is_bare)?.1.group.clone();
         let group = node.group.clone().or_else(kinds_group).or_else(|| self.defaults.group.clone());
         let of_group = group.as_ref().and_then(|group| Some((format!("groups.{group}"), self.groups.get(group)?)));
         let own = Some((format!("nodes.{name}"), node));
         let levels = [Some(("defaults".to_owned(), &self.defaults)), of_kind, of_group, own].into_iter().flatten();
         let levels = levels.map(|(path, definition)| Level { path: format!("topology.{path}"), definition }).collect();
-        Applied { kind, group, levels }
+        Applied { kind, group, levels, is_bare }
     }
 }
 
@@ -71,9 +73,9 @@ impl Applied<'_> {
             variant: self.last(|d| d.variant.as_ref()).map(|text| text.trim().to_owned()),
             startup_config: self.last(|d| d.startup_config.as_ref()),
             startup_delay: self.last(|d| d.startup_delay.as_ref()),
-            enforce_startup_config: self.last(|d| d.enforce_startup_config.as_ref()),
-            suppress_startup_config: self.last(|d| d.suppress_startup_config.as_ref()),
-            auto_remove: self.last(|d| d.auto_remove.as_ref()),
+            enforce_startup_config: self.truth(|d| d.enforce_startup_config.as_ref()),
+            suppress_startup_config: self.truth(|d| d.suppress_startup_config.as_ref()),
+            auto_remove: self.truth(|d| d.auto_remove.as_ref()),
             restart_policy: self.last(|d| d.restart_policy.as_ref()),
             config: self.config(),
             image: self.last(|d| d.image.as_ref()),
@@ -88,7 +90,7 @@ impl Applied<'_> {
             volumes: self.by_target(|d| &d.volumes),
             devices: self.joined(|d| &d.devices),
             cap_add: self.joined(|d| &d.cap_add),
-            privileged: self.last(|d| d.privileged.as_ref()),
+            privileged: self.truth(|d| d.privileged.as_ref()),
             cgroupns_mode: self.last(|d| d.cgroupns_mode.as_ref()),
             cgroup_parent: self.last(|d| d.cgroup_parent.as_ref()),
             pid_mode: self.last(|d| d.pid_mode.as_ref()),
@@ -129,6 +131,14 @@ impl Applied<'_> {
         self.definitions().rev().find_map(field).cloned()
     }
 
+    /// The most specific level's truth; of a bare node that of the defaults.
+    fn truth(&self, field: impl Fn(&NodeDefinition) -> Option<&bool>) -> Option<bool> {
+        match self.is_bare {
+            true => self.definitions().next().and_then(field).copied(),
+            false => self.last(field),
+        }
+    }
+
     /// The most specific level's list that is not empty.
     fn last_list<T: Clone>(&self, field: impl Fn(&NodeDefinition) -> &Vec<T>) -> Vec<T> {
         self.definitions().rev().map(field).find(|list| !list.is_empty()).cloned().unwrap_or_default()
@@ -162,6 +172,9 @@ impl Applied<'_> {
     }
 
     fn config(&self) -> Option<ConfigVars> {
+        if self.is_bare {
+            return None;
+        }
         let stated: Vec<&ConfigVars> = self.definitions().filter_map(|level| level.config.as_ref()).collect();
         let vars = stated.iter().flat_map(|config| config.vars.clone()).collect();
         (!stated.is_empty()).then_some(ConfigVars { vars })

@@ -61,6 +61,15 @@ fn note(walker: &mut Walker, fault: Fault) {
     }
 }
 
+/// An entry of `nodes`, `kinds` or `groups`.
+struct Entry {
+    name: String,
+    at: Position,
+    /// Whether nothing stands behind the name.
+    is_bare: bool,
+    level: NodeDefinition,
+}
+
 /// What the file says, before inheritance.
 struct Declared {
     name: Option<String>,
@@ -69,7 +78,7 @@ struct Declared {
     mgmt: MgmtDecl,
     settings: Settings,
     levels: Levels,
-    nodes: Vec<(String, Position, NodeDefinition)>,
+    nodes: Vec<Entry>,
     links: Vec<links::Read>,
 }
 
@@ -109,8 +118,8 @@ fn topology(w: &mut Walker, mut fields: Fields<'_>, declared: &mut Declared) {
     if let Some(tree) = f.take(w, "defaults") {
         declared.levels.defaults = definition(w, "topology.defaults", tree);
     }
-    declared.levels.kinds = named(w, f, "kinds").into_iter().map(|(name, _, level)| (name, level)).collect();
-    declared.levels.groups = named(w, f, "groups").into_iter().map(|(name, _, level)| (name, level)).collect();
+    declared.levels.kinds = named(w, f, "kinds").into_iter().map(|entry| (entry.name, entry.level)).collect();
+    declared.levels.groups = named(w, f, "groups").into_iter().map(|entry| (entry.name, entry.level)).collect();
     declared.nodes = named(w, f, "nodes");
     if let Some(tree) = f.take(w, "links") {
         declared.links = links::links(w, tree);
@@ -119,7 +128,7 @@ fn topology(w: &mut Walker, mut fields: Fields<'_>, declared: &mut Declared) {
 }
 
 /// The definitions under `key`, by name, in the order of the file.
-fn named(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Vec<(String, Position, NodeDefinition)> {
+fn named(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Vec<Entry> {
     let path = f.path_of(key);
     let Some(inner) = f.take(w, key).and_then(|tree| w.fields(&path, tree)) else { return Vec::new() };
     w.clashes(inner.entries);
@@ -127,7 +136,12 @@ fn named(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Vec<(String, 
     for (name, tree) in inner.entries {
         let path = format!("{path}.{}", name.text);
         w.positions.insert(path.clone(), name.at);
-        named.push((name.text.clone(), name.at, definition(w, &path, tree)));
+        named.push(Entry {
+            name: name.text.clone(),
+            at: name.at,
+            is_bare: tree.is_null(),
+            level: definition(w, &path, tree),
+        });
     }
     named
 }
@@ -161,9 +175,9 @@ impl Resolving<'_> {
             positions: std::mem::take(&mut self.walker.positions),
         };
         let surroundings = Surroundings { directory: self.directory, lab_directory, environment: self.environment };
-        let known: Vec<String> = declared.nodes.iter().map(|(name, ..)| name.clone()).collect();
-        for (name, at, level) in &declared.nodes {
-            if let Some(node) = self.node(&topology, &declared.levels, &surroundings, (name, *at, level)) {
+        let known: Vec<String> = declared.nodes.iter().map(|entry| entry.name.clone()).collect();
+        for entry in &declared.nodes {
+            if let Some(node) = self.node(&topology, &declared.levels, &surroundings, entry) {
                 topology.nodes.push(node);
             }
         }
@@ -210,7 +224,7 @@ impl Resolving<'_> {
         topology: &Topology,
         levels: &Levels,
         surroundings: &Surroundings<'_>,
-        (name, position, level): (&str, Position, &NodeDefinition),
+        &Entry { ref name, at: position, is_bare, ref level }: &Entry,
     ) -> Option<NodeDecl> {
         let name = match NodeName::new(name) {
             Ok(name) => name,
@@ -219,7 +233,7 @@ impl Resolving<'_> {
                 return None;
             }
         };
-        let applied = levels.applied(name.as_str(), level);
+        let applied = levels.applied(name.as_str(), level, is_bare);
         let definition = applied.merged(level);
         let kind = definition.kind.clone().unwrap_or_default();
         let mut node = NodeDecl {

@@ -137,18 +137,31 @@ struct Gathered {
 }
 
 impl Gathered {
-    /// Adds an entry; one of the same key is replaced.
+    /// Adds an entry; one of the same key is replaced, but two mappings become one.
     fn put(&mut self, key: Key, value: Tree) {
         match self.places.get(&key.text) {
             Some(place) => {
-                let before = self.entries[*place].0.at;
-                self.entries[*place] = (Key { clash: Some(before), ..key }, value);
+                let (before, known) = &self.entries[*place];
+                let key = Key { clash: Some(before.at), ..key };
+                self.entries[*place] = (key, united(known, value));
             }
             None => {
                 self.places.insert(key.text.clone(), self.entries.len());
                 self.entries.push((key, value));
             }
         }
+    }
+}
+
+/// The later of two values; of two mappings both, the later one's entries going before.
+fn united(known: &Tree, value: Tree) -> Tree {
+    match (&known.value, &value.value) {
+        (Value::Mapping(before), Value::Mapping(after)) => {
+            let mut all = Gathered::default();
+            before.iter().chain(after).for_each(|(key, tree)| all.put(key.clone(), tree.clone()));
+            Tree::new(Value::Mapping(all.entries), value.at)
+        }
+        _ => value,
     }
 }
 
@@ -200,7 +213,7 @@ impl<'t> Reader<'t> {
             Event::Scalar(text, style, anchor, tag) => {
                 // A tag for a number or a truth makes one of a text in quotes, too.
                 let plain = match &tag {
-                    Some(tag) => ["int", "float", "bool", "null"].contains(&&*tag.suffix()),
+                    Some(tag) => ["int", "float", "bool", "null"].contains(&tag.suffix()),
                     None => style == ScalarStyle::Plain,
                 };
                 (Tree::new(Value::Scalar { text: text.into_owned(), plain }, at), anchor)

@@ -398,10 +398,10 @@ topology:
     env: &e {A: 1}
   nodes:
     r1: {<<: *d, image: b}
-    r2: {<<: *d, env: {A: 2, <<: *e}}
+    r2: {kind: linux, image: b, env: {A: 2, <<: *e}}
     r3: {<<: 5, certificate: {validity-duration: 1 week}}
 "), @r#"
-    lab.clab.yml:6:14: key "A" stands twice: here and, by a merge key, at 9:24 [duplicate-key]
+    lab.clab.yml:6:14: key "A" stands twice: here and, by a merge key, at 9:39 [duplicate-key]
       hint: leave one of the two
     lab.clab.yml:10:14: the value of a merge key "<<" must be a mapping, or a list of them [wrong-type]
     lab.clab.yml:10:50: topology.nodes.r3.certificate.validity-duration: "1 week" is no time like 8760h or 1h30m [bad-value]

@@ -162,3 +162,31 @@ fn templates_beside_the_file_can_be_called() {
     let shown: Vec<_> = nodes.iter().map(|n| (n.name.as_str(), n.definition.image.as_deref().unwrap())).collect();
     assert_eq!(shown, [("a", "x"), ("b", "z")]);
 }
+
+#[test]
+fn merge_keys_and_nodes_that_are_only_names_are_read_as_containerlab_reads_them() {
+    let text = "\
+name: x
+topology:
+  defaults: &d {kind: linux, image: d, group: g1, auto-remove: true, env: {A: 1}, config: {vars: {a: 1}}}
+  kinds: {linux: {group: g2, auto-remove: false}}
+  groups: {g1: {cmd: g1}, g2: {cmd: g2}}
+  nodes:
+    bare:
+    empty: {}
+    before: {<<: *d, image: own, env: {B: 2}}
+    after: {image: own, <<: *d}
+    first: {<<: [{image: one}, {image: two, user: u}]}
+";
+    let reading = read_text("lab.clab.yml", Path::new("/nowhere"), text, &Environment::new());
+    assert_eq!(reading.problems, []);
+    let nodes = reading.topology.unwrap().nodes;
+    let of = |name: &str| nodes.iter().find(|node| node.name.as_str() == name).unwrap().definition.to_file_keys();
+    let (bare, empty) = (of("bare"), of("empty"));
+    assert_eq!((&bare["group"], &bare["cmd"], &bare["auto-remove"]), (&"g1".into(), &"g1".into(), &true.into()));
+    assert_eq!((&empty["group"], &empty["cmd"], &empty["auto-remove"]), (&"g2".into(), &"g2".into(), &false.into()));
+    assert!(bare.get("config").is_none() && empty.get("config").is_some());
+    assert_eq!((&of("before")["image"], &of("after")["image"]), (&"own".into(), &"d".into()));
+    assert_eq!(of("before")["env"], serde_json::json!({"A": "1", "B": "2"}));
+    assert_eq!((&of("first")["image"], &of("first")["user"]), (&"one".into(), &"u".into()));
+}

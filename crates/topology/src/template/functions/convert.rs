@@ -28,7 +28,7 @@ pub fn integer(value: &Value) -> Result<i64, String> {
 /// What 64 bits cannot hold becomes the smallest number, as processors have it.
 fn truncated(number: f64) -> i64 {
     const EDGE: f64 = 9_223_372_036_854_775_808.0;
-    if number >= -EDGE && number < EDGE { number as i64 } else { i64::MIN }
+    if (-EDGE..EDGE).contains(&number) { number as i64 } else { i64::MIN }
 }
 
 /// A floating point number.
