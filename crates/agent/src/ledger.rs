@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use archetype_model::report::{ExecState, Repair};
 use archetype_model::spec::{FORMAT, HostSpec};
+use archetype_model::stages::Passage;
 use archetype_model::{ContainerName, Generation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct Done {
     pub restarts: BTreeMap<ContainerName, u64>,
     /// Commands of exec lists, by node: the start they belong to, and their states.
     pub execs: BTreeMap<ContainerName, (String, Vec<ExecState>)>,
+    /// How far nodes have come in labs with stages.
+    #[serde(default)]
+    pub stages: BTreeMap<ContainerName, Passage>,
     /// The number of the newest repair; the first one is 1, for 0 is what a controller acknowledges
     /// when it has none.
     pub last_repair: u64,

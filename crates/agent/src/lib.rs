@@ -9,6 +9,7 @@
 pub mod clock;
 pub mod ledger;
 mod memory;
+mod ordering;
 mod pass;
 mod probes;
 mod repairs;

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use archetype_host::event::TaskError;
-use archetype_model::ContainerName;
 use archetype_model::observed::{Exit, NodeObserved, Observed, RunObserved};
 use archetype_model::report::Finding;
-use archetype_model::spec::{DesiredRun, HostSpec, NodeBody};
+use archetype_model::spec::{DesiredLink, DesiredRun, HostSpec, LinkId, NodeBody};
 use archetype_model::step::Resource;
+use archetype_model::{ContainerName, LabName};
 use archetype_plan::resources::resources;
 
 /// A run at least this long starts a node's count of ends anew.
@@ -22,6 +22,9 @@ const LONGEST_WAIT_MS: u64 = 60_000;
 
 /// What a spec wants of each resource, as digests.
 pub(crate) type Wanted = Arc<BTreeMap<Resource, String>>;
+
+/// Wires that are held down.
+pub(crate) type HeldDown = BTreeSet<(LabName, LinkId)>;
 
 /// The agent's memory.
 #[derive(Debug, Default)]
@@ -35,6 +38,10 @@ pub(crate) struct Memory {
     pub(crate) begun: BTreeMap<ContainerName, Begun>,
     /// Resources that were as wanted at the end of some pass, with what was wanted of them.
     pub(crate) settled: BTreeMap<Resource, String>,
+    /// Since when nothing but its delay holds a node back, in milliseconds of the Unix epoch.
+    pub(crate) ready: BTreeMap<ContainerName, u64>,
+    /// The spec with the wires that stages hold down, the same for as long as both are.
+    held: Option<(Arc<HostSpec>, HeldDown, Arc<HostSpec>)>,
     /// What a spec wants of each resource: the same for as long as the spec is.
     wanted: Option<(Arc<HostSpec>, Wanted)>,
 }
@@ -92,6 +99,29 @@ impl Memory {
                 self.failed.remove(&Resource::Node(node.container.clone()));
             }
         }
+    }
+
+    /// The spec as it is to be now: wires that stages hold are down.
+    pub(crate) fn with_held(&mut self, spec: &Arc<HostSpec>, wires: HeldDown) -> Arc<HostSpec> {
+        if wires.is_empty() {
+            self.held = None;
+            return Arc::clone(spec);
+        }
+        if let Some((of, held, made)) = &self.held
+            && Arc::ptr_eq(of, spec)
+            && *held == wires
+        {
+            return Arc::clone(made);
+        }
+        let mut made = HostSpec::clone(spec);
+        for lab in &mut made.labs {
+            let name = lab.name.clone();
+            let held = lab.wires.iter_mut().filter(|wire| wires.contains(&(name.clone(), wire.id.clone())));
+            held.for_each(|wire| wire.desired = DesiredLink::Down);
+        }
+        let made = Arc::new(made);
+        self.held = Some((Arc::clone(spec), wires, Arc::clone(&made)));
+        made
     }
 
     /// What the spec wants of each resource.

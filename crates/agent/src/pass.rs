@@ -4,21 +4,22 @@
 //! run the same pass.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
 use std::sync::Arc;
 
 use archetype_host::Host;
+use archetype_model::ContainerName;
 use archetype_model::observed::{NodeObserved, Observed, RunObserved};
 use archetype_model::report::{ExecState, Finding, Report};
-use archetype_model::spec::{DesiredRun, EndRef, HostSpec, LabSpec, LinkId, NodeBody, NodeSpec};
-use archetype_model::status::LinkState;
+use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, NodeSpec};
 use archetype_model::step::{NodeAction, Outcome, Resource, Step};
-use archetype_model::{ContainerName, LabName};
-use archetype_plan::diff::{DatapathSettings, Diff, ExecMemory, Memory as Known, diff};
-use archetype_plan::judge;
+use archetype_plan::diff::{DatapathSettings, Diff, Memory as Known, diff};
+use archetype_plan::stages::{self, HeldWires, Order};
 
 use crate::clock::Clock;
 use crate::ledger::{Ledger, LedgerError};
 use crate::memory::{Begun, Memory, step_failed};
+use crate::ordering::{self, Looking, PATIENCE_MS, tell_held};
 use crate::probes::{Proofs, Wires};
 use crate::repairs;
 use crate::reporting::{Seen, report};
@@ -26,8 +27,6 @@ use crate::reporting::{Seen, report};
 /// Rounds of observe, diff, apply in one pass. Three are usual: make, mend what making showed,
 /// find nothing. If 12 are reached, steps fight each other, and the finding says so.
 const ROUNDS: usize = 12;
-/// How long an exec list waits for wires that could still come.
-const EXEC_PATIENCE_MS: u64 = 10_000;
 
 /// After so long a host that came to no rest is looked at again.
 const RESTLESS_MS: u64 = 1_000;
@@ -56,28 +55,32 @@ pub(crate) struct Passed {
 impl<H: Host> Pass<'_, H> {
     pub(crate) async fn run(mut self, spec: &Arc<HostSpec>) -> Result<Passed, LedgerError> {
         self.remember_restarts(spec)?;
-        let wanted = self.memory.wanted(spec);
-        if self.ledger.done().converged.as_ref() == Some(&spec.generation) && self.memory.settled.is_empty() {
-            self.memory.settled = (*wanted).clone();
-        }
-        let mut writes = 0;
-        let mut round = 0;
-        let (observed, wires, mut found) = loop {
+        let (base, mut writes, mut round) = (spec, 0, 0);
+        let (spec, wanted, observed, mut wires, found, order) = loop {
+            let held = stages::held_wires(base, &self.ledger.done().stages);
+            let spec = self.memory.with_held(base, held.keys().cloned().collect());
+            let wanted = self.memory.wanted(&spec);
+            if self.ledger.done().converged.as_ref() == Some(&spec.generation) && self.memory.settled.is_empty() {
+                self.memory.settled = (*wanted).clone();
+            }
             let observed = self.host.observe().await;
-            let wires = self.probe(spec, &observed).await;
-            let found = self.difference(spec, &observed, &wires);
+            let wires = self.probe(&spec, &observed).await;
+            let (found, order) = self.difference(&spec, &observed, &wires, &held)?;
             round += 1;
-            if found.is_empty() || round > ROUNDS {
-                break (observed, wires, found);
+            let moved = stages::held_wires(base, &self.ledger.done().stages) != held;
+            if found.is_empty() && !moved || round > ROUNDS {
+                break (spec, wanted, observed, wires, found, order);
             }
             for step in found.steps() {
                 tracing::debug!(round, %step, "due");
             }
-            writes += self.take(spec, &wanted, &found).await?;
+            writes += self.take(&spec, &wanted, &found).await?;
         };
+        let (spec, mut found) = (&spec, found);
+        tell_held(&mut wires, spec, &order.held_wires);
         let right = right(&wanted, spec, &observed, &found);
         self.settle(spec, &wanted, &right, &in_work(&found))?;
-        let again_ms = self.next_due(spec, &found);
+        let again_ms = self.next_due(spec, &found, &order);
         found.findings.extend(restless(&found));
         let converged = right.len() == wanted.len() && found.findings.is_empty();
         let report = report(Seen {
@@ -88,6 +91,7 @@ impl<H: Host> Pass<'_, H> {
             leaving: found.leaving,
             memory: self.memory,
             done: self.ledger.done(),
+            waits: order.waits,
             converged,
         });
         Ok(Passed { report, again_ms, writes })
@@ -110,21 +114,42 @@ impl<H: Host> Pass<'_, H> {
         })
     }
 
-    fn difference(&mut self, spec: &HostSpec, observed: &Observed, wires: &Wires) -> Diff {
+    fn difference(
+        &mut self,
+        spec: &HostSpec,
+        observed: &Observed,
+        wires: &Wires,
+        held: &HeldWires,
+    ) -> Result<(Diff, Order), LedgerError> {
         let now_ms = self.clock.now_ms();
         self.memory.learn(spec, observed, now_ms);
-        let execs = self.ledger.done().execs.iter().map(|(container, (start, states))| {
-            (container.clone(), ExecMemory { start: start.clone(), states: states.clone() })
-        });
+        let order = self.order(spec, observed, wires, held, now_ms)?;
         let known = Known {
             now_ms,
             restarts: self.restarts_done(),
             unstarted: self.memory.unstarted(),
-            execs: execs.collect(),
             not_before: self.memory.not_before(),
-            exec_due: self.exec_due(spec, observed, wires, now_ms),
+            order: order.clone(),
         };
-        diff(spec, observed, self.settings, &known)
+        Ok((diff(spec, observed, self.settings, &known), order))
+    }
+
+    /// Carries the stages on to what is seen, writes down how far they came, and says what follows.
+    fn order(
+        &mut self,
+        spec: &HostSpec,
+        observed: &Observed,
+        wires: &Wires,
+        held: &HeldWires,
+        now_ms: u64,
+    ) -> Result<Order, LedgerError> {
+        let (memory, done) = (&*self.memory, self.ledger.done());
+        let seen = ordering::nodes(&Looking { spec, observed, wires, memory, done, held, now_ms });
+        let mut passages = done.stages.clone();
+        let mut order = stages::advance(spec, &seen, &mut passages, &mut self.memory.ready, now_ms);
+        self.ledger.note(|done| done.stages = passages)?;
+        order.commands.retain(|container, _| !self.memory.begun.contains_key(container));
+        Ok(order)
     }
 
     /// Restarts that are behind each node, or will be when what was begun is done.
@@ -132,41 +157,6 @@ impl<H: Host> Pass<'_, H> {
         let mut restarts = self.ledger.done().restarts.clone();
         restarts.extend(self.memory.begun.iter().map(|(container, begun)| (container.clone(), begun.restarts)));
         restarts
-    }
-
-    /// Nodes whose exec list may run: every wire is proven, or its far end cannot come now; or the
-    /// wait for it has been long enough.
-    fn exec_due<'s>(
-        &self,
-        spec: &'s HostSpec,
-        observed: &Observed,
-        wires: &Wires,
-        now_ms: u64,
-    ) -> BTreeSet<ContainerName> {
-        let mut waiting: BTreeSet<&ContainerName> = BTreeSet::new();
-        let mut wait = |lab: &'s LabSpec, ends: &[EndRef], state: LinkState| {
-            let nodes: Vec<&NodeSpec> = ends.iter().filter_map(|end| lab.node(&end.node)).collect();
-            let can_come = nodes.iter().all(|node| is_coming(observed, node, self.memory));
-            if state == LinkState::Creating || state == LinkState::Pending && can_come {
-                waiting.extend(nodes.iter().map(|node| &node.container));
-            }
-        };
-        let report = |lab: &LabName, id: &LinkId| wires.get(lab).and_then(|wires| wires.get(id));
-        for (lab, wire) in spec.wires() {
-            wait(lab, &wire.ends, judge::link_status(wire, report(&lab.name, &wire.id)).state);
-        }
-        for (name, lab, outward) in spec.outward() {
-            wait(lab, &outward.ends, judge::outward_status(&outward, report(name, &outward.id), None).state);
-        }
-        let patient = |container: &ContainerName| {
-            self.memory.running_since(container).is_none_or(|since| now_ms < since + EXEC_PATIENCE_MS)
-        };
-        spec.nodes()
-            .map(|(_, node)| &node.container)
-            .filter(|container| !self.memory.begun.contains_key(*container))
-            .filter(|container| !(waiting.contains(container) && patient(container)))
-            .cloned()
-            .collect()
     }
 
     /// Takes the steps, phase by phase. Steps of a node of which an earlier one failed are left for
@@ -239,10 +229,13 @@ impl<H: Host> Pass<'_, H> {
                     NodeAction::Exec { index, start } => {
                         let entry = done.execs.entry(container.clone()).or_default();
                         if entry.0 != *start {
-                            *entry = (start.clone(), Vec::new());
+                            // What ran before this start belongs to it.
+                            let states = if stages::is_before(&entry.0) { take(&mut entry.1) } else { Vec::new() };
+                            *entry = (start.clone(), states);
                         }
                         if entry.1.len() <= *index {
-                            entry.1.resize(index + 1, ExecState::Running { id: None });
+                            entry.1.resize(*index, ExecState::Waiting);
+                            entry.1.push(ExecState::Running { id: None });
                         }
                     }
                     NodeAction::Create | NodeAction::Stop | NodeAction::Restart | NodeAction::Remove => {}
@@ -302,12 +295,13 @@ impl<H: Host> Pass<'_, H> {
         Ok(())
     }
 
-    fn next_due(&self, spec: &HostSpec, found: &Diff) -> Option<u64> {
+    fn next_due(&self, spec: &HostSpec, found: &Diff, order: &Order) -> Option<u64> {
         let later = found.later.iter().map(|(_, at)| *at);
         let now_ms = self.clock.now_ms();
-        let waiting = spec.nodes().filter(|(_, node)| !node.execs.is_empty()).filter_map(|(_, node)| {
-            self.memory.running_since(&node.container).map(|since| since + EXEC_PATIENCE_MS).filter(|at| *at > now_ms)
-        });
+        let asking = spec.nodes().filter(|(lab, node)| ordering::asks(lab, node));
+        let patience =
+            asking.filter_map(|(_, node)| self.memory.running_since(&node.container).map(|since| since + PATIENCE_MS));
+        let waiting = patience.chain(order.delays.iter().copied()).filter(|at| *at > now_ms);
         let restless = (!found.is_empty()).then_some(now_ms + RESTLESS_MS);
         later.chain(self.proofs.next_try()).chain(waiting).chain(restless).min()
     }
@@ -370,6 +364,12 @@ pub(crate) fn is_at_rest(node: &NodeSpec, seen: &NodeObserved) -> bool {
     node.desired == DesiredRun::Running && seen.busy.is_none() && ended(&seen.run)
 }
 
+/// A node as it was seen: outer none when its room could not be read.
+#[allow(clippy::option_option, reason = "unreadable and absent are two things")]
+pub(crate) fn node_in<'a>(observed: &'a Observed, node: &NodeSpec) -> Option<Option<&'a NodeObserved>> {
+    Some(room_of(observed, node)?.get(&node.container))
+}
+
 fn room_of<'a>(observed: &'a Observed, node: &NodeSpec) -> Option<&'a BTreeMap<ContainerName, NodeObserved>> {
     match node.body {
         NodeBody::Namespace(_) => observed.processes.known(),
@@ -378,7 +378,7 @@ fn room_of<'a>(observed: &'a Observed, node: &NodeSpec) -> Option<&'a BTreeMap<C
 }
 
 /// Whether a node runs or may soon.
-fn is_coming(observed: &Observed, node: &NodeSpec, memory: &Memory) -> bool {
+pub(crate) fn is_coming(observed: &Observed, node: &NodeSpec, memory: &Memory) -> bool {
     let failed = memory.failed.contains_key(&Resource::Node(node.container.clone()));
     let rests = |nodes: &BTreeMap<_, _>| nodes.get(&node.container).is_some_and(|seen| is_at_rest(node, seen));
     node.desired == DesiredRun::Running && !failed && room_of(observed, node).is_some_and(|nodes| !rests(nodes))

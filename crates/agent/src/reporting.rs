@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use archetype_model::LabName;
 use archetype_model::observed::{NodeObserved, Observed, RunObserved};
 use archetype_model::report::{ExecReport, ExecState, Finding, NodeReport, Report};
 use archetype_model::spec::{FORMAT, HostSpec, NodeBody, NodeSpec};
+use archetype_model::stages::When;
 use archetype_model::step::Resource;
-use archetype_plan::judge;
+use archetype_model::topology::value::{ExecPhase, Stage};
+use archetype_model::{ContainerName, LabName};
+use archetype_plan::{judge, stages};
 
 use crate::ledger::Done;
 use crate::memory::Memory;
@@ -23,6 +25,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) leaving: BTreeMap<LabName, Vec<String>>,
     pub(crate) memory: &'a Memory,
     pub(crate) done: &'a Done,
+    /// What nodes wait for, in words.
+    pub(crate) waits: BTreeMap<ContainerName, String>,
     pub(crate) converged: bool,
 }
 
@@ -74,6 +78,7 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
         busy: found.and_then(|found| found.busy.clone()),
         outdated: found.is_some_and(|found| found.busy.is_some() && found.made_from != node.body_digest()),
         restarts,
+        waits: seen.waits.get(&node.container).cloned(),
         ended: seen.memory.ends_of(&node.container),
         at_rest: found.is_some_and(|found| is_at_rest(node, found)) && !asked,
         namespace: space.map(|space| space.identity),
@@ -84,14 +89,30 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
 
 fn execs(done: &Done, node: &NodeSpec, run: Option<&RunObserved>) -> Vec<ExecReport> {
     let states = match (run, done.execs.get(&node.container)) {
-        (Some(RunObserved::Running { start, .. }), Some((of, states))) if of == start => states.as_slice(),
+        (Some(RunObserved::Running { start, .. } | RunObserved::Ended { start, .. }), Some((of, states)))
+            if of == start =>
+        {
+            states.as_slice()
+        }
+        // What ran before a start belongs to it.
+        (Some(_), Some((of, states))) if stages::is_before(of) => states.as_slice(),
         _ => &[],
     };
     let state = |index: usize| states.get(index).cloned().unwrap_or(ExecState::Waiting);
-    node.execs
-        .iter()
-        .enumerate()
-        .map(|(index, command)| ExecReport { command: command.clone(), state: state(index) })
+    let stage = |when: When| (when != When::Listed).then_some(when);
+    let runs = matches!(run, Some(RunObserved::Running { .. }));
+    // What came before an earlier start does not come again.
+    let is_past = |when: When, index: usize| {
+        runs && when == When::Stage(Stage::Create, ExecPhase::OnEnter) && state(index) == ExecState::Waiting
+    };
+    let commands = node.commands().into_iter().enumerate();
+    commands
+        .filter(|(index, command)| !is_past(command.when, *index))
+        .map(|(index, command)| ExecReport {
+            stage: stage(command.when),
+            command: command.words.to_vec(),
+            state: state(index),
+        })
         .collect()
 }
 

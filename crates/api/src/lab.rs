@@ -132,6 +132,9 @@ pub struct Management {
 pub struct Exec {
     /// Its words.
     pub command: Vec<String>,
+    /// The stage it belongs to, as `configure on-exit`; null for the list `exec`.
+    #[serde(default)]
+    pub stage: Option<String>,
     /// `waiting`, `running`, `ended` or `unknown`.
     pub state: String,
     /// Its exit status, when it ended.

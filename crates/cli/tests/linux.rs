@@ -352,3 +352,100 @@ fn a_health_check_is_carried_out_for_namespaces() {
         eventually(SOON, "it is healthy", || (node(world, "checked", "a")["health"] == "healthy").then_some(()));
     });
 }
+
+/// Images that answer as those do that containerlab's lab names, made of busybox.
+fn make_smoke_images(world: &World) {
+    world.engine.import_busybox("bb");
+    let make = "mkdir -p /www; echo 'Thank you for using nginx' > /www/index.html; echo ID=alpine > /etc/os-release; \
+                ln -sf /bin/busybox /bin/ash";
+    world.docker(["run", "--name", "maker", "--network", "none", "bb", "sh", "-c", make]);
+    world.docker(["commit", "maker", "alpine:3"]);
+    let serves = "CMD [\"httpd\", \"-f\", \"-p\", \"80\", \"-h\", \"/www\"]";
+    world.docker(["commit", "--change", serves, "maker", "nginx:stable-alpine"]);
+    world.docker(["rm", "maker"]);
+}
+
+const SMOKE: &str = "2-linux-nodes";
+
+/// What a command says inside a node of containerlab's lab, by Docker and not by us.
+#[track_caller]
+fn docker_says(world: &World, node: &str, line: &str) -> String {
+    world.docker(["exec", &format!("clab-{SMOKE}-{node}"), "sh", "-c", line]).trim().to_owned()
+}
+
+/// containerlab's smoke lab and what its own test of it looks at, in that order; the dummy link left out.
+#[test]
+fn containerlabs_smoke_lab_passes_what_its_own_test_asks() {
+    on_a_machine(LIMIT, |world| {
+        make_smoke_images(world);
+        world.folder = world.copy_lab("tests/01-smoke");
+        let file = "01-linux-nodes.clab.yml";
+        let deployed = world.cli(["deploy", "-t", file, "--partial", "--wait", "60s"]).fine();
+        assert!(deployed.stdout.starts_with("2-linux-nodes is up"), "{}", deployed.stdout);
+        let (l1, l2) = (node(world, SMOKE, "l1"), node(world, SMOKE, "l2"));
+
+        // The commands of exec.
+        assert_eq!(l1["execs"][0]["output"], "this_is_an_exec_test\n");
+        assert!(l1["execs"][1]["output"].as_str().unwrap().contains("ID=alpine"), "{l1}");
+        // Names, the environment, binds.
+        for name in ["l1", "l2"] {
+            assert_eq!(world.exec(SMOKE, name, "uname -n").fine().stdout.trim(), name);
+        }
+        assert!(world.exec(SMOKE, "l1", "cat /test.json").fine().stdout.contains("is cool"));
+        assert!(docker_says(world, "l1", "cat 01-test.txt").contains("Hello, containerlab"));
+        assert_eq!(docker_says(world, "l1", "echo $CLAB_INTFS"), "3");
+        assert_eq!(
+            docker_says(world, "l1", "echo $NO_PROXY"),
+            "localhost,127.0.0.1,::1,*.local,172.20.20.0/24,172.20.20.100,172.20.20.99,3fff:172:20:20::/64,\
+             3fff:172:20:20::100,3fff:172:20:20::99,l1,l2,l3"
+        );
+        assert_eq!(docker_says(world, "l1", "cat /tmp/var"), "MYVAR is SET");
+        the_links_are_as_the_file_says(world);
+
+        // The published port, static addresses, names.
+        let served = || world::attempt("busybox", ["wget", "-q", "-O", "-", "http://127.0.0.1:56180/"]);
+        let page = eventually(SOON, "the published port answers", || served().ok());
+        assert!(page.contains("Thank you for using nginx"), "{page}");
+        assert_eq!(l2["management"]["ipv4"], "172.20.20.100");
+        assert!(docker_says(world, "l2", "ip addr show dev eth0").contains("inet 172.20.20.100/24"));
+        assert!(docker_says(world, "l2", "ip addr show dev eth0").contains("inet6 3fff:172:20:20::100/64"));
+        for address in ["l2", "l2.mydomain.com", "clab-2-linux-nodes-l2"] {
+            docker_says(world, "l1", &format!("ping -c 1 -W 2 {address}"));
+        }
+        let hosts = std::fs::read_to_string(world.hosts_file()).unwrap();
+        assert!(hosts.contains("172.20.20.99") && hosts.contains("3fff:172:20:20::100"), "{hosts}");
+        // Limits, resolvers, health.
+        let limits = "{{.HostConfig.CpuQuota}}/{{.HostConfig.CpuPeriod}} {{.HostConfig.Memory}}";
+        let limits = world.docker(["inspect", "-f", limits, "clab-2-linux-nodes-l1"]);
+        assert_eq!(limits.trim(), "150000/100000 1000000000");
+        let resolvers = docker_says(world, "l2", "cat /etc/resolv.conf");
+        for line in ["nameserver 8.8.8.8", "nameserver 1.2.3.4", "search my.domain", "options rotate"] {
+            assert!(resolvers.contains(line), "{resolvers}");
+        }
+        eventually(SOON, "l1 is healthy", || (node(world, SMOKE, "l1")["health"] == "healthy").then_some(()));
+        assert_eq!(node(world, SMOKE, "l1")["ready"], true);
+
+        world.cli(["destroy", SMOKE]).fine();
+        assert_eq!(world.docker(["ps", "-aq"]).trim(), "");
+        assert!(!std::fs::read_to_string(world.hosts_file()).unwrap().contains("172.20.20."));
+    });
+}
+
+fn the_links_are_as_the_file_says(world: &World) {
+    for (name, interface, words) in [
+        ("l1", "eth1", "mtu 2000"),
+        ("l1", "eth2", "mtu 9500"),
+        ("l1", "eth3", "02:00:00:00:00:00"),
+        ("l2", "some1", "mtu 2000"),
+        ("l2", "eth2", "mtu 9500"),
+        ("l2", "eth3", "02:00:00:00:00:01"),
+        ("l2", "eth4", "02:00:00:00:00:04"),
+        ("l2", "eth5", "02:00:00:00:00:05"),
+    ] {
+        let shown = docker_says(world, name, &format!("ip link show {interface}"));
+        assert!(shown.contains(words) && shown.contains(",UP"), "{name} {interface}: {shown}");
+    }
+    for device in ["l2eth4", "l2eth5mgmt"] {
+        assert!(world::run("ip", ["link", "show", device]).contains(",UP"), "{device}");
+    }
+}

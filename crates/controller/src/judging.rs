@@ -246,7 +246,9 @@ impl View<'_> {
         let open = |state: &ExecState| matches!(state, ExecState::Waiting | ExecState::Running { .. });
         self.reports().all(|(node, report)| {
             let runs = matches!(report.run, Some(RunObserved::Running { .. }));
-            !runs || node.desired == DesiredRun::Stopped || !report.execs.iter().any(|exec| open(&exec.state))
+            !runs
+                || node.desired == DesiredRun::Stopped
+                || !report.execs.iter().any(|exec| !exec.is_of_end() && open(&exec.state))
         })
     }
 }

@@ -20,6 +20,7 @@ use archetype_model::step::NodeAction;
 use archetype_model::{ContainerName, LabName};
 use tokio::sync::Semaphore;
 
+use crate::command;
 use crate::event::{Event, TaskEnded, TaskError, Waker};
 use crate::place::Place;
 use crate::process_end;
@@ -261,8 +262,15 @@ impl Inner {
                 self.start(order).map_err(failed)?;
             }
             NodeAction::Exec { index, .. } => {
-                let Some(command) = order.node.execs.get(*index) else { return Ok(None) };
-                return Ok(Some(run::exec(&self.place, &order.node, command)));
+                if let Some(done) = command::run_on_host(&order.node, *index) {
+                    return Ok(Some(done));
+                }
+                let commands = order.node.commands();
+                let Some(command) = commands.get(*index) else { return Ok(None) };
+                if !state::runs(&self.place, container) {
+                    return Ok(Some(command::not_running()));
+                }
+                return Ok(Some(run::exec(&self.place, &order.node, command.words)));
             }
         }
         Ok(None)

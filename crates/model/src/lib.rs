@@ -15,6 +15,7 @@ pub mod outward;
 pub mod report;
 pub mod restart;
 pub mod spec;
+pub mod stages;
 pub mod status;
 pub mod step;
 pub mod topology;

@@ -195,6 +195,7 @@ mod tests {
             desired: DesiredRun::Running,
             restarts: 0,
             restart: Default::default(),
+            stages: Default::default(),
             interfaces: vec![eth0],
             execs: Vec::new(),
         }

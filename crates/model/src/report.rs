@@ -8,7 +8,9 @@ use crate::name::{BridgeName, ContainerName, HostName, InstallationId, LabName};
 use crate::number::Generation;
 use crate::observed::{Busy, DatapathKind, DeviceObserved, Exit, InsideObserved, Part, PortObserved, RunObserved};
 use crate::spec::{EndRef, LinkId};
+use crate::stages::When;
 use crate::step::Resource;
+use crate::topology::Stage;
 
 /// A difference that remains, with a stable code.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,6 +76,9 @@ pub struct NodeReport {
     /// Whether it ended by itself and stays so, as its restart policy says.
     #[serde(default)]
     pub at_rest: bool,
+    /// What it waits for before it goes on, in words.
+    #[serde(default)]
+    pub waits: Option<String>,
     /// What happened to the commands of its exec list in this start.
     pub execs: Vec<ExecReport>,
     /// Its namespace's identity, when it has one.
@@ -87,10 +92,20 @@ pub struct NodeReport {
 /// One command of a node's exec list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecReport {
+    /// When it is due; none for the list `exec`.
+    #[serde(default)]
+    pub stage: Option<When>,
     /// The command's words.
     pub command: Vec<String>,
     /// What became of it.
     pub state: ExecState,
+}
+
+impl ExecReport {
+    /// Whether it is due when the node enters its last stage, or later.
+    pub fn is_of_end(&self) -> bool {
+        matches!(self.stage, Some(When::Stage(Stage::Exit, _)))
+    }
 }
 
 /// What became of a command.

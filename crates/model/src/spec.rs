@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::{BridgeName, ContainerName, HostName, InstallationId, InterfaceName, LabName, NetworkName, NodeName};
 use crate::number::{Generation, Mac, Mtu, VlanTag};
 use crate::restart::RestartRule;
+use crate::stages::{Command, StagesSpec};
 
 /// Variables that tell of the rest of the lab: how many links the node has, which names and subnets
 /// there are, and in which folder the lab's file lies.
@@ -90,6 +91,9 @@ pub struct NodeSpec {
     pub interfaces: Vec<InterfaceSpec>,
     /// Commands to run once per start, in order, each split into words.
     pub execs: Vec<Vec<String>>,
+    /// What it waits for, and the commands of its stages.
+    #[serde(default, skip_serializing_if = "StagesSpec::is_empty")]
+    pub stages: StagesSpec,
 }
 
 /// Whether a node is to run.
@@ -522,6 +526,11 @@ impl LabSpec {
 // === impl NodeSpec ===
 
 impl NodeSpec {
+    /// Every command of one start, in order: those of its stages, and among them those of the list.
+    pub fn commands(&self) -> Vec<Command<'_>> {
+        self.stages.with(&self.execs)
+    }
+
     /// The interface of this Linux name.
     pub fn interface(&self, name: &InterfaceName) -> Option<&InterfaceSpec> {
         self.interfaces.iter().find(|interface| &interface.name == name)

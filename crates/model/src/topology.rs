@@ -23,6 +23,7 @@ pub use unsupported::unsupported;
 pub use value::{ByteSize, LinkApplyMode, NetworkMode, PullPolicy, RestartPolicy, Stage, Stages};
 
 use crate::name::{ContainerName, Invalid, LabName, NodeName};
+use crate::stages::StageCommand;
 
 /// The prefix of container names when the file states none.
 pub const DEFAULT_PREFIX: &str = "clab";
@@ -118,6 +119,9 @@ pub struct NodeDecl {
     /// `exec` as words, one entry a command.
     #[serde(default)]
     pub execs: Vec<Vec<String>>,
+    /// The commands of `stages` as words, in the order in which they are due.
+    #[serde(default)]
+    pub stage_commands: Vec<StageCommand>,
     /// Environment variables: those of `env-files`, overruled by `env`.
     #[serde(default)]
     pub env: TextMap,

@@ -193,6 +193,9 @@ fn of_node(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     if old.restart != new.restart {
         what.push(format!("restart-policy {} becomes {}", old.restart, new.restart));
     }
+    if old.stages != new.stages {
+        what.push("other stages from its next start on".into());
+    }
     if old.execs != new.execs {
         what.push("other exec commands from its next start on".into());
     }

@@ -3,6 +3,7 @@
 
 mod interfaces;
 mod keys;
+mod stages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ use crate::blueprint::HostFacts;
 pub fn check(topology: &Topology, left_out: &BTreeSet<Subject>, facts: &HostFacts) -> Vec<Problem> {
     let mut problems = unsupported(topology);
     problems.extend(keys::check(topology));
+    problems.extend(stages::check(topology));
     problems.extend(interfaces::check(topology, left_out));
     let check = Check { topology, left_out, facts };
     problems.extend(check.nodes());

@@ -20,6 +20,8 @@ pub const CODES: &[Code] = &[
         "Rename the node or the lab, or state another `prefix`."),
     code("container-taken", "The name that the node would have on its host is held by a container that is not ours.",
         "Remove that container, or rename the lab."),
+    code("cyclic-stages", "Nodes wait for each other's stages in a circle: none of them would ever start.",
+        "Take one of the nodes that the message names out of `wait-for`."),
     code("device-taken", "A device that the file names on the host exists there and is not the lab's.",
         "Give the host's end of the link another name."),
     code("mtu-too-large", "A link between nodes, or of a LAN, states an MTU above 65000, the most that a wire carries.",

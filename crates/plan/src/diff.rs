@@ -18,6 +18,8 @@ use archetype_model::spec::{HostSpec, Presence};
 use archetype_model::step::{NodeAction, Resource, Step};
 use archetype_model::{BridgeName, ContainerName, LabName, VlanTag};
 
+use crate::stages::Order;
+
 /// How this host's datapath is set up; the same for every spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatapathSettings {
@@ -38,15 +40,13 @@ pub struct Memory {
     pub restarts: BTreeMap<ContainerName, u64>,
     /// Nodes whose last start failed: they are tried again, whatever their restart policy.
     pub unstarted: BTreeSet<ContainerName>,
-    /// Commands of exec lists, by node: the start they belong to and what became of them.
-    pub execs: BTreeMap<ContainerName, ExecMemory>,
     /// Resources whose steps are not due before a time, in milliseconds of the Unix epoch.
     pub not_before: BTreeMap<Resource, u64>,
-    /// Nodes whose exec list may run now: every wire is proven or cannot be.
-    pub exec_due: BTreeSet<ContainerName>,
+    /// What follows from the stages of the nodes.
+    pub order: Order,
 }
 
-/// The exec list of one start of a node.
+/// The commands of one start of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecMemory {
     /// Which start.

@@ -8,3 +8,4 @@ pub mod diff;
 pub mod invariants;
 pub mod judge;
 pub mod resources;
+pub mod stages;

@@ -4,10 +4,12 @@
 
 mod declared;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use archetype_model::VlanTag;
+use archetype_model::topology::value::{StageDecl, WaitFor};
+use archetype_model::topology::{Stage, Stages};
 use archetype_model::topology::{Subnet, Topology};
 use archetype_plan::blueprint::{HeldNetwork, LabInput, Listener, Overrides, PlanInput, Planned, Wanted, plan};
 use archetype_plan::codes::CODES;
@@ -105,6 +107,15 @@ fn of_the_rest() -> Vec<String> {
             labs.iter_mut().for_each(|lab| lab.prefix = Some(String::new()));
         }),
         produces("container-taken", |world, _| world.facts.containers = ["clab-a-n1".into()].into()),
+        produces("cyclic-stages", |_, labs| {
+            let wait = |node: &str| {
+                let wait = WaitFor { node: node.into(), stage: Stage::Create };
+                let stage = StageDecl { wait_for: vec![wait], exec: Vec::new() };
+                Some(Stages(BTreeMap::from([(Stage::Create, stage)])))
+            };
+            labs[0].nodes[0].definition.stages = wait("n2");
+            labs[0].nodes[1].definition.stages = wait("n1");
+        }),
         produces("device-taken", |world, _| world.facts.devices = ["ha-4".into()].into()),
         produces("mtu-too-large", |_, labs| labs[0].links[0].mtu = Some(65_001.try_into().unwrap())),
         produces("not-runnable-bridge-link", |_, labs| labs[0].links[1].endpoints[0].node = "n5".into()),

@@ -246,6 +246,7 @@ impl Resolving<'_> {
             entrypoint: None,
             command: None,
             execs: Vec::new(),
+            stage_commands: Vec::new(),
             env: BTreeMap::new(),
             position,
         };

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
+use archetype_model::stages::StageCommand;
+use archetype_model::topology::value::ExecPhase;
 use archetype_model::topology::{BindDecl, NodeDecl, NodeDefinition, Position, Subject, TextMap, VolumeDecl};
 
 use crate::merge::Level;
@@ -132,6 +134,15 @@ pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &
     for exec in &definition.exec {
         let at = places.item("exec", exec, |d| &d.exec);
         node.execs.extend(words(w, &Stated { at, ..stated("exec", &s.replace(exec, &name)) }));
+    }
+    for (stage, declared) in definition.stages.iter().flat_map(|stages| &stages.0) {
+        for phase in [ExecPhase::OnEnter, ExecPhase::OnExit] {
+            for exec in declared.exec.iter().filter(|exec| exec.phase == phase) {
+                let split = words(w, &stated("stages", &s.replace(&exec.command, &name)));
+                let command = |words| StageCommand { stage: *stage, phase, target: exec.target, words };
+                node.stage_commands.extend(split.map(command));
+            }
+        }
     }
     for server in definition.dns.iter().flat_map(|dns| &dns.servers) {
         if server.parse::<IpAddr>().is_err() {

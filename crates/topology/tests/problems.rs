@@ -322,7 +322,7 @@ topology:
   defaults: {kind: linux, image: frr}
   nodes:
     r1:
-    r4: {stages: {create: {wait-for: [{node: r1, stage: create}]}}, certificate: {issue: true}}
+    r4: {certificate: {issue: true}}
     r5: {network-mode: host}
     br|r1: {kind: bridge, network-mode: container:r1}
     srl: {kind: nokia_srlinux, type: ixrd3}
@@ -345,10 +345,7 @@ topology:
     lab.clab.yml:2:17: this version cannot put nodes on Docker's own network "bridge" [not-runnable-management-network]
       hint: give the management network a name of its own, or leave it out
       about: None
-    lab.clab.yml:7:18: node r4: this version does not order starts by stages [not-runnable-stages]
-      hint: leave out stages; exec runs once links are proven
-      about: Some(Node(NodeName("r4")))
-    lab.clab.yml:7:82: node r4: this version issues no certificates [not-runnable-certificate]
+    lab.clab.yml:7:23: node r4: this version issues no certificates [not-runnable-certificate]
       hint: leave out certificate
       about: Some(Node(NodeName("r4")))
     lab.clab.yml:9:5: node br|r1: this version cannot make a bridge inside another node [not-runnable-nested-bridge]

@@ -134,6 +134,7 @@ fn node(lab: usize, number: usize, container: bool) -> NodeSpec {
         desired: DesiredRun::Running,
         restarts: 0,
         restart: Default::default(),
+        stages: Default::default(),
         interfaces: Vec::new(),
         execs: if number == 0 { vec![vec!["true".into()]] } else { Vec::new() },
     }

@@ -67,7 +67,7 @@ fn health(report: &NodeReport) -> Option<String> {
 fn is_ready(report: &NodeReport, state: NodeState) -> bool {
     let ended = |exec: &ExecReport| matches!(exec.state, ExecState::Ended { .. } | ExecState::Unknown);
     let healthy = health(report).is_none_or(|health| health == "healthy");
-    state == NodeState::Running && healthy && report.execs.iter().all(ended)
+    state == NodeState::Running && healthy && report.execs.iter().filter(|exec| !exec.is_of_end()).all(ended)
 }
 
 fn exec(report: &ExecReport) -> Exec {
@@ -77,7 +77,8 @@ fn exec(report: &ExecReport) -> Exec {
         ExecState::Ended { code, output } => ("ended", Some(*code), Some(output.clone())),
         ExecState::Unknown => ("unknown", None, None),
     };
-    Exec { command: report.command.clone(), state: state.to_string(), code, output }
+    let stage = report.stage.map(|when| when.to_string());
+    Exec { command: report.command.clone(), stage, state: state.to_string(), code, output }
 }
 
 fn port(port: &PublishedPort) -> String {

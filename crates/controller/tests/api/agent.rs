@@ -159,6 +159,7 @@ fn node_report(node: &NodeSpec) -> NodeReport {
     let running = RunObserved::Running { pid: Some(7), start: start.clone(), health: None };
     let ended = RunObserved::Ended { start, exit: archetype_model::observed::Exit::Status { code: 0 } };
     let exec = |command: &Vec<String>| ExecReport {
+        stage: None,
         command: command.clone(),
         state: ExecState::Ended { code: 0, output: "out".into() },
     };
@@ -169,6 +170,7 @@ fn node_report(node: &NodeSpec) -> NodeReport {
         outdated: false,
         restarts: node.restarts,
         at_rest: false,
+        waits: None,
         ended: None,
         execs: node.execs.iter().map(exec).collect(),
         namespace: Some(1),

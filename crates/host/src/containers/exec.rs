@@ -16,6 +16,7 @@ use super::ExecMade;
 use super::error::EngineError;
 use super::task::{Task, blocking};
 use super::watch::within;
+use crate::command::{not_running, run_on_host};
 use crate::event::TaskError;
 
 /// What is kept of a command's output: its end.
@@ -36,6 +37,10 @@ pub(super) async fn run(
     kept: Option<String>,
 ) -> Result<ExecState, TaskError> {
     let engine = |error: EngineError| error.finding("exec-failed");
+    let on_host = Arc::clone(node);
+    if let Some(done) = blocking(move || Ok(run_on_host(&on_host, index))).await.ok().flatten() {
+        return Ok(done);
+    }
     if let Some(id) = kept {
         return match found(task, &id).await.map_err(engine)? {
             Found::Unknown => Ok(ExecState::Unknown),
@@ -43,11 +48,20 @@ pub(super) async fn run(
             Found::Started => wait(task, &id, String::new()).await.map_err(engine),
         };
     }
-    let command = node.execs.get(index).ok_or_else(|| changed(format!("there is no command {}", index + 1)))?;
+    let commands = node.commands();
+    let command = commands.get(index).ok_or_else(|| changed(format!("there is no command {}", index + 1)))?.words;
+    if !runs(task) {
+        return Ok(not_running());
+    }
     let container = started(task, start)?;
     let id = make(task, &container, command).await.map_err(engine)?;
     keep(task, ExecMade { container: task.container.clone(), start: start.to_owned(), index, id: id.clone() }).await?;
     start_and_wait(task, &id).await.map_err(engine)
+}
+
+fn runs(task: &Task) -> bool {
+    let replica = task.room.replica();
+    replica.find(&task.container).is_some_and(|node| matches!(node.run, RunObserved::Running { .. }))
 }
 
 /// The container's id, if it is still in the start that the command belongs to.

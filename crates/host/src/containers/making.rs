@@ -234,6 +234,7 @@ mod tests {
             desired: DesiredRun::Running,
             restarts: 0,
             restart: Default::default(),
+            stages: Default::default(),
             interfaces: Vec::new(),
             execs: Vec::new(),
         };

@@ -25,7 +25,8 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone)]
 pub(super) struct Checked {
     start: String,
-    word: &'static str,
+    /// None where the node has no check.
+    word: Option<&'static str>,
 }
 
 /// Tells the health of the nodes that have a check, and sees to it that they are checked.
@@ -38,13 +39,14 @@ pub(super) fn show(inner: &Arc<Inner>, nodes: &mut BTreeMap<ContainerName, NodeO
     for (container, node) in nodes {
         let RunObserved::Running { start, health, .. } = &mut node.run else { continue };
         if known.get(container).is_none_or(|checked| checked.start != *start) {
-            let Some(spec) = state::started(&inner.place, container).and_then(|started| started.checked) else {
-                continue;
-            };
-            known.insert(container.clone(), Checked { start: start.clone(), word: "starting" });
-            begin(inner, spec, start.clone());
+            let checked = state::started(&inner.place, container).and_then(|started| started.checked);
+            let word = checked.is_some().then_some("starting");
+            known.insert(container.clone(), Checked { start: start.clone(), word });
+            if let Some(spec) = checked {
+                begin(inner, spec, start.clone());
+            }
         }
-        *health = known.get(container).map(|checked| checked.word.to_owned());
+        *health = known.get(container).and_then(|checked| checked.word).map(str::to_owned);
     }
 }
 
@@ -80,10 +82,10 @@ async fn watch(inner: &Arc<Inner>, node: &NodeSpec, check: &HealthcheckSpec, sta
         {
             let mut known = inner.health();
             let Some(checked) = known.get_mut(&node.container).filter(|checked| checked.start == start) else { return };
-            if checked.word == word {
+            if checked.word == Some(word) {
                 continue;
             }
-            checked.word = word;
+            checked.word = Some(word);
         }
         inner.waker.ring(Event::Changed(Part::Processes));
     }

@@ -16,12 +16,11 @@ use archetype_netns::supervised::{Process, Started as Running};
 use archetype_netns::{Lock, Namespace, cold_boot, folder, mounts, quiesce};
 
 use super::state::{self, Started};
+use crate::command::end_of;
 use crate::place::Place;
 
 /// How long a command has to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
-/// How much of a command's output is kept.
-const KEPT: usize = 4096;
 
 /// What a command that was run inside a node left.
 #[derive(Debug, Clone)]
@@ -167,11 +166,7 @@ pub(super) fn exec(place: &Place, node: &NodeSpec, command: &[String]) -> ExecSt
     };
     let vars = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     match run_inside(place, node, command, vars) {
-        Ok(Output { code, text }) => {
-            let from = text.len().saturating_sub(KEPT);
-            let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-            ExecState::Ended { code, output: text[from..].to_string() }
-        }
+        Ok(Output { code, text }) => ExecState::Ended { code, output: end_of(&text) },
         Err(error) => ExecState::Ended { code: 127, output: error.to_string() },
     }
 }

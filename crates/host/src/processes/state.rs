@@ -95,6 +95,12 @@ pub(super) fn all(place: &Place, known: &mut Known) -> io::Result<BTreeMap<Conta
     Ok(nodes)
 }
 
+/// Whether the node runs.
+pub(super) fn runs(place: &Place, container: &ContainerName) -> bool {
+    let run = started(place, container).map(|started| run_of(&place.run_folder(container), &started));
+    matches!(run, Some(RunObserved::Running { .. }))
+}
+
 fn run_of(folder: &Path, started: &Started) -> RunObserved {
     let start = started.start.clone();
     let ended = |exit| RunObserved::Ended { start: start.clone(), exit };

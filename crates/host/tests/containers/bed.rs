@@ -179,6 +179,7 @@ pub fn spec(name: &str, body: ContainerBody) -> NodeSpec {
         desired: DesiredRun::Running,
         restarts: 0,
         restart: Default::default(),
+        stages: Default::default(),
         interfaces: Vec::new(),
         execs: Vec::new(),
     }

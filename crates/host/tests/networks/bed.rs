@@ -61,6 +61,7 @@ pub fn node(name: &str, number: u8, ports: Vec<PublishedPort>) -> NodeSpec {
         desired: DesiredRun::Running,
         restarts: 0,
         restart: Default::default(),
+        stages: Default::default(),
         interfaces: vec![eth0],
         execs: Vec::new(),
     }

@@ -87,8 +87,6 @@ pub const CODES: &[Code] = &[
     code("not-runnable-network-mode", "This version does not run the node's network mode.",
         "`bridge`, `none` and, for containers, `host` run."),
     code("not-runnable-runtime", "The node asks for a container engine other than Docker.", "Leave out `runtime`."),
-    code("not-runnable-stages", "The node has `stages`; this version orders no starts by them.",
-        "Leave them out: `exec` runs when the node's links are proven."),
     code("not-runnable-veth-stitch-link", "This version makes no veth-stitch links.",
         "Leave the link out with `--partial`."),
     code("not-runnable-vxlan-link", "This version makes no vxlan links.", "Leave the link out with `--partial`."),

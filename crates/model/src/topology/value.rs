@@ -184,6 +184,18 @@ pub enum Stage {
     Exit,
 }
 
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::CreateLinks => "create-links",
+            Self::Configure => "configure",
+            Self::Healthy => "healthy",
+            Self::Exit => "exit",
+        })
+    }
+}
+
 /// `stages`, by stage.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -233,7 +245,7 @@ pub enum ExecTarget {
 }
 
 /// When a command of a stage runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExecPhase {
     /// As the node enters the stage.

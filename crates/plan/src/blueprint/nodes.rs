@@ -14,7 +14,9 @@ use archetype_model::spec::{
     Attachment, Bind, DesiredLink, DesiredRun, HostsLine, InterfaceSpec, LabSpec, NamespaceBody, NetworkSpec, NodeBody,
     NodeSpec, Presence, WireSpec,
 };
-use archetype_model::topology::{NodeDecl, RestartPolicy, RuntimeKind};
+use archetype_model::stages::{StageCommand, StagesSpec, WaitSpec};
+use archetype_model::topology::value::WaitFor;
+use archetype_model::topology::{NodeDecl, RestartPolicy, RuntimeKind, Stage};
 
 use super::attempt::{Attempt, Given, Lab};
 use super::devices::management;
@@ -68,6 +70,7 @@ impl Writer<'_> {
             restart: restart(node),
             interfaces: self.interfaces(node),
             execs: node.execs.clone(),
+            stages: self.stages(node),
         })
     }
 
@@ -85,6 +88,29 @@ impl Writer<'_> {
                 })
             }
             _ => NodeBody::Container(Box::new(container::body(self, node))),
+        }
+    }
+
+    /// Commands of the stage `exit` are for those who wait for it, as in containerlab.
+    fn stages(&self, node: &NodeDecl) -> StagesSpec {
+        let declared = |node: &NodeDecl| node.definition.stages.clone().unwrap_or_default().0;
+        let ends_for = |wait: &WaitFor| wait.node == node.name.as_str() && wait.stage == Stage::Exit;
+        let others = self.lab.shape.nodes.iter().flat_map(|node| declared(node).into_values());
+        let end_is_waited_for = others.flat_map(|stage| stage.wait_for).any(|wait| ends_for(&wait));
+        let wait = |wait: &WaitFor| Some(WaitSpec { node: wait.node.parse().ok()?, stage: wait.stage });
+        let waits = declared(node)
+            .into_iter()
+            .filter(|(_, stage)| !stage.wait_for.is_empty())
+            .map(|(stage, declared)| (stage, declared.wait_for.iter().filter_map(wait).collect()));
+        let counts = |command: &&StageCommand| command.stage != Stage::Exit || end_is_waited_for;
+        StagesSpec {
+            delay: node.definition.startup_delay.unwrap_or_default(),
+            waits: waits.collect(),
+            commands: node.stage_commands.iter().filter(counts).cloned().collect(),
+            folder: match node.stage_commands.is_empty() {
+                true => PathBuf::new(),
+                false => PathBuf::from(&self.lab.topology.source.directory),
+            },
         }
     }
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::ContainerName;
 use archetype_model::observed::{NodeObserved, Observed, Reading, RunObserved};
-use archetype_model::report::ExecState;
 use archetype_model::spec::{DesiredRun, NodeBody, NodeSpec};
 use archetype_model::step::{NodeAction, Step};
 
 use super::{Look, Room};
+use crate::stages;
 
 pub(super) fn diff(look: &Look<'_>) -> Room {
     let mut room = Room::default();
@@ -79,14 +79,14 @@ fn action(look: &Look<'_>, node: &NodeSpec, seen: Option<&NodeObserved>) -> Opti
         (RunObserved::Absent, _) => absent(look, node),
         (RunObserved::Running { .. }, DesiredRun::Stopped) => Some(NodeAction::Stop),
         (RunObserved::Running { .. }, DesiredRun::Running) if asked => Some(NodeAction::Restart),
-        (RunObserved::Running { start, .. }, DesiredRun::Running) => exec(look, node, start),
+        (RunObserved::Running { .. }, DesiredRun::Running) => command(look, node),
         (_, DesiredRun::Stopped) => None,
         (RunObserved::Ended { exit, .. }, DesiredRun::Running) => {
             let retried = look.memory.unstarted.contains(&node.container);
             let due = asked || retried || node.restart.starts_again(exit);
-            (due && stands(look, node)).then_some(NodeAction::Start)
+            if due { start(look, node) } else { of_its_end(look, node) }
         }
-        (_, DesiredRun::Running) => stands(look, node).then_some(NodeAction::Start),
+        (_, DesiredRun::Running) => start(look, node),
     }
 }
 
@@ -94,7 +94,7 @@ fn absent(look: &Look<'_>, node: &NodeSpec) -> Option<NodeAction> {
     match (&node.body, node.desired) {
         (NodeBody::Container(_), _) => Some(NodeAction::Create),
         (NodeBody::Namespace(_), DesiredRun::Stopped) => None,
-        (NodeBody::Namespace(_), DesiredRun::Running) => stands(look, node).then_some(NodeAction::Start),
+        (NodeBody::Namespace(_), DesiredRun::Running) => start(look, node),
     }
 }
 
@@ -112,17 +112,20 @@ fn stands(look: &Look<'_>, node: &NodeSpec) -> bool {
     })
 }
 
-/// The next command of the list that is due: in order, one at a time, once per start.
-fn exec(look: &Look<'_>, node: &NodeSpec, start: &str) -> Option<NodeAction> {
-    if node.execs.is_empty() || !look.memory.exec_due.contains(&node.container) {
-        return None;
-    }
-    let index = match look.memory.execs.get(&node.container) {
-        Some(memory) if memory.start == start => {
-            let done = |state: &ExecState| matches!(state, ExecState::Ended { .. } | ExecState::Unknown);
-            memory.states.iter().position(|state| !done(state)).unwrap_or(memory.states.len())
-        }
-        _ => 0,
-    };
-    (index < node.execs.len()).then(|| NodeAction::Exec { index, start: start.to_string() })
+/// The next of the node's commands that is due: in order, one at a time, once per start.
+fn command(look: &Look<'_>, node: &NodeSpec) -> Option<NodeAction> {
+    let (index, start) = look.memory.order.commands.get(&node.container)?;
+    Some(NodeAction::Exec { index: *index, start: start.clone() })
+}
+
+/// A command that follows the end of a node which is not to be started again.
+fn of_its_end(look: &Look<'_>, node: &NodeSpec) -> Option<NodeAction> {
+    let (_, start) = look.memory.order.commands.get(&node.container)?;
+    command(look, node).filter(|_| !stages::is_before(start))
+}
+
+/// The start, unless something is to come before it: a command, or what it waits for.
+fn start(look: &Look<'_>, node: &NodeSpec) -> Option<NodeAction> {
+    let held = look.memory.order.held.contains(&node.container);
+    command(look, node).or_else(|| (!held && stands(look, node)).then_some(NodeAction::Start))
 }

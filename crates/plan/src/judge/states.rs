@@ -137,7 +137,9 @@ pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Find
         (RunObserved::Running { .. }, DesiredRun::Running, _) if report.outdated => {
             Status::because(NodeState::Starting, busy.unwrap_or_else(|| "is to be made anew".into()))
         }
-        (RunObserved::Running { .. }, DesiredRun::Running, _) => Status { state: NodeState::Running, reason: busy },
+        (RunObserved::Running { .. }, DesiredRun::Running, _) => {
+            Status { state: NodeState::Running, reason: busy.or_else(|| report.waits.clone()) }
+        }
         (RunObserved::Running { .. }, DesiredRun::Stopped, _) => {
             Status::because(NodeState::Running, busy.unwrap_or_else(|| "is to be stopped".into()))
         }
@@ -160,7 +162,7 @@ pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Find
         }
         (RunObserved::Absent | RunObserved::Created, _, None) => match busy {
             Some(doing) => Status::because(NodeState::Starting, doing),
-            None => Status::plain(NodeState::Pending),
+            None => Status { state: NodeState::Pending, reason: report.waits.clone() },
         },
     }
 }

@@ -189,6 +189,7 @@ fn node(node: &Node) -> NodeDecl {
         entrypoint: None,
         command: None,
         execs: Vec::new(),
+        stage_commands: Vec::new(),
         env: BTreeMap::new(),
         position: Default::default(),
     }

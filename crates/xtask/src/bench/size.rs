@@ -78,6 +78,7 @@ fn node(number: usize) -> NodeSpec {
         desired: DesiredRun::Running,
         restarts: 0,
         restart: Default::default(),
+        stages: Default::default(),
         interfaces: Vec::new(),
         execs: Vec::new(),
     }

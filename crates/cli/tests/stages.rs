@@ -1,0 +1,217 @@
+//! The order of nodes across a lab: waits, delays, and commands of stages, in nodes and on the host.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+mod world;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use world::{World, eventually, on_a_machine};
+
+const LIMIT: Duration = Duration::from_secs(180);
+const SOON: Duration = Duration::from_secs(30);
+
+fn node(world: &World, lab: &str, name: &str) -> Value {
+    let lab = world.lab(lab);
+    lab["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).cloned().unwrap_or_default()
+}
+
+/// containerlab's own lab of stages, with its image, its times and its order; each node writes when it began.
+fn chain(what: &str) -> String {
+    let node = |name: &str, rest: &str| {
+        format!(
+            "    {name}:\n      {what}\n      binds: [shared:/mnt]\n      cmd: sh -c \"sed 's/ .*//; s/[.]//' /proc/uptime >> /mnt/{name}; exec \
+             sleep 100000\"\n{rest}"
+        )
+    };
+    let waits = |node: &str, stage: &str| {
+        format!("      stages: {{create: {{wait-for: [{{node: {node}, stage: {stage}}}]}}}}\n")
+    };
+    let check = "      healthcheck: {start-period: 0, interval: 1, timeout: 2, retries: 3, test: [CMD-SHELL, test -e \
+                 /mnt/well]}\n";
+    format!(
+        "name: chain\ntopology:\n  defaults: {{kind: linux}}\n  nodes:\n{}{}{}{}  links:\n    - endpoints: [\"node1:eth1\", \
+         \"node2:eth1\"]\n    - endpoints: [\"node1:eth3\", \"node4:eth3\"]\n    - endpoints: [\"node2:eth2\", \
+         \"node4:eth2\"]\n    - endpoints: [\"node3:eth1\", \"host:n3eth1\"]\n",
+        node("node1", &waits("node2", "create")),
+        node("node2", &waits("node3", "create-links")),
+        node("node3", &waits("node4", "healthy")),
+        node("node4", check),
+    )
+}
+
+fn nodes_start_in_the_order_of_their_stages(world: &mut World, what: &str) {
+    let shared = world.folder.join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    let began = |name: &str| -> Vec<u64> {
+        let text = std::fs::read_to_string(shared.join(name)).unwrap_or_default();
+        text.lines().map(|line| line.parse().unwrap()).collect()
+    };
+    world.write("chain.clab.yml", &chain(what));
+    world.cli(["deploy", "-t", "chain.clab.yml", "--no-wait"]).fine();
+    // Whoever waits says for what, and so does a link that waits with it.
+    let waiting = eventually(SOON, "node3 waits", || {
+        let node3 = node(world, "chain", "node3");
+        let runs = node(world, "chain", "node4")["state"] == "running";
+        (runs && node3["reason"] == "create waits for node4 (healthy)").then_some(node3)
+    });
+    assert_eq!(waiting["state"], "pending");
+    assert_eq!(node(world, "chain", "node1")["reason"], "create waits for node2 (create)");
+    assert_eq!(world.lab("chain")["links"][0]["actual_state"], "pending");
+    // Another life of serve waits on.
+    world.serve.kill9();
+    world.serve.start();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(began("node3").is_empty() && began("node2").is_empty() && began("node1").is_empty());
+    std::fs::write(shared.join("well"), "").unwrap();
+    world.until_up("chain", Duration::from_secs(60));
+    let order: Vec<u64> = ["node4", "node3", "node2", "node1"].iter().flat_map(|name| began(name)).collect();
+    assert!(order.len() == 4 && order.is_sorted() && order[0] < order[1], "{order:?}");
+    // Who ends later starts again at once, whatever becomes of those it waited for.
+    std::fs::remove_file(shared.join("well")).unwrap();
+    world.cli(["node", "chain", "node4", "stop"]).fine();
+    world.cli(["node", "chain", "node3", "restart"]).fine();
+    eventually(SOON, "node3 starts again", || (began("node3").len() == 2).then_some(()));
+    world.cli(["destroy", "chain"]).fine();
+}
+
+#[test]
+fn containers_start_in_the_order_of_their_stages() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        nodes_start_in_the_order_of_their_stages(world, "image: bb");
+    });
+}
+
+#[test]
+fn namespace_nodes_start_in_the_order_of_their_stages() {
+    std::fs::create_dir_all("/mnt").unwrap();
+    on_a_machine(LIMIT, |world| {
+        nodes_start_in_the_order_of_their_stages(world, "labels: {archetype.runtime: namespace}");
+    });
+}
+
+/// A node with a command at each stage and phase, one that is waited for until it ends, and one that is late.
+const COMMANDS: &str = r#"
+name: told
+topology:
+  defaults: {kind: linux, image: bb, cmd: sleep 100000, binds: ["shared:/mnt"]}
+  nodes:
+    a:
+      exec: ["sh -c 'echo listed >> /mnt/told'"]
+      healthcheck: {interval: 1, timeout: 2, retries: 3, test: [CMD, "true"]}
+      stages:
+        create:
+          exec:
+            - {command: "sh -c 'echo create on-enter on $(cat /proc/1/comm) >> shared/told'", target: host}
+            - {command: "sh -c 'echo create on-exit >> /mnt/told'", phase: on-exit}
+        create-links:
+          exec:
+            - {command: "sh -c 'echo create-links on-enter >> /mnt/told'"}
+            - {command: "sh -c 'echo create-links on-exit $(cat /sys/class/net/eth1/carrier) >> /mnt/told'", phase: on-exit}
+        configure:
+          exec:
+            - {command: "sh -c 'echo configure on-exit __clabNodeName__ >> shared/told'", phase: on-exit, target: host}
+            - {command: "sh -c 'echo configure on-enter >> /mnt/told'"}
+        healthy:
+          exec:
+            - {command: "sh -c 'echo healthy on-enter >> /mnt/told; exit 3'"}
+            - {command: "sh -c 'echo healthy on-exit >> /mnt/told'", phase: on-exit}
+    job:
+      restart-policy: "no"
+      cmd: sh -c "while [ ! -e /mnt/end ]; do sleep 0.1; done"
+      stages:
+        exit:
+          exec:
+            - {command: "sh -c 'echo job ended >> shared/job'", phase: on-exit, target: host}
+    heir:
+      stages:
+        create:
+          wait-for: [{node: job, stage: exit}]
+    linked:
+      stages:
+        create-links:
+          wait-for: [{node: job, stage: exit}]
+    late:
+      startup-delay: 4
+  links:
+    - endpoints: ["a:eth1", "late:eth1"]
+    - endpoints: ["a:eth2", "linked:eth1"]
+"#;
+
+#[test]
+fn commands_of_stages_run_in_their_order_in_nodes_and_on_the_host() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        let shared = world.folder.join("shared");
+        std::fs::create_dir(&shared).unwrap();
+        let told = |file: &str| std::fs::read_to_string(shared.join(file)).unwrap_or_default();
+        world.write("told.clab.yml", COMMANDS);
+        let begun = std::time::Instant::now();
+        world.cli(["deploy", "-t", "told.clab.yml", "--no-wait"]).fine();
+        let late = eventually(SOON, "late is late", || {
+            let late = node(world, "told", "late");
+            late["reason"].as_str().is_some_and(|why| why.contains("startup-delay")).then_some(late)
+        });
+        assert_eq!(late["state"], "pending");
+        eventually(SOON, "late runs", || (node(world, "told", "late")["state"] == "running").then_some(()));
+        assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
+        let ready = eventually(SOON, "a is ready", || {
+            let a = node(world, "told", "a");
+            (a["ready"] == true).then_some(a)
+        });
+        let wanted = [
+            "create on-enter on",
+            "create on-exit",
+            "create-links on-enter",
+            "create-links on-exit",
+            "configure on-enter",
+            "configure on-exit a",
+            "listed",
+            "healthy on-enter",
+            "healthy on-exit",
+        ];
+        let lines = told("told");
+        assert!(lines.lines().zip(wanted).all(|(line, wanted)| line.starts_with(wanted)), "{lines}");
+        assert_eq!(lines.lines().count(), wanted.len(), "{lines}");
+        let execs = ready["execs"].as_array().unwrap();
+        assert_eq!((&execs[0]["stage"], &execs[6]["stage"]), (&"create on-enter".into(), &Value::Null), "{ready}");
+        assert_eq!((&execs[7]["code"], &execs[8]["code"]), (&3.into(), &0.into()), "{ready}");
+
+        // Links of who may not enter create-links have no carrier, and say why.
+        let link = world.lab("told")["links"][1].clone();
+        assert_eq!(link["actual_state"], "pending", "{link}");
+        assert_eq!(link["reason"], "waits for linked, which may not enter create-links yet");
+        assert_eq!(node(world, "told", "linked")["reason"], "create-links waits for job (exit)");
+        let carrier = || world.exec("told", "linked", "cat /sys/class/net/eth1/carrier").stdout.trim().to_owned();
+        assert_eq!(carrier(), "0");
+        assert_eq!(node(world, "told", "heir")["reason"], "create waits for job (exit)");
+
+        std::fs::write(shared.join("end"), "").unwrap();
+        world.until_up("told", SOON);
+        assert_eq!((told("job").as_str(), carrier().as_str()), ("job ended\n", "1"));
+        // Each start has its commands, but those before the first one; and nobody is waited for again.
+        world.cli(["node", "told", "a", "restart"]).fine();
+        eventually(SOON, "they run again", || (told("told").lines().count() == 2 * wanted.len() - 1).then_some(()));
+        assert_eq!(told("job"), "job ended\n");
+    });
+}
+
+#[test]
+fn nodes_that_wait_in_a_circle_are_refused() {
+    on_a_machine(LIMIT, |world| {
+        let waits = |node: &str| {
+            format!("{{image: bb, stages: {{configure: {{wait-for: [{{node: {node}, stage: healthy}}]}}}}}}")
+        };
+        let (a, b) = (waits("b"), waits("a"));
+        world.write(
+            "x.clab.yml",
+            &format!("name: x\ntopology:\n  defaults: {{kind: linux}}\n  nodes:\n    a: {a}\n    b: {b}\n"),
+        );
+        let refused = world.cli(["deploy", "-t", "x.clab.yml"]);
+        assert_ne!(refused.code, 0);
+        assert!(refused.stderr.contains("a waits for b waits for a"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("cyclic-stages"), "{}", refused.stderr);
+    });
+}
