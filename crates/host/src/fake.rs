@@ -488,6 +488,7 @@ fn plain_device(ifindex: u32, kind: &str) -> DeviceObserved {
         up: true,
         carrier: true,
         mtu: 65535,
+        mac: None,
         controller: None,
         peer: None,
         mark: None,

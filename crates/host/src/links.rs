@@ -200,6 +200,7 @@ fn device(link: &Link) -> Option<(InterfaceName, DeviceObserved)> {
         up: link.is_up(),
         carrier: link.has_carrier(),
         mtu: link.mtu,
+        mac: link.mac(),
         controller: link.master,
         peer: link.peer_index.filter(|_| link.kind == "veth"),
         mark: link.alias.parse().ok(),

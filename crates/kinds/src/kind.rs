@@ -34,6 +34,10 @@ pub struct Kind {
     /// Interfaces that the device keeps for itself.
     #[serde(default)]
     pub reserved: Vec<Reserved>,
+    /// Who logs in to a device as it comes, where somebody can.
+    pub login: Option<Login>,
+    /// How Ansible speaks to it, where there is a usual way.
+    pub ansible: Option<Ansible>,
 }
 
 /// How a kind comes.
@@ -112,6 +116,30 @@ pub struct Reserved {
     pub names: Vec<String>,
     /// What for.
     pub why: String,
+}
+
+/// Who logs in to a device as it comes: known to everybody, and no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Login {
+    /// The user.
+    pub username: String,
+    /// The password.
+    pub password: String,
+    /// What an ssh client's `PubkeyAuthentication` must be, where the usual does not work.
+    pub public_keys: Option<String>,
+}
+
+/// How Ansible speaks to a device.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Ansible {
+    /// Its `ansible_network_os`.
+    pub network_os: String,
+    /// Its `ansible_connection`.
+    pub connection: String,
 }
 
 impl Kind {

@@ -157,6 +157,9 @@ pub struct DeviceObserved {
     pub carrier: bool,
     /// Its MTU.
     pub mtu: u32,
+    /// Its address, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
     /// The device it is a port of.
     pub controller: Option<u32>,
     /// Its peer's ifindex, for a veth.

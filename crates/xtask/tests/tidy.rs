@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("model", &[], &[]),
     ("kinds", &["model"], &[]),
+    ("artefacts", &["model", "kinds"], &["plan", "topology"]),
     ("plan", &["model"], &["topology"]),
     ("gotemplate", &[], &[]),
     ("topology", &["model", "kinds", "gotemplate"], &[]),
@@ -20,10 +21,10 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("oci", &["model", "netns"], &["testbed"]),
     ("host", &["model", "netns", "ovsdb"], &["testbed"]),
     ("agent", &["model", "plan", "api", "host"], &["testbed"]),
-    ("controller", &["model", "kinds", "plan", "api"], &["topology", "testbed"]),
+    ("controller", &["model", "kinds", "artefacts", "plan", "api"], &["topology", "testbed"]),
     (
         "cli",
-        &["model", "kinds", "plan", "topology", "api", "ovsdb", "netns", "host", "agent", "controller"],
+        &["model", "kinds", "artefacts", "plan", "topology", "api", "ovsdb", "netns", "host", "agent", "controller"],
         &["testbed"],
     ),
     ("testbed", &[], &[]),

@@ -243,6 +243,7 @@ fn end_report(lab: &LabSpec, tag: Option<u16>, end: &EndRef, host: &Host) -> End
             up: true,
             carrier: true,
             mtu: 65535,
+            mac: None,
             controller: None,
             peer: Some(2),
             mark: None,
