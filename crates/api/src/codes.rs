@@ -75,6 +75,8 @@ pub const HOST: &[Code] = &[
         "Nothing is to be done."),
     code("network-failed", "A management network could not be made or mended.",
         "The message says at which step; it is tried again by itself."),
+    code("namespace-name-taken", "The name of a node under `/run/netns` leads to a namespace that is not the node's.",
+        "The node runs all the same. Remove that name (`ip netns delete NAME`), and the node's comes back."),
     code("network-in-use", "A management network stays, for containers of somebody else are on it.",
         "It goes when they have left it."),
     code("network-name-taken", "The bridge or the network of that name is somebody else's.",
@@ -118,6 +120,9 @@ pub const HOST: &[Code] = &[
     code("switch-not-running", "`ovs-vswitchd` does not run: no wire carries anything.",
         "Start Open vSwitch."),
     code("task-crashed", "Work on a node ended by a fault of ours.", "It is tried again; tell us, with the journal."),
+    code("wire-mirrored", "A mirror of Open vSwitch copies what wires carry, or takes one of their ports for its copies. \
+         It is somebody's own, and is left alone.",
+        "If nobody wants it, take it away with `ovs-vsctl clear bridge BRIDGE mirrors`."),
 ];
 
 /// What the command line finds in its own settings, in alphabetical order.

@@ -14,6 +14,9 @@ use crate::schema;
 pub struct Labs {
     /// In order of name.
     pub labs: Vec<Lab>,
+    /// What the host finds that is of no lab alone: what stays of networks, parts that cannot be read.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }
 
 /// A lab.

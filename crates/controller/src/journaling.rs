@@ -11,7 +11,7 @@ use archetype_model::{LabName, NodeName};
 use serde_json::json;
 
 use crate::clock;
-use crate::judging::{Judged, judge};
+use crate::judging::{Judged, host_findings, judge};
 use crate::now::Now;
 use crate::store::Note;
 
@@ -19,6 +19,8 @@ use crate::store::Note;
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     labs: BTreeMap<LabName, Told>,
+    /// Findings that are of no lab alone.
+    host: BTreeSet<(String, String)>,
 }
 
 #[derive(Debug, Default)]
@@ -44,15 +46,17 @@ impl Memory {
         let mut notes = Vec::new();
         let shown: BTreeSet<LabName> = now.labs().map(|revision| revision.lab.clone()).collect();
         for lab in self.labs.keys().filter(|lab| !shown.contains(*lab)) {
-            notes.push(note(lab, "lab", None, "nothing of it is left".into(), json!({ "state": "gone" })));
+            notes.push(note(Some(lab), "lab", None, "nothing of it is left".into(), json!({ "state": "gone" })));
         }
+        learn_findings(&mut self.host, None, &host_findings(now), &mut notes);
         self.labs.retain(|lab, _| shown.contains(lab));
         // What is wished and not planned yet is no news of the lab: it is planned in a moment.
         for revision in now.labs().filter(|revision| now.is_planned(revision)) {
             let judged = judge(now, revision, silent);
             let told = self.labs.entry(revision.lab.clone()).or_default();
             told.learn_states(&revision.lab, &judged, &mut notes);
-            told.learn_findings(&revision.lab, &judged.findings, &mut notes);
+            let own: Vec<Finding> = judged.findings.into_iter().filter(|finding| finding.lab.is_some()).collect();
+            learn_findings(&mut told.findings, Some(&revision.lab), &own, &mut notes);
             told.learn_execs(&revision.lab, now, &mut notes);
         }
         notes
@@ -80,23 +84,6 @@ impl Told {
         }
     }
 
-    fn learn_findings(&mut self, lab: &LabName, findings: &[Finding], notes: &mut Vec<Note>) {
-        let own = findings.iter().filter(|finding| finding.lab.is_some());
-        let key = |finding: &Finding| {
-            (finding.code.clone(), finding.resource.as_ref().map(ToString::to_string).unwrap_or_default())
-        };
-        let mut found = BTreeSet::new();
-        for finding in own {
-            let key = key(finding);
-            if found.insert(key.clone()) && !self.findings.contains(&key) {
-                let detail = json!({ "code": finding.code, "hint": finding.hint });
-                let subject = finding.resource.as_ref().map(ToString::to_string);
-                notes.push(note(lab, "finding", subject, finding.message.clone(), detail));
-            }
-        }
-        self.findings = found;
-    }
-
     /// Each command is told once it has ended; its output stays out, for it may show secrets.
     fn learn_execs(&mut self, lab: &LabName, now: &Now, notes: &mut Vec<Note>) {
         let (Some(part), Some(heard)) = (now.part(lab), &now.heard) else { return };
@@ -116,12 +103,39 @@ impl Told {
                 let key = (node.name.clone(), start.clone(), index);
                 if ended.insert(key.clone()) && !self.execs.contains(&key) {
                     let message = format!("exec `{}` {how}", shown(&exec.command));
-                    notes.push(note(lab, "exec", Some(node.name.to_string()), message, json!({ "index": index })));
+                    notes.push(note(
+                        Some(lab),
+                        "exec",
+                        Some(node.name.to_string()),
+                        message,
+                        json!({ "index": index }),
+                    ));
                 }
             }
         }
         self.execs = ended;
     }
+}
+
+/// Tells findings that were not there before. What a refusal or an unreadable part is about stands
+/// in its words; those are told anew when they differ.
+fn learn_findings(
+    told: &mut BTreeSet<(String, String)>,
+    lab: Option<&LabName>,
+    findings: &[Finding],
+    notes: &mut Vec<Note>,
+) {
+    let mut found = BTreeSet::new();
+    for finding in findings {
+        let subject = finding.resource.as_ref().map(ToString::to_string);
+        let about = subject.clone().unwrap_or_else(|| lab.map_or_else(|| finding.message.clone(), |_| String::new()));
+        let key = (finding.code.clone(), about);
+        if found.insert(key.clone()) && !told.contains(&key) {
+            let detail = json!({ "code": finding.code, "hint": finding.hint });
+            notes.push(note(lab, "finding", subject, finding.message.clone(), detail));
+        }
+    }
+    *told = found;
 }
 
 fn state_note<S: std::fmt::Display>(
@@ -134,15 +148,15 @@ fn state_note<S: std::fmt::Display>(
         Some(reason) => format!("{}: {reason}", status.state),
         None => status.state.to_string(),
     };
-    note(lab, kind, subject, message, json!({ "state": status.state.to_string() }))
+    note(Some(lab), kind, subject, message, json!({ "state": status.state.to_string() }))
 }
 
 fn note(
-    lab: &LabName,
+    lab: Option<&LabName>,
     kind: &'static str,
     subject: Option<String>,
     message: String,
     detail: serde_json::Value,
 ) -> Note {
-    Note { at_ms: clock::now_ms(), lab: Some(lab.clone()), kind, subject, message, detail }
+    Note { at_ms: clock::now_ms(), lab: lab.cloned(), kind, subject, message, detail }
 }

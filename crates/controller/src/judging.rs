@@ -75,7 +75,14 @@ fn findings_of(now: &Now, revision: &Revision) -> Vec<Finding> {
         hint: problem.hint.clone().unwrap_or_default(),
     });
     let heard = now.heard.iter().flat_map(|heard| &heard.report.findings);
-    let told = heard.filter(|finding| finding.lab.as_ref().is_none_or(|of| of == lab)).cloned();
+    let own = heard.filter(|finding| finding.lab.as_ref() == Some(lab)).cloned();
+    planning.chain(own).chain(host_findings(now)).collect()
+}
+
+/// What the host says that is of no lab alone.
+pub(crate) fn host_findings(now: &Now) -> Vec<Finding> {
+    let heard = now.heard.iter().flat_map(|heard| &heard.report.findings);
+    let told = heard.filter(|finding| finding.lab.is_none()).cloned();
     let refusal = now.refusal.iter().map(|why| Finding {
         code: archetype_api::codes::SPEC_REFUSED.into(),
         lab: None,
@@ -90,7 +97,7 @@ fn findings_of(now: &Now, revision: &Revision) -> Vec<Finding> {
         message: format!("{part} could not be read: {why}"),
         hint: "start what does not answer; what depends on it is unknown until then".into(),
     });
-    planning.chain(told).chain(refusal).chain(unreadable).collect()
+    told.chain(refusal).chain(unreadable).collect()
 }
 
 /// Everything a judgement looks at.

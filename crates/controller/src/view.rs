@@ -109,19 +109,7 @@ impl<'a> LabView<'a> {
 
     /// What remains different.
     pub fn findings(&self) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = self
-            .judged
-            .findings
-            .iter()
-            .map(|finding| Finding {
-                code: finding.code.clone(),
-                subject: finding.resource.as_ref().map(ToString::to_string),
-                message: finding.message.clone(),
-                hint: finding.hint.clone(),
-            })
-            .collect();
-        findings.dedup();
-        findings
+        shown(&self.judged.findings)
     }
 
     /// Which port is which interface.
@@ -138,6 +126,23 @@ impl<'a> LabView<'a> {
         let present = self.present();
         present.map(|present| ids(&present.topology, &crate::planning::left_out(&present.wishes))).unwrap_or_default()
     }
+}
+
+/// What the host finds that is of no lab alone, in the words of the API.
+pub(crate) fn host_findings(now: &Now) -> Vec<Finding> {
+    shown(&crate::judging::host_findings(now))
+}
+
+fn shown(findings: &[archetype_model::report::Finding]) -> Vec<Finding> {
+    let shown = findings.iter().map(|finding| Finding {
+        code: finding.code.clone(),
+        subject: finding.resource.as_ref().map(ToString::to_string),
+        message: finding.message.clone(),
+        hint: finding.hint.clone(),
+    });
+    let mut all: Vec<Finding> = shown.collect();
+    all.dedup();
+    all
 }
 
 /// What is left out, in the words of the API.

@@ -70,6 +70,7 @@ pub struct Datapath {
     audits: mpsc::UnboundedSender<oneshot::Sender<u64>>,
     written: Arc<Mutex<Written>>,
     switch: Arc<Switch>,
+    waker: Waker,
 }
 
 /// Our writes that Open vSwitch may not have carried out yet, each by its `next_cfg`.
@@ -101,12 +102,15 @@ impl Datapath {
         let switch = Arc::new(Switch::new(settings.rundir.clone()));
         let settings = Arc::new(settings);
         tokio::spawn(keep_session(settings.clone(), publish, asked, waker.clone()));
-        tokio::spawn(switch.clone().watch(waker));
-        Self { settings, session, audits, written: Arc::default(), switch }
+        tokio::spawn(switch.clone().watch(waker.clone()));
+        Self { settings, session, audits, written: Arc::default(), switch, waker }
     }
 
     /// What is, from the replica.
     pub fn show(&self) -> Reading<DatapathObserved> {
+        if self.switch.is_frozen() {
+            return Reading::Unreadable("ovs-vswitchd runs and does not answer".into());
+        }
         let live = match &*self.session.borrow() {
             Session::Away(why) => return Reading::Unreadable(why.clone()),
             Session::Live(live) => live.clone(),
@@ -185,6 +189,13 @@ impl Datapath {
         written.ports.extend(ports);
     }
 
+    /// Has the switch asked whether it answers. Does not wait for it: what comes of it rings.
+    pub fn look_whether_it_answers(&self) {
+        if let Some(door) = self.door() {
+            self.switch.clone().ask(door, self.waker.clone());
+        }
+    }
+
     /// Reads everything from the database and compares; answers how many rows differed.
     pub async fn audit(&self) -> u64 {
         let (answer, answered) = oneshot::channel();
@@ -232,6 +243,7 @@ fn columns() -> BTreeMap<String, Columns> {
         table("Bridge", rows::BRIDGE_COLUMNS),
         table("Port", rows::PORT_COLUMNS),
         table("Interface", rows::INTERFACE_COLUMNS),
+        table("Mirror", rows::MIRROR_COLUMNS),
     ])
 }
 

@@ -161,6 +161,10 @@ impl State {
         match step {
             Step::SetNetwork { network } => self.set_network(spec, network),
             Step::RemoveNetwork { network } => {
+                if let Some(used) = self.networks.get_mut(network).filter(|network| !network.foreign.is_empty()) {
+                    (used.leaving, used.rules, used.hosts) = (true, None, None);
+                    return Err("others are on it".into());
+                }
                 if let Some(gone) = self.networks.remove(network).and_then(|network| network.bridge) {
                     self.devices.retain(|_, device| device.ifindex != gone);
                 }
@@ -203,6 +207,7 @@ impl State {
             rules: Some(spec.network_rules_digest(name)),
             hosts: Some(spec.network_hosts_digest(name)),
             foreign: Vec::new(),
+            leaving: false,
         };
         self.networks.insert(name.clone(), network);
         if let Ok(device) = InterfaceName::new(wanted.bridge.as_str()) {
@@ -222,7 +227,7 @@ impl State {
                 };
                 let identity = u64::from(self.number());
                 let inside = Reading::Known(BTreeMap::new());
-                let made = NamespaceObserved { identity, mark, named: true, facts: None, inside };
+                let made = NamespaceObserved { identity, mark, named: true, name_taken: None, facts: None, inside };
                 self.namespaces.insert(container.clone(), made);
             }
             Step::NameNamespace { container } => {
@@ -321,6 +326,7 @@ impl State {
                     forward_bpdu: false,
                     flood_vlans: BTreeSet::new(),
                     harmful: Vec::new(),
+                    mirrors: Vec::new(),
                 });
                 row.fail_mode = "standalone".into();
                 row.forward_bpdu = true;

@@ -6,6 +6,7 @@
 
 mod apply;
 mod facts;
+mod holders;
 mod inside;
 pub(crate) mod names;
 
@@ -145,13 +146,30 @@ impl Links {
                     Err(_) => continue,
                 }
             }
-            let named = inode_of_namespace(&Place::name(&container), names).is_ok_and(|inode| inode == identity);
+            let name = inode_of_namespace(&Place::name(&container), names).ok();
+            let named = name == Some(identity);
+            let name_taken = name.filter(|_| !named).map(holders::of);
             let Some(space) = self.spaces.get_mut(&container) else { continue };
             let Some(Notes { mark, facts }) = space.notes(&self.place, &container) else { continue };
             let inside = Reading::from(space.inside(&mut self.host));
-            seen.insert(container, NamespaceObserved { identity, mark, named, facts, inside });
+            seen.insert(container, NamespaceObserved { identity, mark, named, name_taken, facts, inside });
         }
         Ok(seen)
+    }
+
+    /// Names under `/run/netns` that lead to namespaces of others, with who holds each in words. One
+    /// that leads to a node of ours whose pin is gone is not among them.
+    pub fn names_of_others(&self) -> BTreeMap<String, String> {
+        let entries = fs::read_dir(archetype_netns::pin::NETNS_FOLDER).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| ContainerName::new(entry.file_name().to_str()?).ok());
+        let other = |container: ContainerName| {
+            let identity = public_inode(&container).ok()?;
+            let pin = self.place.pin(&container);
+            let pin = inode_of_namespace(&pin, pin.parent().and_then(device_of)).ok();
+            let ours = pin == Some(identity) || pin.is_none() && self.place.mark_file(&container).exists();
+            (!ours).then(|| (container.to_string(), holders::of(identity)))
+        };
+        names.filter_map(other).collect()
     }
 
     /// What is inside a node's namespace, by the peer's ifindex on the host; also its own handle.
@@ -232,6 +250,11 @@ fn inode_of_namespace(path: &Path, folder: Option<u64>) -> std::io::Result<u64> 
         return Err(std::io::Error::from(std::io::ErrorKind::NotFound));
     }
     Ok(meta.st_ino())
+}
+
+/// The same for the name that people's tools use.
+fn public_inode(container: &ContainerName) -> std::io::Result<u64> {
+    inode_of_namespace(&Place::name(container), device_of(Path::new(archetype_netns::pin::NETNS_FOLDER)))
 }
 
 fn device_of(folder: &Path) -> Option<u64> {

@@ -165,9 +165,10 @@ impl LinuxHost {
             return Vec::new();
         }
         let (spec, kind, running) = (spec.clone(), self.datapath.kind(), self.running());
+        let processes = self.first_processes();
         let these = steps.clone();
         let done = self.with_links(move |links| {
-            let mut done = links.apply(&spec, &these, kind);
+            let mut done = links.apply(&spec, &these, kind, &processes);
             plug_running(&spec, links.place(), &these, &mut done, &running);
             done
         });
@@ -229,6 +230,23 @@ impl LinuxHost {
         None
     }
 
+    /// The first process of each node that runs and has one.
+    fn first_processes(&self) -> BTreeMap<ContainerName, u32> {
+        use archetype_model::observed::RunObserved;
+        let rooms = [self.containers.as_ref().map(Containers::show), Some(self.processes.show())];
+        let nodes = rooms.iter().flatten().filter_map(Reading::known).flatten();
+        let running = nodes.filter_map(|(name, node)| match node.run {
+            RunObserved::Running { pid, .. } => Some((name.clone(), pid?)),
+            _ => None,
+        });
+        running.collect()
+    }
+
+    /// Names under `/run/netns` that lead to namespaces of others, with who holds each in words.
+    pub async fn namespaces_of_others(&self) -> BTreeMap<String, String> {
+        self.with_links(|links| links.names_of_others()).await.unwrap_or_default()
+    }
+
     /// The nodes that run now, of every sort.
     fn running(&self) -> BTreeSet<ContainerName> {
         use archetype_model::observed::RunObserved;
@@ -259,6 +277,7 @@ impl Host for LinuxHost {
     }
 
     async fn full_read(&self) -> u64 {
+        self.datapath.look_whether_it_answers();
         let (links, ports, networks) =
             tokio::join!(self.with_links(Links::full_read), self.datapath.audit(), self.networks.full_read());
         if let Some(containers) = self.containers.clone() {

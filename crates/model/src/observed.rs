@@ -88,6 +88,9 @@ pub struct BridgeObserved {
     pub flood_vlans: BTreeSet<u16>,
     /// Settings that break a wire: `vlan-limit`, `stp_enable`, a controller; as `name=value`.
     pub harmful: Vec<String>,
+    /// Mirrors that copy what ports of ours carry, or end at one: each in words.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
 }
 
 /// Who moves the frames.
@@ -177,6 +180,9 @@ pub struct NamespaceObserved {
     pub mark: Mark,
     /// Whether `/run/netns/<container name>` leads to it.
     pub named: bool,
+    /// Whose namespace that name leads to where it is another one, in words.
+    #[serde(default)]
+    pub name_taken: Option<String>,
     /// What the facts file says is in it, as a hash; none when missing.
     pub facts: Option<String>,
     /// The devices inside that have a peer on the host, wherever the node moved them, by peer's ifindex.
@@ -291,6 +297,10 @@ pub struct NetworkObserved {
     pub hosts: Option<String>,
     /// Containers of other people that are on it.
     pub foreign: Vec<String>,
+    /// Whether it began to go by an earlier spec: everything that serves only nodes was taken away,
+    /// and it stays for those who are on it.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 // === impl Reading ===

@@ -47,6 +47,19 @@ pub fn many(paths: &[PathBuf]) -> Vec<Result<Namespace>> {
     })
 }
 
+/// Pins a namespace that lives already at `path`; the folders above are made.
+///
+/// # Errors
+/// [`Error::System`]; `EEXIST` when a namespace is pinned there already.
+pub fn pin_again(namespace: &Namespace, path: &Path) -> Result<Namespace> {
+    prepare(path)?;
+    bind(namespace.path(), path).inspect_err(|_| {
+        // The empty file would look like a namespace that is broken.
+        let _ = fs::remove_file(path);
+    })?;
+    Namespace::open(path)
+}
+
 /// Pins a namespace a second time, under `name` in [`NETNS_FOLDER`]; one that is there already
 /// and leads to the same namespace is left.
 ///

@@ -91,7 +91,12 @@ impl Check<'_> {
                     let message = format!("the name {name} is held by a container that is not ours");
                     add("container-taken", node.position, message, "remove that container or rename the lab");
                 }
-                Ok(_) => {}
+                Ok(name) => {
+                    if let Some(holder) = self.facts.namespaces.get(name.as_str()) {
+                        let message = format!("/run/netns/{name} leads to {holder}, which is not ours");
+                        add("namespace-taken", node.position, message, "remove that name or rename the lab");
+                    }
+                }
             }
         }
         problems

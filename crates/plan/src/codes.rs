@@ -26,6 +26,9 @@ pub const CODES: &[Code] = &[
         "Give the host's end of the link another name."),
     code("mtu-too-large", "A link between nodes, or of a LAN, states an MTU above 65000, the most that a wire carries.",
         "State a smaller one, or none for the default."),
+    code("namespace-taken", "The name that the node would have under `/run/netns` leads to a namespace that is not ours; \
+         the message says who is in it.",
+        "Remove that name (`ip netns delete NAME`), or rename the lab."),
     code("network-conflict", "Labs on one management network state different things of it.",
         "State the same, or name another network under `mgmt`."),
     code("network-taken", "The name of the management network is held by somebody else; the message says by whom.",

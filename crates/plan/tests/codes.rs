@@ -118,6 +118,9 @@ fn of_the_rest() -> Vec<String> {
         }),
         produces("device-taken", |world, _| world.facts.devices = ["ha-4".into()].into()),
         produces("mtu-too-large", |_, labs| labs[0].links[0].mtu = Some(65_001.try_into().unwrap())),
+        produces("namespace-taken", |world, _| {
+            world.facts.namespaces = [("clab-a-n1".into(), "a namespace in which no process runs".into())].into();
+        }),
         produces("not-runnable-bridge-link", |_, labs| labs[0].links[1].endpoints[0].node = "n5".into()),
         produces("not-runnable-key", |_, labs| labs[0].nodes[0].definition.auto_remove = Some(true)),
         produces("port-taken", |world, labs| {

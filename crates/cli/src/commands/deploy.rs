@@ -27,7 +27,7 @@ pub async fn run(connection: &Connection, args: DeployArgs) -> Result<Exit, Fail
     };
     let lab = connection.ask(Some(&accepted.lab), "", connection.client().lab(&accepted.lab)).await?;
     if args.output.is_json() {
-        print_json(&Labs { labs: vec![lab] })?;
+        print_json(&Labs { labs: vec![lab], findings: Vec::new() })?;
     } else {
         print(&table::lab(&lab, Paint::stdout()))?;
     }

@@ -17,7 +17,7 @@ pub async fn run(connection: &Connection, args: InspectArgs) -> Result<Exit, Fai
     let labs = if is_one {
         let name = lab_file::lab(args.lab.as_deref(), &args.topology)?;
         let lab = connection.ask(Some(&name), "", connection.client().lab(&name)).await?;
-        Labs { labs: vec![lab] }
+        Labs { labs: vec![lab], findings: Vec::new() }
     } else {
         connection.client().labs().await?
     };
@@ -30,6 +30,9 @@ pub async fn run(connection: &Connection, args: InspectArgs) -> Result<Exit, Fai
         [] => print("there are no labs")?,
         [lab] => print(&table::lab(lab, paint))?,
         labs => print(&format!("{}\n\n`archetype inspect LAB` shows one", table::labs(labs, paint)))?,
+    }
+    for finding in &labs.findings {
+        print(&table::finding(finding, paint))?;
     }
     Ok(Exit::Fine)
 }

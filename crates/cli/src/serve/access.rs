@@ -78,6 +78,7 @@ impl AgentAccess for Access {
             held: survey.networks.into_iter().map(network).collect(),
             listeners: survey.listeners.into_iter().map(port).collect(),
             containers,
+            namespaces: self.host.namespaces_of_others().await,
         })
     }
 

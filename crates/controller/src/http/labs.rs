@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::stream;
 use crate::desk::{Desk, revision};
 use crate::store::Appended;
-use crate::view::{LabView, left_out};
+use crate::view::{LabView, host_findings, left_out};
 use crate::waiting::Waiting;
 use crate::wishing;
 
@@ -32,7 +32,7 @@ const LONGEST: f64 = 3600.0;
 pub(super) async fn list(State(desk): State<Desk>) -> Json<Labs> {
     let now = desk.board.look();
     let labs = now.labs().map(|revision| LabView::of(&now, revision, desk.silent_after).lab());
-    Json(Labs { labs: labs.collect() })
+    Json(Labs { labs: labs.collect(), findings: host_findings(&now) })
 }
 
 /// One lab

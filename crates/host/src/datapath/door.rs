@@ -13,7 +13,7 @@ use std::time::Duration;
 use archetype_model::BridgeName;
 
 /// How long a switch that is only asked about a frame may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// OpenFlow 1.0: version, message types and numbers (ONF TS-001).
 const VERSION: u8 = 1;
@@ -59,6 +59,11 @@ impl Door {
     pub(crate) fn learned(&self) -> io::Result<BTreeSet<Learned>> {
         let table = self.ask("fdb/show", &[self.bridge.as_str()], PATIENCE)?;
         Ok(table.lines().filter_map(learned).collect())
+    }
+
+    /// Whether the switch answers within `patience`.
+    pub(crate) fn answers(&self, patience: Duration) -> io::Result<()> {
+        self.ask("version", &[], patience).map(drop)
     }
 
     /// Begins to hand frames to the switch.

@@ -10,7 +10,7 @@ use archetype_model::{BridgeName, InterfaceName, VlanTag};
 use archetype_ovsdb::{Operation, Uuid, Value, Where, insert, mutate, update, vswitch};
 
 use super::DatapathError;
-use super::rows::{MARK_IFINDEX, MARK_INSTALLATION, MARK_INTERFACE, MARK_LAB, MARK_NODE, Rows, tags};
+use super::rows::{MARK_IFINDEX, MARK_INSTALLATION, MARK_INTERFACE, MARK_LAB, MARK_NODE, POLICING, Rows, tags};
 
 /// The bridge within one transaction: a row that is there, or one that is made by it.
 enum Bridge {
@@ -141,7 +141,7 @@ fn add_port(
     ])
 }
 
-fn set_port(spec: &HostSpec, device: &InterfaceName, row: &str, tag: PortTag) -> Result<[Operation; 2], DatapathError> {
+fn set_port(spec: &HostSpec, device: &InterfaceName, row: &str, tag: PortTag) -> Result<[Operation; 3], DatapathError> {
     let uuid = Uuid::from_str(row).map_err(|_| DatapathError::NotInSpec(device.clone()))?;
     let marks = marks(spec, device, None)?;
     Ok([
@@ -153,8 +153,10 @@ fn set_port(spec: &HostSpec, device: &InterfaceName, row: &str, tag: PortTag) ->
             .set("cvlans", Value::none())
             .set("lacp", Value::none())
             .set("bond_mode", Value::none())
+            .set("qos", Value::none())
             .set("other_config", Value::map::<_, &str, &str>([]))
             .into(),
+        update("Interface", Where::equals("name", device.as_str())).set(POLICING, 0).into(),
         mutate("Port", Where::uuid(uuid))
             .delete("external_ids", Value::set(marks.iter().map(|(key, _)| *key)))
             .insert("external_ids", Value::map(marks))

@@ -16,7 +16,10 @@ pub(super) const BRIDGE_COLUMNS: &[&str] = &[
     "stp_enable",
     "rstp_enable",
     "controller",
+    "mirrors",
 ];
+pub(super) const MIRROR_COLUMNS: &[&str] =
+    &["name", "select_all", "select_src_port", "select_dst_port", "select_vlan", "output_port"];
 pub(super) const PORT_COLUMNS: &[&str] = &[
     "name",
     "interfaces",
@@ -29,8 +32,11 @@ pub(super) const PORT_COLUMNS: &[&str] = &[
     "other_config",
     "lacp",
     "bond_mode",
+    "qos",
 ];
-pub(super) const INTERFACE_COLUMNS: &[&str] = &["name", "type", "ofport", "error", "ifindex", "admin_state"];
+pub(super) const INTERFACE_COLUMNS: &[&str] = &["name", "type", "ofport", "error", "ifindex", "admin_state", POLICING];
+/// Frames above this rate are dropped where they come in.
+pub(super) const POLICING: &str = "ingress_policing_rate";
 
 /// What our mark on a port is made of.
 pub(super) const MARK_INSTALLATION: &str = "archetype-installation";
@@ -76,7 +82,8 @@ impl Rows {
                     rows.ports.insert(port_name, observed);
                 }
             }
-            let observed = bridge_of(bridge, vlan_limit.as_deref());
+            let mirrors = bridge.uuids("mirrors").filter_map(|uuid| mirror(replica, uuid)).collect();
+            let observed = BridgeObserved { mirrors, ..bridge_of(bridge, vlan_limit.as_deref()) };
             rows.bridges.insert(name, BridgeRow { row: *uuid, observed });
         }
         rows
@@ -99,6 +106,7 @@ fn bridge_of(row: &Row, vlan_limit: Option<&str>) -> BridgeObserved {
         forward_bpdu: row.entry("other_config", "forward-bpdu") == Some("true"),
         flood_vlans: flood.filter_map(|atom| u16::try_from(atom.as_integer()?).ok()).collect(),
         harmful: [limit, set("stp_enable"), set("rstp_enable"), controller].into_iter().flatten().collect(),
+        mirrors: Vec::new(),
     }
 }
 
@@ -113,7 +121,7 @@ fn port_of(replica: &Replica, bridge: &BridgeName, uuid: Uuid) -> Option<(Interf
         tag: row.integer("tag").and_then(|tag| u16::try_from(tag).ok()),
         vlan_mode: row.text("vlan_mode").unwrap_or_default().to_string(),
         protected: row.truth("protected").unwrap_or(false),
-        harmful: harmful(row),
+        harmful: harmful(row, interface),
         mark: mark(row),
         plugged_ifindex: row.entry("external_ids", MARK_IFINDEX).and_then(|text| text.parse().ok()),
         ofport: from("ofport"),
@@ -126,14 +134,40 @@ fn port_of(replica: &Replica, bridge: &BridgeName, uuid: Uuid) -> Option<(Interf
 }
 
 /// Columns that change what a port of ours carries, when somebody set them.
-fn harmful(row: &Row) -> Vec<String> {
-    let sets = ["trunks", "cvlans", "lacp", "bond_mode"];
+fn harmful(row: &Row, interface: Option<&Row>) -> Vec<String> {
+    let sets = ["trunks", "cvlans", "lacp", "bond_mode", "qos"];
+    let rate = interface.and_then(|row| row.integer(POLICING)).filter(|rate| *rate > 0);
+    let policed = rate.map(|rate| format!("{POLICING}={rate}"));
     let set = sets.iter().filter(|column| row.get(column).is_some_and(|value| value.atoms().next().is_some()));
     let options = row.get("other_config").into_iter().flat_map(|value| value.pairs());
     let option = |(key, value): (&archetype_ovsdb::Atom, &archetype_ovsdb::Atom)| {
         Some(format!("other_config:{}={}", key.as_str()?, value.as_str()?))
     };
-    set.map(|column| (*column).to_string()).chain(options.filter_map(option)).collect()
+    set.map(|column| (*column).to_string()).chain(options.filter_map(option)).chain(policed).collect()
+}
+
+/// A mirror in words, when it copies what ports with a mark of ours carry or sends to one. Which
+/// tags are wires the database does not say, so a mirror of tags counts.
+fn mirror(replica: &Replica, uuid: Uuid) -> Option<String> {
+    let row = replica.row("Mirror", uuid)?;
+    let marked = |uuid: Uuid| {
+        let port = replica.row("Port", uuid)?;
+        mark(port).and(port.text("name"))
+    };
+    let named = |column: &str| row.uuids(column).filter_map(marked).collect::<BTreeSet<_>>();
+    let from: BTreeSet<&str> = named("select_src_port").union(&named("select_dst_port")).copied().collect();
+    let by_tag = row.get("select_vlan").is_some_and(|value| value.atoms().next().is_some());
+    let all = row.truth("select_all").unwrap_or(false);
+    let copied = match (all, by_tag, from.is_empty()) {
+        (true, ..) => Some("copies what every port carries".to_string()),
+        (false, false, true) => None,
+        (false, true, true) => Some("copies what some tags carry".to_string()),
+        (false, _, false) => Some(format!("copies what {} carries", from.into_iter().collect::<Vec<_>>().join(", "))),
+    };
+    let ends = named("output_port").into_iter().map(|port| format!("takes {port} for its copies alone"));
+    let what: Vec<String> = copied.into_iter().chain(ends).collect();
+    let name = row.text("name").unwrap_or_default();
+    (!what.is_empty()).then(|| format!("mirror {name} {}", what.join(" and ")))
 }
 
 fn mark(row: &Row) -> Option<Mark> {

@@ -1,5 +1,6 @@
 //! Steps on devices and namespaces, in batches.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use archetype_netns::{Error, Namespace, VethOrder, folder, pin, veth};
 use super::Links;
 use super::facts::{self, controller, wanted_up};
 use super::inside::Space;
+use crate::place::Place;
 
 /// Single removals at once: each waits for the same kernel barriers, so many cost what one does.
 const REMOVALS: usize = 32;
@@ -27,7 +29,14 @@ type Done = Result<(), Error>;
 
 impl Links {
     /// Takes the steps of one phase, alike ones together. One answer per step, in order.
-    pub fn apply(&mut self, spec: &HostSpec, steps: &[Step], datapath: DatapathKind) -> Vec<Result<(), String>> {
+    /// `processes` are the first processes of the nodes that run, where they have one.
+    pub fn apply(
+        &mut self,
+        spec: &HostSpec,
+        steps: &[Step],
+        datapath: DatapathKind,
+        processes: &BTreeMap<ContainerName, u32>,
+    ) -> Vec<Result<(), String>> {
         let mut answers: Vec<Option<Done>> = steps.iter().map(|_| None).collect();
         let mut batch = |of: fn(&Step) -> bool, take: &mut dyn FnMut(&[&Step]) -> Vec<Done>| {
             let chosen: Vec<usize> = (0..steps.len()).filter(|at| of(&steps[*at])).collect();
@@ -39,7 +48,9 @@ impl Links {
                 answers[at] = Some(answer);
             }
         };
-        batch(|step| matches!(step, Step::MakeNamespace { .. }), &mut |these| self.make_namespaces(spec, these));
+        batch(|step| matches!(step, Step::MakeNamespace { .. }), &mut |these| {
+            self.make_namespaces(spec, these, processes)
+        });
         batch(|step| matches!(step, Step::MakePair { .. }), &mut |these| self.make_pairs(spec, these));
         batch(|step| matches!(step, Step::RemoveDevice { .. }), &mut |these| remove_devices(these));
         batch(|step| matches!(step, Step::RemoveNamespace { .. }), &mut |these| self.remove_namespaces(these));
@@ -70,12 +81,28 @@ impl Links {
         }
     }
 
-    fn make_namespaces(&mut self, spec: &HostSpec, steps: &[&Step]) -> Vec<Done> {
+    fn make_namespaces(
+        &mut self,
+        spec: &HostSpec,
+        steps: &[&Step],
+        processes: &BTreeMap<ContainerName, u32>,
+    ) -> Vec<Done> {
         let containers: Vec<&ContainerName> = steps.iter().filter_map(|step| container_of(step)).collect();
-        let paths: Vec<PathBuf> = containers.iter().map(|container| self.place.pin(container)).collect();
-        let made = pin::many(&paths);
-        let finish = |(container, namespace): (&&ContainerName, Result<Namespace, Error>)| {
-            let namespace = namespace?;
+        let living: Vec<Option<Namespace>> =
+            containers.iter().map(|container| self.living(spec, container, processes.get(*container))).collect();
+        let new: Vec<PathBuf> = containers
+            .iter()
+            .zip(&living)
+            .filter(|(_, living)| living.is_none())
+            .map(|(container, _)| self.place.pin(container))
+            .collect();
+        let mut made = pin::many(&new).into_iter();
+        let mut finish = |(container, living): (&&ContainerName, Option<Namespace>)| {
+            let missing = || Err(Error::Missing { what: format!("no namespace was made for {container}") });
+            let namespace = match living {
+                Some(living) => pin::pin_again(&living, &self.place.pin(container)),
+                None => made.next().unwrap_or_else(missing),
+            }?;
             let (lab, node) = node_of(spec, container)?;
             let mark = Mark {
                 installation: spec.installation.clone(),
@@ -85,11 +112,36 @@ impl Links {
             };
             write(&self.place.mark_file(container), &mark.to_string())?;
             drop(fs::remove_file(self.place.facts_digest(container)));
-            pin::publish(&namespace, container.as_str())?;
+            let published = pin::publish(&namespace, container.as_str());
             self.spaces.insert((*container).clone(), Space::new(namespace));
-            Ok(())
+            // A name that leads to somebody else's namespace is told by the next look.
+            if super::public_inode(container).is_ok() { Ok(()) } else { published }
         };
-        containers.iter().zip(made).map(finish).collect()
+        containers.iter().zip(living).map(&mut finish).collect()
+    }
+
+    /// The namespace of a node that runs although its pin is gone, taken away by somebody: that of
+    /// its process, or the one that its name still leads to. Only one that has the other ends of
+    /// this node's own devices.
+    fn living(&mut self, spec: &HostSpec, container: &ContainerName, pid: Option<&u32>) -> Option<Namespace> {
+        let named = super::public_inode(container).is_ok().then(|| Place::name(container));
+        let of_process = pid.map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
+        if of_process.is_none() && named.is_none() {
+            return None;
+        }
+        let (lab, node) = spec.node(container)?;
+        let is_of =
+            |mark: &Mark| mark.installation == spec.installation && mark.lab == lab.name && mark.node == node.name;
+        let devices = self.devices().ok()?.values();
+        let own: BTreeSet<u32> = devices
+            .filter(|link| link.alias.parse().is_ok_and(|mark: Mark| is_of(&mark)))
+            .map(|link| link.index)
+            .collect();
+        of_process.into_iter().chain(named).find_map(|path| {
+            let namespace = Namespace::open(&path).ok()?;
+            let inside = Space::new(Namespace::open(&path).ok()?).inside(&mut self.host).ok()?;
+            inside.keys().any(|peer| own.contains(peer)).then_some(namespace)
+        })
     }
 
     /// Makes pairs in place, all in one batch.

@@ -68,6 +68,7 @@ fn bare(there: Option<&Bridge>) -> NetworkObserved {
         rules: None,
         hosts: None,
         foreign: Vec::new(),
+        leaving: false,
     }
 }
 
@@ -86,6 +87,7 @@ fn observe(room: &mut Room, socket: &mut Socket, engine: &Engine, meant: &Meant)
         rules: rules.then(|| meant.rules_digest.clone()),
         hosts: hosts.then(|| meant.hosts_digest.clone()),
         foreign: foreign(socket, engine, &network.name, there.as_ref())?,
+        leaving: record.stripped,
         ..bare(there.as_ref())
     })
 }

@@ -138,6 +138,8 @@ pub struct HostFacts {
     pub listeners: Vec<Listener>,
     /// Names of containers that are not ours.
     pub containers: BTreeSet<String>,
+    /// Names under `/run/netns` that lead to namespaces that are not ours, each with whose in words.
+    pub namespaces: BTreeMap<String, String>,
 }
 
 /// A network that somebody else uses.

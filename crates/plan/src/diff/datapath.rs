@@ -156,6 +156,7 @@ fn bridge(look: &Look<'_>, seen: &DatapathObserved, room: &mut Room) {
     }
     if let Some(bridge) = &seen.bridge {
         room.findings.extend(bridge.harmful.iter().map(|setting| harmful(look, setting)));
+        room.findings.extend(bridge.mirrors.iter().map(|mirror| mirrored(look, mirror)));
     }
 }
 
@@ -167,6 +168,17 @@ fn settings_right(bridge: &BridgeObserved) -> bool {
 fn own_port_is_on_no_wire(look: &Look<'_>, seen: &DatapathObserved) -> bool {
     let own = seen.ports.get(look.settings.bridge.as_str());
     own.is_none_or(|port| port.tag == Some(VlanTag::NO_WIRE) && port.vlan_mode == "access")
+}
+
+/// A mirror is somebody's own row: it is told, and left.
+fn mirrored(look: &Look<'_>, mirror: &str) -> Finding {
+    Finding {
+        code: "wire-mirrored".into(),
+        lab: None,
+        resource: None,
+        message: format!("{mirror} on bridge {}", look.settings.bridge),
+        hint: "if nobody wants it, `ovs-vsctl clear bridge BRIDGE mirrors` takes it away".into(),
+    }
 }
 
 fn harmful(look: &Look<'_>, setting: &str) -> Finding {

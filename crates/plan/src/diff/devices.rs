@@ -101,7 +101,8 @@ fn mend(
 /// namespace was made anew beside the old one. A running node may have moved it itself.
 fn elsewhere(look: &Look<'_>, node: &NodeSpec, device: &DeviceObserved) -> bool {
     let Some(spaces) = look.observed.namespaces.known() else { return false };
-    let Some(space) = spaces.get(&node.container) else { return true };
+    // A namespace whose pin was taken away lives on in its processes, and is pinned again.
+    let Some(space) = spaces.get(&node.container) else { return !super::nodes::runs(look, node) };
     let Some(inside) = space.inside.known() else { return false };
     !inside.contains_key(&device.ifindex) && !super::nodes::runs(look, node)
 }

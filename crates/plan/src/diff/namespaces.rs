@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use archetype_model::observed::Reading;
-use archetype_model::step::Step;
+use archetype_model::step::{Resource, Step};
 
 use super::{Look, Room};
 
@@ -11,7 +11,7 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
     let mut room = Room::default();
     let Reading::Known(spaces) = &look.observed.namespaces else { return room };
     let mut wanted = BTreeSet::new();
-    for (_, node) in look.spec.nodes().filter(|(_, node)| node.has_namespace()) {
+    for (lab, node) in look.spec.nodes().filter(|(_, node)| node.has_namespace()) {
         wanted.insert(&node.container);
         let container = node.container.clone();
         match spaces.get(&node.container) {
@@ -20,8 +20,18 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
                 room.steps.push(Step::WriteFacts { container });
             }
             Some(space) => {
-                if !space.named {
-                    room.steps.push(Step::NameNamespace { container: container.clone() });
+                match &space.name_taken {
+                    Some(holder) => room.findings.push(look.finding(
+                        "namespace-name-taken",
+                        &lab.name,
+                        Resource::Namespace(container.clone()),
+                        format!("/run/netns/{container} leads to {holder}, not to node {}", node.name),
+                        "the node runs without that name; remove it (`ip netns delete`), and ours comes back",
+                    )),
+                    None if !space.named => {
+                        room.steps.push(Step::NameNamespace { container: container.clone() });
+                    }
+                    None => {}
                 }
                 if space.facts.as_ref() != Some(&node.facts_digest()) {
                     room.steps.push(Step::WriteFacts { container });

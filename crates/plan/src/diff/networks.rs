@@ -23,8 +23,9 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
     }
     let wanted: BTreeSet<_> = look.spec.networks.iter().map(|network| &network.name).collect();
     for (name, seen) in networks {
-        // An empty spec deletes nothing; a network goes with the last lab that was on it.
-        if look.spec.labs.is_empty() || wanted.contains(name) || !seen.ours {
+        // An empty spec deletes nothing; a network goes with the last lab that was on it, and what
+        // once began to go so goes on.
+        if (look.spec.labs.is_empty() && !seen.leaving) || wanted.contains(name) || !seen.ours {
             continue;
         }
         // What serves only nodes goes at once; the bridge stays for as long as others are on it.
@@ -32,14 +33,15 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
             room.steps.push(Step::RemoveNetwork { network: name.clone() });
         }
         if !seen.foreign.is_empty() {
-            room.findings.push(in_use(name.as_str(), &seen.foreign));
+            room.findings.push(in_use(name, &seen.foreign));
         }
     }
     room
 }
 
 /// Networks that go with the last lab that was on them. They go in several steps, and an empty spec
-/// takes none: so that lab is not gone before they are. One that others are on stays, and is named.
+/// takes none: so that lab is not gone before they are. One that others are on stays, is named, and
+/// goes on leaving by itself.
 pub(super) fn going<'a>(look: &Look<'a>) -> impl Iterator<Item = &'a NetworkName> {
     let wanted: BTreeSet<_> = look.spec.networks.iter().map(|network| &network.name).collect();
     let all = look.observed.networks.known().into_iter().flatten();
@@ -69,11 +71,11 @@ fn taken(wanted: &NetworkSpec) -> Finding {
     }
 }
 
-fn in_use(name: &str, foreign: &[String]) -> Finding {
+fn in_use(name: &NetworkName, foreign: &[String]) -> Finding {
     Finding {
         code: "network-in-use".into(),
         lab: None,
-        resource: None,
+        resource: Some(Resource::Network(name.clone())),
         message: format!("management network {name} stays: {} still on it", foreign.join(", ")),
         hint: "it goes when these containers have left it".into(),
     }

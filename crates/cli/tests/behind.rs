@@ -1,0 +1,172 @@
+//! What somebody does to things of ours or beside them: pins and names of namespaces, a network that others are on, a
+//! switch that hangs, settings of its ports. Everything is real.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+mod world;
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use world::{World, attempt, eventually, on_a_machine, run};
+
+const LIMIT: Duration = Duration::from_secs(200);
+const SOON: Duration = Duration::from_secs(40);
+
+const PAIR: &str = "\
+name: pair
+topology:
+  nodes:
+    a: {kind: linux, labels: {archetype.runtime: namespace}, cmd: sleep 1000}
+    b: {kind: linux, image: bb, cmd: sleep 1000}
+  links: [{endpoints: [\"a:eth1\", \"b:eth1\"]}]
+";
+
+fn deployed(world: &World) {
+    world.engine.import_busybox("bb");
+    world.write("pair.clab.yml", PAIR);
+    world.cli(["deploy", "-t", "pair.clab.yml", "--wait", "60s"]).fine();
+}
+
+fn link(world: &World) -> Value {
+    world.lab("pair")["links"][0].clone()
+}
+
+fn findings(world: &World) -> String {
+    let inspected = world.inspect();
+    inspected["findings"].to_string() + &inspected["labs"][0]["findings"].to_string()
+}
+
+#[test]
+fn a_pin_that_was_taken_away_is_put_back_while_its_node_runs() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        for node in ["a", "b"] {
+            let name = format!("/run/netns/clab-pair-{node}");
+            let inode = || run("stat", ["-L", "-c", "%i", &name]);
+            let before = inode();
+            let pin = run("sh", ["-c", &format!("ls -d /run/archetype/*/netns/clab-pair-{node}")]).trim().to_owned();
+            run("umount", ["-l", &pin]);
+            run("rm", [&pin]);
+            eventually(SOON, "the pin is back", || attempt("mountpoint", ["-q", &pin]).is_ok().then_some(()));
+            assert_eq!(run("stat", ["-L", "-c", "%i", &pin]), before, "{node}: it is the namespace that was there");
+            world.until_up("pair", SOON);
+
+            // The public name may be gone as well: then the node's process has the namespace.
+            run("umount", ["-l", name.as_str(), &pin]);
+            run("rm", [name.as_str(), &pin]);
+            eventually(SOON, "pin and name are back", || {
+                (attempt("mountpoint", ["-q", &pin]).is_ok() && attempt("mountpoint", ["-q", &name]).is_ok())
+                    .then_some(())
+            });
+            assert_eq!(inode(), before, "{node}: it is the namespace that was there");
+            world.until_up("pair", SOON);
+            assert_eq!(link(world)["actual_state"], "up");
+        }
+    });
+}
+
+#[test]
+fn a_name_of_somebody_elses_namespace_is_a_problem_of_plan_and_a_finding_later() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        world.write("pair.clab.yml", PAIR);
+        run("ip", ["netns", "add", "clab-pair-a"]);
+        let refused = world.cli(["deploy", "-t", "pair.clab.yml", "--wait", "30s"]);
+        assert_eq!(refused.code, 1, "{}", refused.stdout);
+        assert!(
+            refused.stderr.contains("namespace-taken") && refused.stderr.contains("no process runs"),
+            "{}",
+            refused.stderr
+        );
+        run("ip", ["netns", "delete", "clab-pair-a"]);
+        deployed(world);
+
+        run(
+            "sh",
+            ["-c", "umount -l /run/netns/clab-pair-a && rm /run/netns/clab-pair-a && ip netns add clab-pair-a || true"],
+        );
+        // Ours may have come back first; then the other one takes its place.
+        run("sh", ["-c", "mount --bind /proc/self/ns/net /run/netns/clab-pair-a 2>/dev/null || true"]);
+        eventually(SOON, "it is a finding", || findings(world).contains("namespace-name-taken").then_some(()));
+        assert_eq!(link(world)["actual_state"], "up", "the node runs all the same");
+        run(
+            "sh",
+            ["-c", "while umount -l /run/netns/clab-pair-a 2>/dev/null; do :; done; rm -f /run/netns/clab-pair-a"],
+        );
+        eventually(SOON, "the finding has gone", || (!findings(world).contains("namespace-name-taken")).then_some(()));
+        world.until_up("pair", SOON);
+    });
+}
+
+#[test]
+fn a_network_that_others_are_on_stays_as_a_finding_and_goes_when_they_have_left() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        world.docker(["run", "-d", "--name", "theirs", "--network", "clab", "bb", "sleep", "1000"]);
+        world.cli(["destroy", "pair", "--wait", "30s"]).fine();
+        let told = |world: &World| world.inspect()["findings"].to_string();
+        eventually(SOON, "it is told that the network stays", || {
+            (told(world).contains("network-in-use") && told(world).contains("theirs")).then_some(())
+        });
+        assert_eq!(world.inspect()["labs"], Value::Array(Vec::new()));
+        assert!(world.cli(["inspect"]).fine().stdout.contains("theirs still on it"));
+        let journal = eventually(SOON, "the journal has it", || {
+            let told = world.cli(["journal"]).stdout;
+            told.contains("management network clab stays").then_some(told)
+        });
+        assert_eq!(journal.matches("management network clab stays").count(), 1, "{journal}");
+        world.serve.term();
+        world.serve.start();
+        eventually(SOON, "a start later it is still told", || told(world).contains("network-in-use").then_some(()));
+
+        world.docker(["rm", "-f", "theirs"]);
+        eventually(SOON, "it goes by itself", || {
+            let networks = world.docker(["network", "ls", "--format", "{{.Name}}"]);
+            let bridges = run("sh", ["-c", "ip -o link show type bridge"]);
+            let gone = !networks.contains("clab") && !bridges.contains("br-") && told(world) == "[]";
+            gone.then_some(())
+        });
+    });
+}
+
+#[test]
+fn a_switch_that_hangs_makes_links_unknown_until_it_answers() {
+    on_a_machine(LIMIT, |world| {
+        world.serve.term();
+        world.serve.set("ARCHETYPE_FULL_READ_INTERVAL", "2s");
+        world.serve.start();
+        deployed(world);
+        world.ovs.signal_vswitchd(Signal::SIGSTOP);
+        eventually(SOON, "the link is unknown", || (link(world)["actual_state"] == "unknown").then_some(()));
+        assert!(link(world)["reason"].to_string().contains("does not answer"), "{}", link(world));
+        assert_eq!(world.lab("pair")["state"], "unknown");
+        world.ovs.signal_vswitchd(Signal::SIGCONT);
+        world.until_up("pair", SOON);
+    });
+}
+
+#[test]
+fn what_others_set_on_ports_of_ours_is_mended_and_a_mirror_of_them_is_told() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        let port = link(world)["endpoints"][0]["ovs_port"].as_str().unwrap().to_owned();
+        let get = |table: &str, column: &str| world.ovs.vsctl(["get", table, &port, column]).trim().to_owned();
+        world.ovs.vsctl(["set", "interface", &port, "ingress_policing_rate=100"]);
+        eventually(SOON, "policing is taken away", || (get("interface", "ingress_policing_rate") == "0").then_some(()));
+        world.ovs.vsctl(["set", "port", &port, "qos=@q", "--", "--id=@q", "create", "qos", "type=linux-htb"]);
+        eventually(SOON, "the queueing is taken away", || (get("port", "qos") == "[]").then_some(()));
+        world.until_up("pair", SOON);
+
+        let words = format!(
+            "-- --id=@p get port {port} -- --id=@m create mirror name=spy select_src_port=@p -- set bridge arch-ovs mirrors=@m"
+        );
+        world.ovs.vsctl(words.split(' '));
+        eventually(SOON, "the mirror is told", || findings(world).contains("wire-mirrored").then_some(()));
+        assert!(findings(world).contains(&format!("mirror spy copies what {port} carries")), "{}", findings(world));
+        assert_eq!(link(world)["actual_state"], "up");
+        world.ovs.vsctl(["clear", "bridge", "arch-ovs", "mirrors"]);
+        eventually(SOON, "nothing is told any more", || (!findings(world).contains("wire-mirrored")).then_some(()));
+    });
+}

@@ -1,0 +1,20 @@
+//! Who holds a namespace that is not ours, for people: the processes that are in it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+/// Who is in the namespace of this number, in words.
+pub(super) fn of(identity: u64) -> String {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    // Through the link: its target is the namespace itself.
+    let is_in = |pid: &u32| fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|meta| meta.ino() == identity);
+    match pids.into_iter().find(is_in) {
+        Some(pid) => {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            format!("a namespace in which process {pid} ({}) runs", name.trim())
+        }
+        None => "a namespace in which no process runs".to_string(),
+    }
+}
