@@ -378,9 +378,12 @@ pub struct EngineArgs {
     pub root: PathBuf,
 }
 
+/// What commands log when nothing is said. A certificate that is not trusted is told by the command.
+const COMMANDS_LOG: &str = "warn,rustls_platform_verifier=off";
+
 /// Begins to log to the error output.
 pub fn begin_logging(filter: Option<&str>) -> Result<(), Failure> {
-    let default = if std::env::args_os().nth(1).is_some_and(|word| word == "serve") { "info" } else { "warn" };
+    let default = if std::env::args_os().nth(1).is_some_and(|word| word == "serve") { "info" } else { COMMANDS_LOG };
     let filter = EnvFilter::try_new(filter.unwrap_or(default)).map_err(|error| {
         Failure::usage(
             format!("--log cannot be understood: {error}"),

@@ -367,9 +367,55 @@ fn a_topology_comes_from_the_input_or_from_the_web() {
     }
     let ended = archetype(folder.path(), &["check", "-t", &format!("http://{address}/gone.yml")]);
     assert_eq!(ended.code, 1);
-    assert!(ended.err.contains("the server answered 404 Not Found"), "{}", ended.err);
+    assert!(ended.err.contains("the server answered 404\n"), "{}", ended.err);
     serving.join().unwrap();
     let ended = archetype(folder.path(), &["check", "-t", "srl-labs/srlinux-vlan-handling-lab"]);
     assert_eq!(ended.code, 1);
     assert!(ended.err.contains("would have to be cloned"), "{}", ended.err);
+}
+
+#[test]
+fn a_topology_comes_from_a_server_that_this_machine_trusts_and_from_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "name: x\ntopology:\n  nodes:\n    a: {kind: linux, image: i}\n";
+    std::fs::write(folder.path().join("x.clab.yml"), text).unwrap();
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    // Free a moment ago; nobody else of this machine takes it so soon.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = Command::new("openssl")
+        .args(["s_server", "-accept", &format!("127.0.0.1:{port}"), "-key", "key.pem", "-cert", "cert.pem", "-WWW"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let url = format!("https://localhost:{port}/x.clab.yml");
+    let check = |trusted: bool| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_archetype"));
+        command.args(["check", "-t", &url]).current_dir(folder.path()).stdin(Stdio::null());
+        if trusted {
+            command.env("SSL_CERT_FILE", folder.path().join("cert.pem"));
+        }
+        command.output().unwrap()
+    };
+    let tries = (0..50).map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        check(true)
+    });
+    let trusted = tries.into_iter().find(|output| output.status.success());
+    let foreign = check(false);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let trusted = trusted.expect("the trusted server is never read");
+    assert_eq!(String::from_utf8_lossy(&trusted.stdout), "x: 1 node, 0 links, no problems\n");
+    let said = String::from_utf8_lossy(&foreign.stderr);
+    assert!(foreign.status.code() == Some(1) && said.contains("certificate"), "{said}");
 }

@@ -3,7 +3,7 @@
 //! Runs in the network namespace of the caller and beside any number of others. Knows no bridge and no port of its own.
 
 use std::ffi::OsStr;
-use std::io::{Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -130,7 +130,7 @@ impl Ovs {
         let mut stream = UnixStream::connect(&socket).unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
         let asked = write!(stream, "{{\"id\":0,\"method\":\"{command}\",\"params\":[]}}");
         let mut answer = Vec::new();
-        let mut bytes = stream.bytes().map_while(Result::ok);
+        let mut bytes = BufReader::new(stream).bytes().map_while(Result::ok);
         while !answer.ends_with(b"}") {
             answer.push(bytes.next().unwrap_or_else(|| panic!("{command}: the switch has gone ({asked:?})")));
         }
