@@ -10,7 +10,8 @@ use archetype_model::observed::{Exit, NodeObserved, Observed, RunObserved};
 use archetype_model::report::Finding;
 use archetype_model::spec::{DesiredLink, DesiredRun, HostSpec, LinkId, NodeBody};
 use archetype_model::step::Resource;
-use archetype_model::{ContainerName, LabName};
+use archetype_model::{ContainerName, InterfaceName, LabName};
+use archetype_plan::diff::Diff;
 use archetype_plan::resources::resources;
 
 /// A run at least this long starts a node's count of ends anew.
@@ -42,6 +43,11 @@ pub(crate) struct Memory {
     pub(crate) ready: BTreeMap<ContainerName, u64>,
     /// The spec with the wires that stages hold down, the same for as long as both are.
     held: Option<(Arc<HostSpec>, HeldDown, Arc<HostSpec>)>,
+    /// What each host's end that follows its far end was made last. One that is to be otherwise now
+    /// follows; one that is not as it was made has drifted.
+    pub(crate) carriers: BTreeMap<InterfaceName, bool>,
+    /// Ports that were parked at the end of the last round.
+    pub(crate) parked: BTreeSet<InterfaceName>,
     /// What a spec wants of each resource: the same for as long as the spec is.
     wanted: Option<(Arc<HostSpec>, Wanted)>,
 }
@@ -143,6 +149,16 @@ impl Memory {
             _ => None,
         });
         nodes.collect()
+    }
+
+    /// Notes what was made, or found to be, because of what is so at the far ends.
+    pub(crate) fn followed(&mut self, found: &Diff) {
+        self.parked.clone_from(&found.parked);
+        for (device, up) in &found.carriers {
+            if self.carriers.get(device) != Some(up) && !self.failed.contains_key(&Resource::Device(device.clone())) {
+                self.carriers.insert(device.clone(), *up);
+            }
+        }
     }
 
     /// When each resource that backs off is due.

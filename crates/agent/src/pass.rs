@@ -7,14 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
 use std::sync::Arc;
 
-use archetype_host::Host;
+use archetype_host::{Event, Host};
 use archetype_model::ContainerName;
 use archetype_model::observed::{NodeObserved, Observed, RunObserved};
 use archetype_model::report::{ExecState, Finding, Report};
 use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, NodeSpec};
 use archetype_model::step::{NodeAction, Outcome, Resource, Step};
+use archetype_plan::carrier::Carriers;
 use archetype_plan::diff::{DatapathSettings, Diff, Memory as Known, diff};
 use archetype_plan::stages::{self, HeldWires, Order};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::clock::Clock;
 use crate::ledger::{Ledger, LedgerError};
@@ -33,12 +35,14 @@ const RESTLESS_MS: u64 = 1_000;
 
 /// Everything one pass works with.
 pub(crate) struct Pass<'a, H> {
-    pub(crate) host: &'a H,
+    pub(crate) host: &'a Arc<H>,
     pub(crate) settings: &'a DatapathSettings,
     pub(crate) ledger: &'a mut Ledger,
     pub(crate) memory: &'a mut Memory,
     pub(crate) proofs: &'a mut Proofs,
     pub(crate) clock: Clock,
+    /// What has happened since the pass began, for the next one.
+    pub(crate) events: &'a UnboundedReceiver<Event>,
     /// Repairs that this run of the agent opened.
     pub(crate) opened_here: &'a mut BTreeSet<u64>,
 }
@@ -64,7 +68,7 @@ impl<H: Host> Pass<'_, H> {
                 self.memory.settled = (*wanted).clone();
             }
             let observed = self.host.observe().await;
-            let wires = self.probe(&spec, &observed).await;
+            let wires = self.look_at_wires(&spec, &observed).await;
             let (found, order) = self.difference(&spec, &observed, &wires, &held)?;
             round += 1;
             let moved = stages::held_wires(base, &self.ledger.done().stages) != held;
@@ -75,8 +79,10 @@ impl<H: Host> Pass<'_, H> {
                 tracing::debug!(round, %step, "due");
             }
             writes += self.take(&spec, &wanted, &found).await?;
+            self.memory.followed(&found);
         };
         let (spec, mut found) = (&spec, found);
+        self.memory.followed(&found);
         tell_held(&mut wires, spec, &order.held_wires);
         let right = right(&wanted, spec, &observed, &found);
         self.settle(spec, &wanted, &right, &in_work(&found))?;
@@ -178,8 +184,11 @@ impl<H: Host> Pass<'_, H> {
         self.memory.begun.extend(begun);
         let before = self.ledger.done().last_repair;
         let settled = &self.memory.settled;
-        let is_settled =
-            |resource: &Resource| settled.get(resource).is_some_and(|digest| wanted.get(resource) == Some(digest));
+        let memory = &self.memory;
+        let is_settled = |resource: &Resource| {
+            settled.get(resource).is_some_and(|digest| wanted.get(resource) == Some(digest))
+                && !follows(resource, memory, found)
+        };
         let repaired: Vec<Resource> = steps.iter().map(|step| step.resource()).filter(&is_settled).collect();
         self.proofs.forget_repaired(spec, &repaired);
         repairs::open(self.ledger, spec, &steps, is_settled, now_ms)?;
@@ -244,20 +253,22 @@ impl<H: Host> Pass<'_, H> {
         })
     }
 
-    /// Probes every wire that is due, and answers what is so of all wires with their proofs.
-    async fn probe(&mut self, spec: &HostSpec, observed: &Observed) -> Wires {
+    /// What is so of all wires with their proofs, those that are due probed. Carrier goes before:
+    /// probes of a wire that loses them take longer than a far end may wait for it.
+    async fn look_at_wires(&mut self, spec: &HostSpec, observed: &Observed) -> Wires {
         self.proofs.keep_only(spec);
+        self.proofs.take_ended(self.clock.now_ms());
         let wires = self.proofs.wires(spec, observed, self.settings);
+        self.proofs.forget_dead(&wires);
+        if Carriers::of(spec, observed).is_due(observed) {
+            return wires;
+        }
         let due = self.proofs.due(spec, &wires, self.clock.now_ms());
         if due.is_empty() {
             return wires;
         }
-        let orders: Vec<_> = due.iter().map(|(order, _)| order.clone()).collect();
-        let results = self.host.probe(&orders).await;
-        let now_ms = self.clock.now_ms();
-        for ((order, wiring), result) in due.into_iter().zip(results) {
-            self.proofs.keep(&order, wiring, result, now_ms);
-        }
+        self.proofs.begin(self.host, due);
+        self.proofs.glance(self.clock, || !self.events.is_empty()).await;
         self.proofs.wires(spec, observed, self.settings)
     }
 
@@ -270,6 +281,7 @@ impl<H: Host> Pass<'_, H> {
         in_work: &BTreeSet<Resource>,
     ) -> Result<(), LedgerError> {
         self.memory.settled.retain(|resource, digest| wanted.get(resource) == Some(digest));
+        self.memory.carriers.retain(|device, _| wanted.contains_key(&Resource::Device(device.clone())));
         self.memory.failed.retain(|resource, _| {
             !right.contains(resource) && (wanted.contains_key(resource) || in_work.contains(resource))
         });
@@ -335,8 +347,12 @@ fn right(
     let open = in_work(found);
     let about: BTreeSet<&Resource> = found.findings.iter().filter_map(|finding| finding.resource.as_ref()).collect();
     let readable = |resource: &Resource| match resource {
-        Resource::Bridge | Resource::Port(_) => observed.datapath.known().is_some_and(|d| d.switch.is_some()),
-        Resource::Device(_) => observed.devices.known().is_some(),
+        Resource::Bridge => observed.datapath.known().is_some_and(|d| d.switch.is_some()),
+        // One that is not there and has no step waits for something else: it was never right.
+        Resource::Port(port) => {
+            observed.datapath.known().is_some_and(|d| d.switch.is_some() && d.ports.contains_key(port))
+        }
+        Resource::Device(device) => observed.devices.known().is_some_and(|devices| devices.contains_key(device)),
         Resource::Namespace(_) => observed.namespaces.known().is_some(),
         Resource::Network(_) => observed.networks.known().is_some(),
         Resource::Node(container) => spec.node(container).is_some_and(|(_, node)| node_right(observed, node)),
@@ -394,6 +410,18 @@ fn happens_once(step: &Step) -> Option<&ContainerName> {
 
 fn touches(spec: &HostSpec, step: &Step, stuck: &BTreeSet<ContainerName>) -> bool {
     !stuck.is_empty() && node_of(spec, step).is_some_and(|container| stuck.contains(&container))
+}
+
+/// Whether a resource is to be otherwise than it was made last because of what is so at its far end;
+/// or this is the first pass, and nobody knows what a host's end was made.
+fn follows(resource: &Resource, memory: &Memory, found: &Diff) -> bool {
+    match resource {
+        Resource::Device(device) => {
+            found.carriers.get(device).is_some_and(|up| memory.carriers.get(device) != Some(up))
+        }
+        Resource::Port(port) => memory.parked.contains(port) != found.parked.contains(port),
+        _ => false,
+    }
 }
 
 /// The node a step works for.

@@ -24,7 +24,7 @@ use crate::lab::{Lab, Labs};
 use crate::mapping::{InterfaceMappings, NodeInterfaces};
 use crate::problem::Problem;
 use crate::progress::{Progress, Waited};
-use crate::request::{DeployRequest, NodeAction, TopologyText};
+use crate::request::{DeployRequest, LinkAction, NewLink, NodeAction, TopologyText};
 use crate::{BASE, exec::ExecStart};
 
 /// Where the controller listens.
@@ -118,6 +118,21 @@ impl Client {
     /// Wishes something of a node.
     pub async fn node(&self, lab: &LabName, node: &NodeName, wish: NodeAction) -> Result<Accepted, ClientError> {
         self.post(&format!("/labs/{lab}/nodes/{}/{wish}", escape(node.as_str())), &()).await
+    }
+
+    /// Wishes something of a link. `link` is its id, or one of its ends as `node:interface`.
+    pub async fn link(&self, lab: &LabName, link: &str, wish: LinkAction) -> Result<Accepted, ClientError> {
+        self.post(&format!("/labs/{lab}/links/{}/{wish}", escape(link)), &()).await
+    }
+
+    /// Adds a link to a lab.
+    pub async fn add_link(&self, lab: &LabName, link: &NewLink) -> Result<Accepted, ClientError> {
+        self.post(&format!("/labs/{lab}/links"), link).await
+    }
+
+    /// Removes a link from a lab. `link` is its id, one of its ends, or both joined by `--`.
+    pub async fn remove_link(&self, lab: &LabName, link: &str) -> Result<Accepted, ClientError> {
+        self.call(Method::DELETE, &format!("/labs/{lab}/links/{}", escape(link)), None::<&()>).await
     }
 
     /// Waits until a revision is judged or a finding says why not, at most `timeout`.

@@ -26,7 +26,7 @@ pub use lab::{Endpoint, Lab, Labs, Link, Management, Node};
 pub use mapping::{InterfaceMapping, InterfaceMappings, NodeInterface, NodeInterfaces};
 pub use problem::{FileProblem, Problem};
 pub use progress::{Progress, Settled};
-pub use request::{DeployRequest, NodeAction, TopologyText};
+pub use request::{DeployRequest, LinkAction, NewLink, NodeAction, TopologyText};
 
 /// The path under which this version of the contract is served.
 pub const BASE: &str = "/api/v1";

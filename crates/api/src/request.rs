@@ -61,3 +61,30 @@ impl std::fmt::Display for NodeAction {
         })
     }
 }
+
+/// What is wished of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkAction {
+    /// It is to carry frames.
+    Up,
+    /// It is to have carrier at neither end.
+    Down,
+}
+
+impl std::fmt::Display for LinkAction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        })
+    }
+}
+
+/// A link that is to be added to a lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewLink {
+    /// Its two ends, each as `node:interface` in any spelling that the node's kind takes; `host:…` and
+    /// `mgmt-net:…` stand for what they stand for in a file.
+    pub endpoints: [String; 2],
+}

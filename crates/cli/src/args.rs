@@ -59,6 +59,8 @@ pub enum Command {
     Logs(LogsArgs),
     /// Start, stop or restart a node; the wish is kept
     Node(NodeArgs),
+    /// Set a link up or down, or add or remove one, while the lab runs
+    Link(LinkArgs),
     /// Show what happened
     Journal(JournalArgs),
     /// Show every fact behind a link's status, each with the command that shows it
@@ -282,6 +284,38 @@ pub enum NodeWish {
     Stop,
     /// It is to be started again from cold
     Restart,
+}
+
+/// `link`.
+#[derive(Debug, Args)]
+pub struct LinkArgs {
+    /// The lab: its name or its topology file
+    pub lab: String,
+    /// What is wished of the link
+    #[arg(value_enum, value_name = "WISH")]
+    pub wish: LinkWish,
+    /// One end of the link, NODE:INTERFACE
+    #[arg(value_name = "NODE:IF")]
+    pub end: String,
+    /// Its other end; `add` needs it
+    #[arg(value_name = "NODE:IF")]
+    pub other: Option<String>,
+    /// How long.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// What is wished of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LinkWish {
+    /// It is to carry frames
+    Up,
+    /// It is to have carrier at neither end
+    Down,
+    /// It is to be there; the file is not changed
+    Add,
+    /// It is to be no more; the file is not changed
+    Rm,
 }
 
 /// `journal`.

@@ -10,6 +10,7 @@ pub mod host;
 mod inspect;
 mod journal;
 mod kinds;
+mod link;
 mod logs;
 mod man;
 mod node;
@@ -54,6 +55,7 @@ pub fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         Command::Exec(args) => block_on(exec::run(&connection()?, args)),
         Command::Logs(args) => block_on(logs::run(&connection()?, args)),
         Command::Node(args) => block_on(node::run(&connection()?, args)),
+        Command::Link(args) => block_on(link::run(&connection()?, args)),
         Command::Journal(args) => block_on(journal::run(&connection()?, args)),
         Command::Explain(args) => block_on(explain::run(&connection()?, args)),
         Command::Kinds(args) => kinds::run(&args),

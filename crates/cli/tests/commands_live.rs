@@ -33,6 +33,9 @@ topology:
 fn deployed(world: &World) {
     world.write("row.clab.yml", ROW);
     world.cli(["deploy", "--wait", "30s"]).fine();
+    eventually(SOON, "the journal has it too", || {
+        world.cli(["journal", "row"]).stdout.trim_end().ends_with("lab         up").then_some(())
+    });
 }
 
 /// What a write would change: rows with their identity, devices with their numbers, processes, names, rules.

@@ -1,6 +1,5 @@
 //! The facts behind a link's state, each with the command that shows it on the host.
 
-use archetype_api::lab::Endpoint;
 use archetype_api::{Explanation, Fact};
 use archetype_model::LabName;
 use archetype_model::outward::OutwardTo;
@@ -13,12 +12,11 @@ use crate::now::Now;
 use crate::store::{StoreError, Stretch};
 use crate::view::LabView;
 
-/// Explains a link, named by its id or one of its ends.
-pub(crate) fn explain(now: &Now, lab: &LabName, view: &LabView<'_>, name: &str) -> Option<Explanation> {
+/// Explains a link, named by its place in the file.
+pub(crate) fn explain(now: &Now, lab: &LabName, view: &LabView<'_>, index: usize) -> Option<Explanation> {
+    let (at, _) = view.judged.links.iter().enumerate().find(|(_, (declared, _))| declared.index == index)?;
     let links = view.links();
-    let named = name.split_once(':');
-    let is_end = |end: &Endpoint| named.is_some_and(|(node, said)| end.node == node && is_port(view, end, said));
-    let shown = links.iter().find(|link| link.id == name || link.endpoints.iter().any(is_end))?;
+    let shown = links.get(at)?;
     let (declared, status) = view.judged.links.iter().find(|(declared, _)| declared.id == shown.id)?;
     Some(Explanation {
         lab: lab.to_string(),
@@ -29,14 +27,6 @@ pub(crate) fn explain(now: &Now, lab: &LabName, view: &LabView<'_>, name: &str) 
         last_verified_at: shown.last_verified_at,
         facts: facts(now, lab, declared),
     })
-}
-
-/// Whether a person means the interface of this end: as the file writes it, as Linux calls it, or
-/// by any name that the node's kind has for the port.
-fn is_port(view: &LabView<'_>, end: &Endpoint, said: &str) -> bool {
-    let linux = end.linux_interface.as_ref().map_or(end.interface.as_str(), |linux| linux.as_str());
-    let kind = view.kind_of(&end.node).unwrap_or_default();
-    said == end.interface || archetype_kinds::same_port(kind, linux, said)
 }
 
 /// What was mended in a lab since an entry of the journal.
@@ -128,9 +118,12 @@ fn of_end(part: &LabSpec, wire: Option<&WireSpec>, end: &EndReport, facts: &mut 
     for fault in &end.faults {
         let (text, good) = match fault {
             Fault::Unreadable(what) => (format!("{what} could not be read"), None),
-            Fault::NodeNotRunning(what) | Fault::NotMade(what) | Fault::Wrong(what) | Fault::ShutInside(what) => {
-                (what.clone(), Some(false))
-            }
+            Fault::WantedDown(what) => (format!("it is wanted down; {what}"), None),
+            Fault::NodeNotRunning(what)
+            | Fault::NotMade(what)
+            | Fault::Parked(what)
+            | Fault::Wrong(what)
+            | Fault::ShutInside(what) => (what.clone(), Some(false)),
         };
         facts.push(fact(&about, text, good, None));
     }

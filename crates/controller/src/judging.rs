@@ -122,7 +122,7 @@ impl View<'_> {
         let links: Vec<_> = links(topology, left_out)
             .into_iter()
             .map(|link| {
-                let status = self.link(&link);
+                let status = self.link(&link, &findings);
                 (link, status)
             })
             .collect();
@@ -154,13 +154,13 @@ impl View<'_> {
         self.now.heard.as_ref()?.report.nodes.get(&node.container)
     }
 
-    fn link(&self, link: &DeclaredLink) -> Status<LinkState> {
+    fn link(&self, link: &DeclaredLink, findings: &[Finding]) -> Status<LinkState> {
         if self.silent {
             return Status::because(LinkState::Unknown, "its host is silent");
         }
         match &link.leads {
-            Leads::Wire(id) => self.wire(id, None),
-            Leads::Member { lan, end } if self.wire_spec(lan).is_some() => self.wire(lan, Some(end)),
+            Leads::Wire(id) => self.wire(id, None, findings),
+            Leads::Member { lan, end } if self.wire_spec(lan).is_some() => self.wire(lan, Some(end), findings),
             Leads::Member { lan, end } => self.outward(lan, Some(end)),
             Leads::Out { id, .. } => self.outward(id, None),
             Leads::Nowhere => Status::because(LinkState::Pending, "not planned yet"),
@@ -171,14 +171,18 @@ impl View<'_> {
         self.wanted_part()?.wires.iter().find(|wire| &wire.id == id)
     }
 
-    fn wire(&self, id: &LinkId, member: Option<&EndRef>) -> Status<LinkState> {
+    fn wire(&self, id: &LinkId, member: Option<&EndRef>, findings: &[Finding]) -> Status<LinkState> {
         let Some((part, wire)) = self.wanted_part().zip(self.wire_spec(id)) else {
             return Status::because(LinkState::Pending, "not planned yet");
         };
         let report = self.wire_report(part, id);
-        match member {
+        let status = match member {
             None => judge::link_status(wire, report),
             Some(end) => judge::member_status(wire, report, end),
+        };
+        match (status.state, failed_end(part, wire, member, findings)) {
+            (LinkState::Creating, Some(why)) => Status::because(LinkState::Error, why),
+            _ => status,
         }
     }
 
@@ -258,6 +262,19 @@ impl View<'_> {
                 || !report.execs.iter().any(|exec| !exec.is_of_end() && open(&exec.state))
         })
     }
+}
+
+/// What keeps an end of a wire from being made, as the host tells it.
+fn failed_end(part: &LabSpec, wire: &WireSpec, member: Option<&EndRef>, findings: &[Finding]) -> Option<String> {
+    let ends = wire.ends.iter().filter(|end| member.is_none_or(|member| member == *end));
+    ends.filter_map(|end| Some((end, part.interface(end)?))).find_map(|(end, (node, interface))| {
+        let finding = findings.iter().find(|finding| match &finding.resource {
+            Some(Resource::Device(name) | Resource::Port(name)) => name == &interface.host_device,
+            Some(Resource::Namespace(name)) => name == &node.container,
+            _ => false,
+        })?;
+        Some(format!("{end}: {}", finding.message))
+    })
 }
 
 /// The first thing that is wrong, for the reason of a lab.

@@ -17,6 +17,7 @@ mod http;
 mod intake;
 mod journaling;
 mod judging;
+mod linking;
 mod now;
 mod planning;
 pub mod port;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use memory::Memory;
 pub use sqlite::Sqlite;
+pub(crate) use wish::link_id;
 pub use wish::{Draft, LeftOutPart, Present, Revision, Wish, Wishes};
 
 /// How many blueprints before the target are kept, to look back at.

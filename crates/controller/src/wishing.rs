@@ -191,7 +191,7 @@ fn change(wishes: &mut Wishes, node: &NodeName, action: NodeAction, has_ended: b
     }
 }
 
-fn note(lab: &LabName, kind: &'static str, subject: Option<String>, message: String) -> Note {
+pub(crate) fn note(lab: &LabName, kind: &'static str, subject: Option<String>, message: String) -> Note {
     Note { at_ms: clock::now_ms(), lab: Some(lab.clone()), kind, subject, message, detail: json!({}) }
 }
 

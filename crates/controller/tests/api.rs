@@ -10,6 +10,7 @@ mod api {
     pub mod journal;
     pub mod labs;
     pub mod links;
+    pub mod live;
     pub mod size;
     pub mod stand;
 }

@@ -144,14 +144,34 @@ impl State {
                 Reading::Known(value.clone())
             }
         }
+        let (devices, namespaces) = self.with_carrier();
         Observed {
             datapath: part(self, Part::Datapath, &self.datapath),
-            devices: part(self, Part::Devices, &self.devices),
-            namespaces: part(self, Part::Namespaces, &self.namespaces),
+            devices: part(self, Part::Devices, &devices),
+            namespaces: part(self, Part::Namespaces, &namespaces),
             containers: part(self, Part::Engine, &self.containers),
             processes: part(self, Part::Processes, &self.processes),
             networks: part(self, Part::Networks, &self.networks),
         }
+    }
+
+    /// As a pair of the kernel: an end has carrier when both are up.
+    fn with_carrier(&self) -> (BTreeMap<InterfaceName, DeviceObserved>, BTreeMap<ContainerName, NamespaceObserved>) {
+        let (mut devices, mut namespaces) = (self.devices.clone(), self.namespaces.clone());
+        let mut ends: BTreeMap<u32, &mut DeviceObserved> = devices
+            .values_mut()
+            .filter(|device| device.kind == "veth")
+            .map(|device| (device.ifindex, device))
+            .collect();
+        for space in namespaces.values_mut() {
+            let Reading::Known(inside) = &mut space.inside else { continue };
+            for (index, inner) in inside.iter_mut() {
+                let Some(device) = ends.get_mut(index) else { continue };
+                let carrier = device.up && inner.up;
+                (device.carrier, inner.carrier) = (carrier, carrier);
+            }
+        }
+        (devices, namespaces)
     }
 
     fn carry_out(&mut self, spec: &HostSpec, step: &Step, bridge: &BridgeName) -> Result<(), String> {
@@ -173,7 +193,7 @@ impl State {
             | Step::NameNamespace { .. }
             | Step::RemoveNamespace { .. }
             | Step::WriteFacts { .. } => self.namespace_step(spec, step)?,
-            Step::MakePair { container, interface, .. } => self.make_pair(spec, container, interface)?,
+            Step::MakePair { container, interface, up, .. } => self.make_pair(spec, container, interface, *up)?,
             Step::RemoveDevice { device, ifindex } => {
                 self.devices.retain(|name, seen| name != device || seen.ifindex != *ifindex);
                 self.forget_inside(*ifindex);
@@ -253,6 +273,7 @@ impl State {
         spec: &HostSpec,
         container: &ContainerName,
         interface: &InterfaceName,
+        host_up: bool,
     ) -> Result<(), String> {
         let (lab, node) = spec.node(container).ok_or("no such node")?;
         let wanted = node.interface(interface).ok_or("no such interface")?;
@@ -273,6 +294,7 @@ impl State {
             interface: Some(interface.clone()),
         };
         let mut device = plain_device(host, "veth");
+        device.up = host_up;
         device.peer = Some(inner);
         device.mark = Some(mark);
         device.controller = controller;
@@ -296,7 +318,6 @@ impl State {
         let bridge = controller.and_then(|bridge| self.devices.get(bridge.as_str())).map(|device| device.ifindex);
         let device = self.devices.get_mut(name).ok_or("no such device")?;
         device.up = up;
-        device.carrier = up;
         device.controller = bridge.or(device.controller);
         Ok(())
     }
@@ -444,7 +465,7 @@ impl State {
     fn set_inside(&mut self, container: &ContainerName, up: bool) {
         let Some(space) = self.namespaces.get_mut(container) else { return };
         if let Reading::Known(inside) = &mut space.inside {
-            inside.values_mut().for_each(|device| (device.up, device.carrier) = (up, up));
+            inside.values_mut().for_each(|device| device.up = up);
         }
     }
 

@@ -15,6 +15,8 @@ use std::fs;
 use std::os::fd::AsFd as _;
 use std::os::linux::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use archetype_model::observed::{DeviceObserved, InsideObserved, NamespaceObserved, Reading};
 use archetype_model::{ContainerName, InterfaceName, Mac};
@@ -33,6 +35,8 @@ use inside::{Notes, Space};
 pub struct Links {
     place: Place,
     watch: Watch,
+    /// How often what the watch heard was taken in.
+    heard: Arc<AtomicU64>,
     host: Socket,
     /// The host's devices, kept true by the watch; none when they must be read.
     devices: Option<BTreeMap<u32, Link>>,
@@ -46,7 +50,8 @@ impl Links {
     /// When the kernel gives no netlink sockets.
     pub fn open(place: Place) -> Result<Self, Error> {
         let watch = Watch::open(true)?;
-        Ok(Self { place, watch, host: Socket::open()?, devices: None, spaces: BTreeMap::new() })
+        let host = Socket::open()?;
+        Ok(Self { place, watch, heard: Arc::default(), host, devices: None, spaces: BTreeMap::new() })
     }
 
     /// Where things of this installation are.
@@ -60,6 +65,11 @@ impl Links {
     /// When there are no descriptors left.
     pub fn changes(&self) -> std::io::Result<std::os::fd::OwnedFd> {
         self.watch.as_fd().try_clone_to_owned()
+    }
+
+    /// Counts how often the room has taken in what [`Links::changes`] tells of.
+    pub fn times_heard(&self) -> Arc<AtomicU64> {
+        self.heard.clone()
     }
 
     /// Has everything read from its source next time; answers how many devices differed.
@@ -93,7 +103,9 @@ impl Links {
 
     /// Takes in what the watch heard.
     fn hear(&mut self) {
-        let Ok(events) = self.watch.read() else {
+        let events = self.watch.read();
+        self.heard.fetch_add(1, Ordering::Release);
+        let Ok(events) = events else {
             self.devices = None;
             self.spaces.values_mut().for_each(Space::forget);
             return;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ impl LinuxHost {
         let place = settings.place.clone();
         let links = Links::open(place.clone())?;
         let heard = links.changes().map_err(|error| archetype_netns::Error::system("watch devices", error))?;
-        tokio::spawn(ring_when_readable(heard, waker.clone()));
+        tokio::spawn(ring_when_readable(heard, links.times_heard(), waker.clone()));
         names::watch(&place, waker);
         let datapath = Datapath::open(settings.datapath.clone(), waker.clone());
         let containers = settings.docker_socket.clone().map(|socket| open_containers(&settings, socket, waker));
@@ -360,8 +361,8 @@ fn plug(place: &Place, container: &ContainerName, interface: &InterfaceName) -> 
 }
 
 /// Rings whenever the devices' watch has something to say. The room itself reads it; until it has,
-/// one ring is enough.
-async fn ring_when_readable(heard: OwnedFd, waker: Waker) {
+/// one ring is enough. What came after it has read wants another one.
+async fn ring_when_readable(heard: OwnedFd, times_heard: Arc<AtomicU64>, waker: Waker) {
     // SAFETY: the descriptor is owned by the value that is registered, and is never exchanged in it.
     let registered = unsafe { AsyncFd::register_with_interest(heard, tokio::io::Interest::READABLE) };
     let Ok(heard) = registered else {
@@ -369,17 +370,23 @@ async fn ring_when_readable(heard: OwnedFd, waker: Waker) {
         return;
     };
     while let Ok(mut ready) = heard.readable().await {
-        waker.ring(Event::Changed(Part::Devices));
-        // Wait until the room has read it, so that one change does not ring for ever.
-        for _ in 0..200 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            if !is_readable(heard.get_ref()) {
-                break;
-            }
+        // What comes between the last look and the clearing is told by no other readiness.
+        while is_readable(heard.get_ref()) {
+            ring_until_heard(&times_heard, &waker).await;
+            ready.clear_ready();
         }
         ready.clear_ready();
-        if is_readable(heard.get_ref()) {
-            waker.ring(Event::Changed(Part::Devices));
+    }
+}
+
+/// Rings, and waits until the room has read; an agent that has not after a second has missed it.
+async fn ring_until_heard(times_heard: &AtomicU64, waker: &Waker) {
+    let before = times_heard.load(Ordering::Acquire);
+    waker.ring(Event::Changed(Part::Devices));
+    for _ in 0..200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        if times_heard.load(Ordering::Acquire) != before {
+            return;
         }
     }
 }

@@ -186,6 +186,7 @@ mod tests {
                 ipv6: None,
                 primary: true,
             },
+            desired: crate::spec::DesiredLink::Up,
         };
         NodeSpec {
             name: format!("n{number}").parse().unwrap(),

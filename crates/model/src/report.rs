@@ -217,10 +217,14 @@ pub enum Fault {
     NodeNotRunning(String),
     /// Not made yet, or about to be mended.
     NotMade(String),
+    /// Made, and parked until the other end is.
+    Parked(String),
     /// Wrong, and it stays so.
     Wrong(String),
     /// The node's own software shut the interface.
     ShutInside(String),
+    /// It is wanted down, and what asks for it to be up again.
+    WantedDown(String),
 }
 
 /// A step whose cause was drift, numbered by the agent.

@@ -332,6 +332,9 @@ pub struct InterfaceSpec {
     pub host_device: InterfaceName,
     /// Where the host side leads.
     pub attachment: Attachment,
+    /// Whether its cable is to carry frames; one that is not has no carrier at either end.
+    #[serde(default, skip_serializing_if = "DesiredLink::is_up")]
+    pub desired: DesiredLink,
 }
 
 /// Where the host side of an interface leads.
@@ -419,6 +422,9 @@ pub struct WireSpec {
     pub ends: Vec<EndRef>,
     /// Whether it is to carry frames.
     pub desired: DesiredLink,
+    /// What becomes of the carrier of a cable's end when the other one is shut.
+    #[serde(default, skip_serializing_if = "Carrier::follows")]
+    pub carrier: Carrier,
     /// The tag that marks it on this host's bridge: Open vSwitch's part of the wire.
     pub tag: VlanTag,
 }
@@ -434,13 +440,39 @@ pub enum WireShape {
 }
 
 /// Whether a wire is to carry frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DesiredLink {
     /// It is to carry frames.
+    #[default]
     Up,
     /// Both ends are to have no carrier.
     Down,
+}
+
+impl DesiredLink {
+    /// Whether it is to carry frames.
+    pub fn is_up(&self) -> bool {
+        *self == Self::Up
+    }
+}
+
+/// What becomes of the carrier of a cable's end when the other one is shut or its node does not run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carrier {
+    /// It goes, and comes back with the other end: as with a cable.
+    #[default]
+    Follow,
+    /// It stays.
+    Keep,
+}
+
+impl Carrier {
+    /// Whether it goes with the other end.
+    pub fn follows(&self) -> bool {
+        *self == Self::Follow
+    }
 }
 
 /// A management network on one host.
@@ -538,7 +570,13 @@ impl NodeSpec {
 
     /// What the namespace is made from, as a digest: other interfaces or sysctls, other facts.
     pub fn facts_digest(&self) -> String {
-        crate::digest(&(&self.interfaces, self.sysctls()))
+        if self.interfaces.iter().all(|interface| interface.desired.is_up()) {
+            return crate::digest(&(&self.interfaces, self.sysctls()));
+        }
+        // A cable that is cut is so on the host's side alone.
+        let up = |interface: &InterfaceSpec| InterfaceSpec { desired: DesiredLink::Up, ..interface.clone() };
+        let interfaces: Vec<InterfaceSpec> = self.interfaces.iter().map(up).collect();
+        crate::digest(&(interfaces, self.sysctls()))
     }
 
     /// What the node is made from, as a digest: another body asks for re-creation. What the

@@ -50,6 +50,8 @@ pub enum Step {
         interface: InterfaceName,
         /// The host's end.
         device: InterfaceName,
+        /// Whether the host's end is up at once; down takes the carrier from the node's end.
+        up: bool,
     },
     /// Remove a device of ours.
     RemoveDevice {
@@ -224,7 +226,9 @@ impl std::fmt::Display for Step {
             Self::NameNamespace { container } => write!(f, "name namespace of {container}"),
             Self::RemoveNamespace { container } => write!(f, "remove namespace of {container}"),
             Self::WriteFacts { container } => write!(f, "write facts of {container}"),
-            Self::MakePair { container, interface, device } => write!(f, "make {interface} of {container} ({device})"),
+            Self::MakePair { container, interface, device, .. } => {
+                write!(f, "make {interface} of {container} ({device})")
+            }
             Self::RemoveDevice { device, .. } => write!(f, "remove device {device}"),
             Self::SetDevice { device, up, controller, .. } => {
                 write!(f, "set device {device} {}", if *up { "up" } else { "down" })?;

@@ -29,6 +29,9 @@ use crate::stages::StageCommand;
 pub const DEFAULT_PREFIX: &str = "clab";
 /// The label that says by what a node is run; the one value known is `namespace`.
 pub const RUNTIME_LABEL: &str = "archetype.runtime";
+/// The label that says what becomes of the carrier of a link's end when the other end is shut:
+/// `follow` or `keep`. A link's own goes before those of the nodes at its ends.
+pub const CARRIER_LABEL: &str = "archetype.carrier";
 
 /// A lab as its file declares it. Nodes and links are in the order of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

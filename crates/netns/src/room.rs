@@ -126,6 +126,7 @@ impl<'a> Room<'a> {
             host_name: interface.peer.name.clone(),
             host_mtu: interface.peer.mtu,
             host_alias: interface.peer.alias.clone(),
+            host_up: true,
             host_group: interface.peer.group,
             master,
             node: namespace.as_fd(),

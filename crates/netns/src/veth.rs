@@ -26,6 +26,8 @@ pub struct VethOrder<'a> {
     pub host_alias: String,
     /// The group of the host's end, by which it can be deleted together with others; 0 for none.
     pub host_group: u32,
+    /// Whether the host's end is up at once.
+    pub host_up: bool,
     /// The index of the Linux bridge that the host's end becomes a port of.
     pub master: Option<u32>,
     /// The namespace of the node.
@@ -48,7 +50,7 @@ pub struct VethPair {
 }
 
 /// Makes pairs, all in as few system calls as the kernel takes; `host` is a socket in the host's
-/// namespace, and the caller's thread is in that namespace too. The host's end is up at once, has
+/// namespace, and the caller's thread is in that namespace too. The host's end has
 /// our mark and no IPv6; the node's end is down. One answer for each order, in their order: a
 /// refused one does not stop the others, and leaves nothing.
 ///
@@ -92,9 +94,9 @@ fn silence_ipv6(name: &InterfaceName) {
 ///
 /// One queue each: more would cost the kernel a wait at creation and serve nobody here.
 fn pair_request(order: &VethOrder<'_>) -> Request {
-    let up = libc::IFF_UP as u32;
+    let up = if order.host_up { libc::IFF_UP as u32 } else { 0 };
     let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
-    let mut request = Request::new(libc::RTM_NEWLINK, flags, &ifinfo(0, up, up));
+    let mut request = Request::new(libc::RTM_NEWLINK, flags, &ifinfo(0, up, libc::IFF_UP as u32));
     request
         .put_text(libc::IFLA_IFNAME, order.host_name.as_str())
         .put_u32(libc::IFLA_MTU, order.host_mtu.get())

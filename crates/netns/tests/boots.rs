@@ -68,6 +68,7 @@ fn made(facts: &NamespaceFacts) -> Namespace {
             host_name: interface.peer.name.clone(),
             host_mtu: interface.peer.mtu,
             host_alias: interface.peer.alias.clone(),
+            host_up: true,
             host_group: interface.peer.group,
             master: None,
             node: node.as_fd(),

@@ -18,6 +18,7 @@ fn order(node: &Namespace, number: u8) -> VethOrder<'_> {
         host_name: format!("h{number}").parse().unwrap(),
         host_mtu: Mtu::LARGEST,
         host_alias: format!("archetype:test:{number}"),
+        host_up: true,
         host_group: 77,
         master: None,
         node: node.as_fd(),

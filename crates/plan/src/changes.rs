@@ -6,7 +6,7 @@ use std::fmt;
 
 use archetype_model::name::{LabName, NodeName};
 use archetype_model::spec::{
-    Attachment, DesiredLink, DesiredRun, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, NodeSpec, Presence,
+    Attachment, Carrier, DesiredLink, DesiredRun, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, NodeSpec, Presence,
     WireShape, WireSpec,
 };
 use serde::{Deserialize, Serialize};
@@ -151,6 +151,8 @@ impl Parts {
         for end in &wire.ends {
             if let (Some(old), Some(new)) = (self.interface(end), new.interface(end)) {
                 what.extend(of_interface(end, old, new));
+                // A cable's two ends are cut together, and that is said of the cable.
+                what.extend(of_wish(end, old, new).filter(|_| wire.shape == WireShape::Lan));
             }
         }
         what
@@ -165,7 +167,12 @@ fn of_tag(old: &WireSpec, new: &WireSpec) -> Vec<String> {
     };
     let desired = (old.desired != new.desired).then(|| desired.to_string());
     let tag = (old.tag != new.tag).then(|| format!("tag {} becomes {}", old.tag, new.tag));
-    desired.into_iter().chain(tag).collect()
+    let carrier = match new.carrier {
+        Carrier::Follow => "an end that is shut takes the other's carrier",
+        Carrier::Keep => "an end keeps its carrier when the other is shut",
+    };
+    let carrier = (old.carrier != new.carrier).then(|| carrier.to_string());
+    desired.into_iter().chain(carrier).chain(tag).collect()
 }
 
 /// Whether an interface leads out of the lab, and is not the node's `eth0`.
@@ -236,6 +243,11 @@ fn of_management(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     }
 }
 
+fn of_wish(end: &EndRef, old: &InterfaceSpec, new: &InterfaceSpec) -> Option<String> {
+    let word = if new.desired.is_up() { "up" } else { "down" };
+    (old.desired != new.desired).then(|| format!("{end}: wanted {word}"))
+}
+
 fn of_interface(end: &EndRef, old: &InterfaceSpec, new: &InterfaceSpec) -> Vec<String> {
     let mut what = Vec::new();
     if old.mac != new.mac {
@@ -246,6 +258,9 @@ fn of_interface(end: &EndRef, old: &InterfaceSpec, new: &InterfaceSpec) -> Vec<S
     }
     if old.host_device != new.host_device {
         what.push(format!("{end}: device {} becomes {}", old.host_device, new.host_device));
+    }
+    if leads_out(new) {
+        what.extend(of_wish(end, old, new));
     }
     let same_place = std::mem::discriminant(&old.attachment) == std::mem::discriminant(&new.attachment);
     let another = old.attachment != new.attachment;

@@ -16,7 +16,9 @@ use archetype_model::observed::{Mark, Observed};
 use archetype_model::report::{ExecState, Finding};
 use archetype_model::spec::{HostSpec, Presence};
 use archetype_model::step::{NodeAction, Resource, Step};
-use archetype_model::{BridgeName, ContainerName, LabName, VlanTag};
+use archetype_model::{BridgeName, ContainerName, InterfaceName, LabName, VlanTag};
+
+use crate::carrier::Carriers;
 
 use crate::stages::Order;
 
@@ -66,6 +68,12 @@ pub struct Diff {
     pub later: Vec<(Step, u64)>,
     /// Labs that are to be gone and are not yet, with what is left of them.
     pub leaving: BTreeMap<LabName, Vec<String>>,
+    /// The host's ends that follow what the far end does, and whether each is to be up now. A step
+    /// on one that was to be otherwise before is no repair.
+    pub carriers: BTreeMap<InterfaceName, bool>,
+    /// Ports without a wire, or whose wire has no other end yet. A step on one that was not so
+    /// before, or on one that was, is no repair either.
+    pub parked: BTreeSet<InterfaceName>,
 }
 
 /// Everything the rooms of the difference look at.
@@ -74,6 +82,7 @@ struct Look<'a> {
     observed: &'a Observed,
     settings: &'a DatapathSettings,
     memory: &'a Memory,
+    carriers: Carriers<'a>,
 }
 
 /// What a room found to do.
@@ -81,11 +90,12 @@ struct Look<'a> {
 struct Room {
     steps: Vec<Step>,
     findings: Vec<Finding>,
+    parked: BTreeSet<InterfaceName>,
 }
 
 /// What is to be done to make the host as `spec` wants it.
 pub fn diff(spec: &HostSpec, observed: &Observed, settings: &DatapathSettings, memory: &Memory) -> Diff {
-    let look = Look { spec, observed, settings, memory };
+    let look = Look { spec, observed, settings, memory, carriers: Carriers::of(spec, observed) };
     let mut all = Room::default();
     for room in [
         networks::diff(&look),
@@ -96,9 +106,11 @@ pub fn diff(spec: &HostSpec, observed: &Observed, settings: &DatapathSettings, m
     ] {
         all.steps.extend(room.steps);
         all.findings.extend(room.findings);
+        all.parked.extend(room.parked);
     }
     let (due, later) = split_by_time(all.steps, memory);
-    Diff { phases: in_order(due), findings: all.findings, later, leaving: leaving(&look) }
+    let carriers = look.carriers.following().map(|(device, up)| (device.clone(), up)).collect();
+    Diff { phases: in_order(due), findings: all.findings, later, leaving: leaving(&look), carriers, parked: all.parked }
 }
 
 // === impl Diff ===

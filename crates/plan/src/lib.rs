@@ -1,6 +1,7 @@
 //! Pure decisions over the nouns: check, plan, diff, order, judge. No I/O, no async.
 
 pub mod blueprint;
+pub mod carrier;
 pub mod changes;
 pub mod check;
 pub mod codes;

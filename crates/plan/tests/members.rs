@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use archetype_model::report::{EndReport, Fault, ProbeResult, Proof, WireReport, Wiring};
-use archetype_model::spec::{DesiredLink, EndRef, LinkId, WireShape, WireSpec};
+use archetype_model::spec::{Carrier, DesiredLink, EndRef, LinkId, WireShape, WireSpec};
 use archetype_model::status::LinkState;
 use archetype_model::{NodeName, VlanTag};
 use archetype_plan::judge::{link_status, member_status};
@@ -18,6 +18,7 @@ fn lan() -> WireSpec {
         shape: WireShape::Lan,
         ends: ["a", "b", "c"].map(end).to_vec(),
         desired: DesiredLink::Up,
+        carrier: Carrier::Follow,
         tag: VlanTag::new(100).unwrap(),
     }
 }

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use archetype_kinds::Unfit;
 use archetype_model::topology::codes::CODES;
 use archetype_model::topology::{
-    EndpointDecl, LinkDecl, NetworkMode, NodeDecl, Place, Position, Problem, RUNTIME_LABEL, RuntimeKind, Subject,
-    Topology,
+    CARRIER_LABEL, EndpointDecl, LinkDecl, NetworkMode, NodeDecl, Place, Position, Problem, RUNTIME_LABEL, RuntimeKind,
+    Subject, Topology,
 };
 use archetype_model::{ContainerName, InterfaceName};
 
@@ -27,10 +27,14 @@ pub fn check(topology: &mut Topology, known: &[String]) -> Vec<Problem> {
     links.iter_mut().enumerate().for_each(|(index, link)| check.ends(&nodes, index, &mut link.endpoints));
     check.used_twice(&nodes, &links);
     topology.links = links;
+    check.link_labels(topology);
     check.addresses(topology);
     check.published(topology);
     check.problems
 }
+
+/// What becomes of carrier, and the values the label may have.
+const CARRIER: (&str, [&str; 2]) = (CARRIER_LABEL, ["follow", "keep"]);
 
 /// The nodes, by name.
 struct Nodes<'t> {
@@ -64,7 +68,7 @@ impl Check {
                 self.container_name(topology, node);
             }
             self.others(topology, node);
-            self.runtime(topology, node);
+            self.labels(topology, node);
         }
     }
 
@@ -106,17 +110,33 @@ impl Check {
         }
     }
 
-    /// The label that says by what a node is run has a value that is known.
-    fn runtime(&mut self, topology: &Topology, node: &NodeDecl) {
-        let Some(value) = node.definition.labels.get(RUNTIME_LABEL) else { return };
-        if value == "namespace" || value == "container" {
+    /// Labels that speak to us have values that are known.
+    fn labels(&mut self, topology: &Topology, node: &NodeDecl) {
+        for (label, values) in [(RUNTIME_LABEL, ["namespace", "container"]), CARRIER] {
+            let Some(value) = node.definition.labels.get(label) else { continue };
+            let at = topology.position_of_key(node, &format!("labels.{label}"));
+            let what = format!("node {}", node.name);
+            self.label(at, &what, Subject::Node(node.name.clone()), (label, values), value);
+        }
+    }
+
+    fn label(&mut self, at: Position, what: &str, subject: Subject, known: (&str, [&str; 2]), value: &str) {
+        let (label, values) = known;
+        if values.contains(&value) {
             return;
         }
-        let at = topology.position_of_key(node, &format!("labels.{RUNTIME_LABEL}"));
-        let message = format!("node {}: the label {RUNTIME_LABEL} cannot be {value:?}", node.name);
-        let problem = self.add("bad-value", at, message);
-        problem.hint = Some("it can be namespace or container".into());
-        problem.subject = Some(Subject::Node(node.name.clone()));
+        let problem = self.add("bad-value", at, format!("{what}: the label {label} cannot be {value:?}"));
+        problem.hint = Some(format!("it can be {} or {}", values[0], values[1]));
+        problem.subject = Some(subject);
+    }
+
+    fn link_labels(&mut self, topology: &Topology) {
+        for (index, link) in topology.links.iter().enumerate() {
+            let Some(value) = link.labels.get(CARRIER_LABEL) else { continue };
+            let path = format!("topology.links[{index}].labels.{CARRIER_LABEL}");
+            let at = topology.positions.get(&path).copied().unwrap_or(link.position);
+            self.label(at, &format!("link {index}"), Subject::Link(index), CARRIER, value);
+        }
     }
 
     /// Nodes that others refer to by name: network-mode and stages.

@@ -212,7 +212,7 @@ topology:
   nodes:
     r1: {ports: [\"8080:80\", \"53:53/udp\"], mgmt-ipv4: 10.0.0.5}
     r2: {ports: [\"127.0.0.1:8080:80\", \"53:53\"], dns: {servers: [example.org]}}
-    r3: {labels: {archetype.runtime: vm}}
+    r3: {labels: {archetype.runtime: vm, archetype.carrier: hold}}
     br0: {kind: bridge}
     br1: {kind: bridge}
   links:
@@ -231,6 +231,8 @@ topology:
     lab.clab.yml:7:54: node r2: name server "example.org" is not an address [bad-address]
     lab.clab.yml:8:19: node r3: the label archetype.runtime cannot be "vm" [bad-value]
       hint: it can be namespace or container
+    lab.clab.yml:8:42: node r3: the label archetype.carrier cannot be "hold" [bad-value]
+      hint: it can be follow or keep
     lab.clab.yml:13:30: br1:p1 is the end of two links: here and at 12:30 (as br0:p1) [interface-used-twice]
       hint: give one of the two links an interface of its own
     lab.clab.yml:17:11: both ends of the link have the MAC address 02:00:00:00:00:01 [mac-twice]

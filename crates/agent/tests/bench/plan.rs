@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use archetype_model::spec::{
-    Attachment, DesiredLink, DesiredRun, EndRef, FORMAT, HostSpec, InterfaceSpec, LabSpec, LinkId, NamespaceBody,
-    NodeBody, NodeSpec, Presence, WireShape, WireSpec,
+    Attachment, Carrier, DesiredLink, DesiredRun, EndRef, FORMAT, HostSpec, InterfaceSpec, LabSpec, LinkId,
+    NamespaceBody, NodeBody, NodeSpec, Presence, WireShape, WireSpec,
 };
 use archetype_model::{Generation, Mac, Mtu, VlanTag};
 use archetype_plan::diff::DatapathSettings;
@@ -41,7 +41,7 @@ impl Plan {
             });
             let ends = ends.collect();
             let tag = VlanTag::new(u16::try_from(100 + 7 * at).unwrap()).unwrap();
-            WireSpec { id, shape: *shape, ends, desired: DesiredLink::Up, tag }
+            WireSpec { id, shape: *shape, ends, desired: DesiredLink::Up, carrier: Carrier::Follow, tag }
         });
         let wires = wires.collect();
         let lab =
@@ -88,6 +88,7 @@ fn plug(node: &mut NodeSpec, wire: &LinkId, device: u32) -> EndRef {
         mtu: Mtu::LAB_DEFAULT,
         host_device: format!("aab1c2-{device}").parse().unwrap(),
         attachment: Attachment::Wire { wire: wire.clone() },
+        desired: DesiredLink::Up,
     });
     end
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use archetype_model::observed::Part;
 use archetype_model::spec::{
-    Attachment, ContainerBody, DesiredLink, DesiredRun, EndRef, FORMAT, HostSpec, InterfaceSpec, LabSpec, LinkId,
-    NamespaceBody, NetworkSpec, NodeBody, NodeSpec, Presence, Subnet, WireShape, WireSpec,
+    Attachment, Carrier, ContainerBody, DesiredLink, DesiredRun, EndRef, FORMAT, HostSpec, InterfaceSpec, LabSpec,
+    LinkId, NamespaceBody, NetworkSpec, NodeBody, NodeSpec, Presence, Subnet, WireShape, WireSpec,
 };
 use archetype_model::step::Step;
 use archetype_model::{Generation, Mac, Mtu, VlanTag};
@@ -114,7 +114,14 @@ fn lab(index: usize, nodes: &[bool], cables: &[(usize, usize)], counter: &mut u3
             specs[n].interfaces.push(interface(end.interface.as_str(), attachment, counter));
         }
         let tag = VlanTag::new(u16::try_from(*counter).unwrap()).unwrap();
-        wires.push(WireSpec { id, shape: WireShape::Cable, ends: ends.to_vec(), desired: DesiredLink::Up, tag });
+        wires.push(WireSpec {
+            id,
+            shape: WireShape::Cable,
+            ends: ends.to_vec(),
+            desired: DesiredLink::Up,
+            carrier: Carrier::Follow,
+            tag,
+        });
     }
     let name = format!("lab{index}").parse().unwrap();
     LabSpec { name, presence: Presence::Present, nodes: specs, wires, hosts: Vec::new() }
@@ -150,5 +157,6 @@ fn interface(name: &str, attachment: Attachment, counter: &mut u32) -> Interface
         mtu: Mtu::LAB_DEFAULT,
         host_device: format!("aab1c2-{counter}").parse().unwrap(),
         attachment,
+        desired: DesiredLink::Up,
     }
 }

@@ -6,17 +6,19 @@ use std::time::Duration;
 use archetype_api::answer::ReconciledLink;
 use archetype_api::lab::{Link, Links};
 use archetype_api::mapping::InterfaceMappings;
-use archetype_api::{Explanation, Problem, Reconciled, codes};
+use archetype_api::{Accepted, Explanation, LinkAction, NewLink, Problem, Reconciled};
 use archetype_model::LabName;
 use archetype_model::status::LinkState;
 use axum::Json;
 use axum::extract::State;
 use tokio::time::Instant;
 
-use super::extract::Segments;
+use super::extract::{Document, Segments};
 use super::failure::Failure;
+use super::labs::accepted;
 use crate::desk::{Desk, revision};
 use crate::explaining::explain as explanation;
+use crate::linking::{LinkWish, link_unknown};
 use crate::view::LabView;
 
 /// How long a look at every link may take until what was mended is proven again.
@@ -96,11 +98,74 @@ pub(super) async fn explain(
 ) -> Result<Json<Explanation>, Failure> {
     let now = desk.board.look();
     let view = LabView::of(&now, revision(&now, &lab)?, desk.silent_after);
-    let found = explanation(&now, &lab, &view, &link);
-    Ok(Json(found.ok_or_else(|| {
-        Problem::new(404, codes::LINK_UNKNOWN, format!("lab {lab} has no link {link}"))
-            .hint("name a link by its id or by one of its ends, as `node:interface`")
-    })?))
+    let index = LinkWish { lab: &lab }.index(&now, &link)?;
+    let found = explanation(&now, &lab, &view, index);
+    Ok(Json(found.ok_or_else(|| link_unknown(&lab, &link))?))
+}
+
+/// Wish for a link to carry frames
+///
+/// `link` is the link's id, or one of its ends as `node:interface`.
+#[utoipa::path(post, path = "/labs/{lab}/links/{link}/up", operation_id = "set_link_up", tag = "links",
+    params(("lab" = String, Path), ("link" = String, Path)),
+    responses((status = 200, body = Accepted), (status = 404, body = Problem)))]
+pub(super) async fn up(desk: State<Desk>, at: Segments<(LabName, String)>) -> Result<Json<Accepted>, Failure> {
+    wish(desk, at, LinkAction::Up).await
+}
+
+/// Wish for a link to have carrier at neither end
+///
+/// `link` is the link's id, or one of its ends as `node:interface`. The wish is kept when the file
+/// is deployed again.
+#[utoipa::path(post, path = "/labs/{lab}/links/{link}/down", operation_id = "set_link_down", tag = "links",
+    params(("lab" = String, Path), ("link" = String, Path)),
+    responses((status = 200, body = Accepted), (status = 404, body = Problem)))]
+pub(super) async fn down(desk: State<Desk>, at: Segments<(LabName, String)>) -> Result<Json<Accepted>, Failure> {
+    wish(desk, at, LinkAction::Down).await
+}
+
+async fn wish(
+    State(desk): State<Desk>,
+    Segments((lab, link)): Segments<(LabName, String)>,
+    action: LinkAction,
+) -> Result<Json<Accepted>, Failure> {
+    let wish = LinkWish { lab: &lab };
+    let appended = desk.planner.take(|now| wish.action(now, &link, action)).await?;
+    Ok(Json(accepted(&desk, &appended)))
+}
+
+/// Add a link to a lab
+///
+/// The lab's declared topology is changed in the store; its file is not, and the next deployment of
+/// the file brings back what the file says.
+#[utoipa::path(post, path = "/labs/{lab}/links", operation_id = "add_link", tag = "links", params(("lab" = String, Path)),
+    request_body = NewLink,
+    responses((status = 200, body = Accepted), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn add(
+    State(desk): State<Desk>,
+    Segments(lab): Segments<LabName>,
+    Document(link): Document<NewLink>,
+) -> Result<Json<Accepted>, Failure> {
+    let facts = desk.planner.refresh_facts().await;
+    let wish = LinkWish { lab: &lab };
+    let appended = desk.planner.take(|now| wish.add(now, &link.endpoints, &facts)).await?;
+    Ok(Json(accepted(&desk, &appended)))
+}
+
+/// Remove a link from a lab
+///
+/// `link` is the link's id, one of its ends as `node:interface`, or both joined by `--`. As with
+/// adding, the file is not changed.
+#[utoipa::path(delete, path = "/labs/{lab}/links/{link}", operation_id = "remove_link", tag = "links",
+    params(("lab" = String, Path), ("link" = String, Path)),
+    responses((status = 200, body = Accepted), (status = 404, body = Problem)))]
+pub(super) async fn remove(
+    State(desk): State<Desk>,
+    Segments((lab, link)): Segments<(LabName, String)>,
+) -> Result<Json<Accepted>, Failure> {
+    let wish = LinkWish { lab: &lab };
+    let appended = desk.planner.take(|now| wish.remove(now, &link)).await?;
+    Ok(Json(accepted(&desk, &appended)))
 }
 
 /// Which port of Open vSwitch is which interface

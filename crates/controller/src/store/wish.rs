@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use archetype_model::spec::LinkId;
-use archetype_model::topology::{Problem, Subject, Topology};
+use archetype_model::spec::{EndRef, LinkId};
+use archetype_model::topology::{EndpointDecl, LinkDecl, Problem, Subject, Topology};
 use archetype_model::{LabName, NodeName};
 use serde::{Deserialize, Serialize};
 
@@ -52,10 +52,20 @@ pub struct Wishes {
     pub restarts: BTreeMap<NodeName, u64>,
     /// How often each node was wanted made again.
     pub reloads: BTreeMap<NodeName, u64>,
-    /// Links that are to carry nothing.
+    /// Links that are to carry nothing, by the id of their ends as declared.
     pub links_down: BTreeSet<LinkId>,
     /// What is left out because it cannot run.
     pub left_out: Vec<LeftOutPart>,
+}
+
+/// The id of a declared link of two ends.
+pub(crate) fn link_id(link: &LinkDecl) -> Option<LinkId> {
+    let end = |end: &EndpointDecl| {
+        let node = NodeName::new(end.node.as_str()).ok()?;
+        Some(EndRef { node, interface: end.linux_interface.clone()? })
+    };
+    let [a, b] = link.endpoints.as_slice() else { return None };
+    Some(LinkId::between(&end(a)?, &end(b)?))
 }
 
 /// A part of a topology that is left out.
@@ -118,11 +128,12 @@ impl Wishes {
         let counters = |map: &BTreeMap<NodeName, u64>| {
             map.iter().filter(|(node, _)| known(node)).map(|(node, count)| (node.clone(), *count)).collect()
         };
+        let links: BTreeSet<LinkId> = topology.links.iter().filter_map(link_id).collect();
         Self {
             stopped: self.stopped.iter().filter(|node| known(node)).cloned().collect(),
             restarts: counters(&self.restarts),
             reloads: counters(&self.reloads),
-            links_down: self.links_down.clone(),
+            links_down: self.links_down.intersection(&links).cloned().collect(),
             left_out: Vec::new(),
         }
     }

@@ -12,7 +12,9 @@ use archetype_model::report::{
     EndReport, ExecReport, ExecState, Fault, Finding, NodeReport, ProbeResult, Proof, Repair, Report, WireReport,
     Wiring,
 };
-use archetype_model::spec::{DesiredRun, EndRef, FORMAT, HostSpec, LabSpec, NodeSpec, Presence, WireShape, WireSpec};
+use archetype_model::spec::{
+    DesiredLink, DesiredRun, EndRef, FORMAT, HostSpec, LabSpec, NodeSpec, Presence, WireShape, WireSpec,
+};
 use archetype_plan::blueprint::HostFacts;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -216,6 +218,9 @@ fn end_report(lab: &LabSpec, tag: Option<u16>, end: &EndRef, host: &Host) -> End
     let (node, interface) = lab.interface(end).unwrap();
     let running = node.desired == DesiredRun::Running;
     let mut faults: Vec<Fault> = host.faults.get(&end.to_string()).cloned().into_iter().collect();
+    if interface.desired == DesiredLink::Down {
+        faults.push(Fault::WantedDown(format!("`archetype link {} up {end}` takes it back", lab.name)));
+    }
     if !running {
         faults.push(Fault::NodeNotRunning(format!("{} is stopped", node.name)));
     }

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use archetype_model::facts::NamespaceFacts;
+use archetype_model::facts::{InterfaceFacts, NamespaceFacts};
 use archetype_model::observed::{DatapathKind, Mark};
 use archetype_model::spec::{HostSpec, InterfaceSpec, LabSpec, NodeSpec};
 use archetype_model::step::Step;
@@ -15,7 +15,7 @@ use archetype_netns::rtnl::{LinkChange, LinkKey, Socket};
 use archetype_netns::{Error, Namespace, VethOrder, folder, pin, veth};
 
 use super::Links;
-use super::facts::{self, controller, wanted_up};
+use super::facts::{self, controller};
 use super::inside::Space;
 use crate::place::Place;
 
@@ -150,7 +150,6 @@ impl Links {
         let mut answers: Vec<Done> = Vec::with_capacity(steps.len());
         let mut orders = Vec::new();
         let mut ordered = Vec::new();
-        let mut down = Vec::new();
         for (at, step) in steps.iter().enumerate() {
             answers.push(
                 match find(spec, step).and_then(|(lab, node, one)| {
@@ -161,11 +160,9 @@ impl Links {
                     Err(error) => Err(error),
                     Ok((lab, node, one, space)) => {
                         let bridge = controller(spec, one).and_then(|bridge| indexes.get(bridge.as_str()).copied());
-                        orders.push(order(spec, lab, node, one, space.namespace(), bridge));
+                        let host_up = matches!(step, Step::MakePair { up: true, .. });
+                        orders.push(VethOrder { host_up, ..order(spec, lab, node, one, space.namespace(), bridge) });
                         ordered.push(at);
-                        if !wanted_up(lab, one) {
-                            down.push(one.host_device.clone());
-                        }
                         Ok(())
                     }
                 },
@@ -177,10 +174,6 @@ impl Links {
                 let words = error.to_string();
                 ordered.into_iter().for_each(|at| answers[at] = Err(Error::Missing { what: words.clone() }));
             }
-        }
-        for device in down {
-            // Shows as a device that is up and should not be, and is mended by the next round.
-            drop(self.host.change(&LinkChange::new(LinkKey::Name(device), Some(false))));
         }
         self.spaces.values_mut().for_each(Space::forget_if_new);
         answers
@@ -239,9 +232,42 @@ impl Links {
         }
         let (lab, node) = node_of(spec, container)?;
         let facts = facts::of(spec, lab, node, &self.place, datapath);
+        self.resize(container, &facts)?;
         folder::write(&self.place.facts_file(container), &facts)?;
         self.write_container_facts(container, &facts)?;
         write(&self.place.facts_digest(container), &node.facts_digest())
+    }
+
+    /// Sets what the spec says anew of an interface that is there: once, when it is said. From then on
+    /// the inside is the node's own again, until its next start.
+    fn resize(&mut self, container: &ContainerName, facts: &NamespaceFacts) -> Done {
+        // What cannot be read was written by nobody who could be running by it.
+        let Ok(Some(before)) = folder::read(&self.place.facts_file(container)) else { return Ok(()) };
+        let former = |one: &InterfaceFacts| {
+            before.interfaces.iter().find(|former| former.name == one.name && former.peer.name == one.peer.name)
+        };
+        let both = facts.interfaces.iter().filter_map(|one| Some((one, former(one)?)));
+        let others: Vec<(&InterfaceFacts, &InterfaceFacts)> =
+            both.filter(|(one, former)| former.mtu != one.mtu || former.mac != one.mac).collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        let indexes = self.ifindexes();
+        let Some((namespace, inside)) = self.inside(container) else { return Ok(()) };
+        let mut socket = namespace.rtnl()?;
+        for (one, former) in others {
+            let peer = indexes.get(one.peer.name.as_str());
+            let Some(inner) = peer.and_then(|peer| inside.get(peer)) else { continue };
+            let mut change = LinkChange::new(LinkKey::Index(inner.ifindex), None);
+            if former.mtu != one.mtu {
+                change = change.mtu(one.mtu);
+            }
+            if former.mac != one.mac {
+                change = change.mac(one.mac);
+            }
+            socket.change(&change)?;
+        }
+        Ok(())
     }
 
     /// A container that exists has its facts under its id, where the runtime looks for them.
@@ -275,6 +301,7 @@ fn order<'a>(
         host_name: one.host_device.clone(),
         host_mtu: spec.host_mtu(one),
         host_alias: mark.to_string(),
+        host_up: true,
         host_group: 0,
         master: bridge,
         node: namespace.as_fd(),

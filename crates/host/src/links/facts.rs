@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use archetype_model::facts::{FACTS_FORMAT, InterfaceFacts, NamespaceFacts, PeerFacts, RouteFacts};
 use archetype_model::observed::{DatapathKind, Mark};
-use archetype_model::spec::{Attachment, DesiredLink, HostSpec, InterfaceSpec, LabSpec, NetworkSpec, NodeSpec};
+use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec, LabSpec, NetworkSpec, NodeSpec};
 use archetype_model::{InterfaceName, NetworkName};
 use ipnet::IpNet;
 
@@ -76,12 +76,6 @@ pub(super) fn controller(spec: &HostSpec, one: &InterfaceSpec) -> Option<Interfa
         Attachment::Wire { .. } | Attachment::Host => return None,
     };
     InterfaceName::new(bridge.as_str()).ok()
-}
-
-/// Whether a host's end is to be up when it is made.
-pub(super) fn wanted_up(lab: &LabSpec, one: &InterfaceSpec) -> bool {
-    let Attachment::Wire { wire } = &one.attachment else { return true };
-    lab.wires.iter().all(|candidate| &candidate.id != wire || candidate.desired == DesiredLink::Up)
 }
 
 fn addresses(spec: &HostSpec, one: &InterfaceSpec) -> Vec<IpNet> {

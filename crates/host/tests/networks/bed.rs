@@ -12,8 +12,8 @@ use archetype_host::networks::{Networks, Settings};
 use archetype_host::{Event, Place, Waker};
 use archetype_model::observed::{NetworkObserved, Part, Reading};
 use archetype_model::spec::{
-    Attachment, ContainerBody, DesiredRun, FORMAT, HostSpec, HostsLine, InterfaceSpec, LabSpec, NetworkSpec, NodeBody,
-    NodeSpec, Presence, Protocol, PublishedPort, Subnet,
+    Attachment, ContainerBody, DesiredLink, DesiredRun, FORMAT, HostSpec, HostsLine, InterfaceSpec, LabSpec,
+    NetworkSpec, NodeBody, NodeSpec, Presence, Protocol, PublishedPort, Subnet,
 };
 use archetype_model::{Generation, NetworkName};
 use archetype_testbed::{eventually, run, sandbox, scratch};
@@ -52,6 +52,7 @@ pub fn node(name: &str, number: u8, ports: Vec<PublishedPort>) -> NodeSpec {
             ipv6: Some(format!("fd00:9::{number}").parse().unwrap()),
             primary: true,
         },
+        desired: DesiredLink::Up,
     };
     NodeSpec {
         name: name.parse().unwrap(),

@@ -64,7 +64,7 @@ pub struct Overrides {
     pub stopped: BTreeSet<NodeName>,
     /// How often each node was wanted restarted.
     pub restarts: BTreeMap<NodeName, u64>,
-    /// Links and LANs that are to carry nothing.
+    /// Links, by the id of their two ends as declared, and LANs that are to carry nothing.
     pub links_down: BTreeSet<LinkId>,
     /// Nodes and links that are left out; a node takes its links along.
     pub left_out: BTreeSet<Subject>,

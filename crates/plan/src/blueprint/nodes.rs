@@ -11,8 +11,8 @@ use archetype_model::name::{InterfaceName, NetworkName, NodeName};
 use archetype_model::number::{Mac, Mtu};
 use archetype_model::restart::RestartRule;
 use archetype_model::spec::{
-    Attachment, Bind, DesiredLink, DesiredRun, HostsLine, InterfaceSpec, LabSpec, NamespaceBody, NetworkSpec, NodeBody,
-    NodeSpec, Presence, WireSpec,
+    Attachment, Bind, DesiredLink, DesiredRun, HostsLine, InterfaceSpec, LabSpec, LinkId, NamespaceBody, NetworkSpec,
+    NodeBody, NodeSpec, Presence, WireSpec,
 };
 use archetype_model::stages::{StageCommand, StagesSpec, WaitSpec};
 use archetype_model::topology::value::WaitFor;
@@ -135,6 +135,7 @@ impl Writer<'_> {
                 ipv6: given.and_then(|given| given.ipv6),
                 primary: true,
             },
+            desired: DesiredLink::Up,
             name,
         })
     }
@@ -160,6 +161,7 @@ impl Writer<'_> {
             mtu: end.mtu.unwrap_or(default),
             host_device,
             attachment,
+            desired: self.desired(&end.link),
         })
     }
 
@@ -170,14 +172,19 @@ impl Writer<'_> {
 
     fn wires(&self) -> Vec<WireSpec> {
         let wires = self.lab.shape.wires.iter().filter_map(|wire| {
-            let desired = match self.lab.overrides.links_down.contains(&wire.id) {
-                true => DesiredLink::Down,
-                false => DesiredLink::Up,
-            };
+            let desired = self.desired(&wire.id);
             let tag = *self.given.tags.get(&wire.id)?;
-            Some(WireSpec { id: wire.id.clone(), shape: wire.shape, ends: wire.ends.clone(), desired, tag })
+            let (id, ends) = (wire.id.clone(), wire.ends.clone());
+            Some(WireSpec { id, shape: wire.shape, ends, desired, carrier: wire.carrier, tag })
         });
         wires.collect()
+    }
+
+    fn desired(&self, link: &LinkId) -> DesiredLink {
+        match self.lab.overrides.links_down.contains(link) {
+            true => DesiredLink::Down,
+            false => DesiredLink::Up,
+        }
     }
 
     /// The lab's names: each node by its short name, its name on the host and its aliases.

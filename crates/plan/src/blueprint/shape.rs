@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::name::{BridgeName, InterfaceName, NodeName};
 use archetype_model::number::{Mac, Mtu};
-use archetype_model::spec::{EndRef, LinkId, WireShape};
-use archetype_model::topology::{EndpointDecl, LinkDecl, LinkKind, NodeDecl, Place, RuntimeKind, Subject, Topology};
+use archetype_model::spec::{Carrier, EndRef, LinkId, WireShape};
+use archetype_model::topology::{
+    CARRIER_LABEL, EndpointDecl, LinkDecl, LinkKind, NodeDecl, Place, RuntimeKind, Subject, Topology,
+};
 
 /// What a topology comes to.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct End {
     pub mac: Option<Mac>,
     /// What the file states.
     pub mtu: Option<Mtu>,
+    /// The declared link it is an end of.
+    pub link: LinkId,
     pub to: To,
 }
 
@@ -57,6 +61,7 @@ pub(crate) struct Wire {
     pub id: LinkId,
     pub shape: WireShape,
     pub ends: Vec<EndRef>,
+    pub carrier: Carrier,
 }
 
 /// Whether a link is there: neither it nor a node at an end of it is left out.
@@ -93,48 +98,57 @@ impl<'a> Shape<'a> {
             _ => return,
         }
         let (Some(near), Some(far)) = (Side::of(topology, a), Side::of(topology, b)) else { return };
+        let id = LinkId::between(&near.end_ref(), &far.end_ref());
         match (&near.what, &far.what) {
-            (What::Node, What::Node) => self.cable(link, &near, &far),
+            (What::Node, What::Node) => self.cable(topology, link, &near, &far),
             (What::Node, What::Bridge) => self.bridged(link, &near, &far, host_bridges),
             (What::Bridge, What::Node) => self.bridged(link, &far, &near, host_bridges),
-            (What::Node, What::Host) => self.end(link, &near, To::Host { device: far.interface.clone() }),
-            (What::Host, What::Node) => self.end(link, &far, To::Host { device: near.interface.clone() }),
-            (What::Node, What::Network) => self.end(link, &near, To::Network { device: far.interface.clone() }),
-            (What::Network, What::Node) => self.end(link, &far, To::Network { device: near.interface.clone() }),
+            (What::Node, What::Host) => self.end(link, &near, &id, To::Host { device: far.interface.clone() }),
+            (What::Host, What::Node) => self.end(link, &far, &id, To::Host { device: near.interface.clone() }),
+            (What::Node, What::Network) => self.end(link, &near, &id, To::Network { device: far.interface.clone() }),
+            (What::Network, What::Node) => self.end(link, &far, &id, To::Network { device: near.interface.clone() }),
             _ => {}
         }
     }
 
-    fn cable(&mut self, link: &LinkDecl, a: &Side<'_>, b: &Side<'_>) {
+    fn cable(&mut self, topology: &Topology, link: &LinkDecl, a: &Side<'_>, b: &Side<'_>) {
         let (from, to) = (a.end_ref(), b.end_ref());
         let id = LinkId::between(&from, &to);
-        self.end(link, a, To::Wire(id.clone()));
-        self.end(link, b, To::Wire(id.clone()));
-        self.wires.push(Wire { id, shape: WireShape::Cable, ends: vec![from, to] });
+        self.end(link, a, &id, To::Wire(id.clone()));
+        self.end(link, b, &id, To::Wire(id.clone()));
+        let carrier = carrier(topology, link);
+        self.wires.push(Wire { id, shape: WireShape::Cable, ends: vec![from, to], carrier });
     }
 
     fn bridged(&mut self, link: &LinkDecl, node: &Side<'_>, bridge: &Side<'_>, host_bridges: &BTreeSet<NodeName>) {
+        let link_id = LinkId::between(&node.end_ref(), &bridge.end_ref());
         match BridgeName::new(bridge.node.as_str()) {
             Ok(name) if host_bridges.contains(&bridge.node) => {
-                self.end(link, node, To::HostBridge { bridge: name, device: bridge.interface.clone() });
+                self.end(link, node, &link_id, To::HostBridge { bridge: name, device: bridge.interface.clone() });
             }
             _ => {
                 let id = LinkId::lan(&bridge.node);
-                self.end(link, node, To::Wire(id.clone()));
+                self.end(link, node, &link_id, To::Wire(id.clone()));
                 match self.wires.iter_mut().find(|wire| wire.id == id) {
                     Some(wire) => wire.ends.push(node.end_ref()),
-                    None => self.wires.push(Wire { id, shape: WireShape::Lan, ends: vec![node.end_ref()] }),
+                    None => self.wires.push(Wire {
+                        id,
+                        shape: WireShape::Lan,
+                        ends: vec![node.end_ref()],
+                        carrier: Carrier::Follow,
+                    }),
                 }
             }
         }
     }
 
-    fn end(&mut self, link: &LinkDecl, side: &Side<'_>, to: To) {
+    fn end(&mut self, link: &LinkDecl, side: &Side<'_>, id: &LinkId, to: To) {
         self.ends.entry(side.node.clone()).or_default().push(End {
             interface: side.interface.clone(),
             written: side.declared.interface.clone(),
             mac: side.declared.mac,
             mtu: link.mtu,
+            link: id.clone(),
             to,
         });
     }
@@ -157,6 +171,20 @@ impl<'a> Shape<'a> {
     /// Every end with its node, nodes in file order.
     pub fn all_ends(&self) -> impl Iterator<Item = (&'a NodeDecl, &End)> {
         self.nodes.iter().flat_map(|node| self.ends_of(&node.name).iter().map(move |end| (*node, end)))
+    }
+}
+
+/// What becomes of a cable's carrier when one end is shut: as the link's label says, else as that of
+/// a node at one of its ends does.
+fn carrier(topology: &Topology, link: &LinkDecl) -> Carrier {
+    let of_nodes = || {
+        let nodes = link.endpoints.iter().filter_map(|end| topology.node(&end.node));
+        let mut said = nodes.filter_map(|node| node.definition.labels.get(CARRIER_LABEL));
+        said.find(|value| *value == "keep")
+    };
+    match link.labels.get(CARRIER_LABEL).or_else(of_nodes).map(String::as_str) {
+        Some("keep") => Carrier::Keep,
+        _ => Carrier::Follow,
     }
 }
 

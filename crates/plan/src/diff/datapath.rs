@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::observed::{BridgeObserved, DatapathObserved, Mark, PortObserved};
 use archetype_model::report::Finding;
-use archetype_model::spec::{Attachment, InterfaceSpec, LabSpec, NodeSpec, WireShape};
+use archetype_model::spec::{Attachment, InterfaceSpec, LabSpec, NodeSpec, WireShape, WireSpec};
 use archetype_model::step::{PortTag, Resource, Step};
 use archetype_model::{InterfaceName, LabName, VlanTag};
 
@@ -27,6 +27,8 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
         return room;
     }
     let wanted = wanted(look);
+    let is_parked = |port: &&Wanted<'_>| matches!(port.tag, PortTag::Parked { .. });
+    room.parked = wanted.values().filter(is_parked).map(|port| port.device.clone()).collect();
     bridge(look, seen, &mut room);
     for port in wanted.values() {
         one_port(look, seen, port, &mut room);
@@ -61,8 +63,8 @@ fn wanted_port<'a>(
 ) -> Option<Wanted<'a>> {
     let Attachment::Wire { wire } = &interface.attachment else { return None };
     let tag = match lab.wires.iter().find(|candidate| &candidate.id == wire) {
-        Some(wire) => PortTag::Wire { tag: wire.tag },
-        None => PortTag::Parked { tag: look.settings.dead_tag },
+        Some(wire) if !is_half(look, lab, wire, interface) => PortTag::Wire { tag: wire.tag },
+        _ => PortTag::Parked { tag: look.settings.dead_tag },
     };
     let mark = Mark {
         installation: look.spec.installation.clone(),
@@ -71,6 +73,30 @@ fn wanted_port<'a>(
         interface: Some(interface.name.clone()),
     };
     Some(Wanted { lab: &lab.name, device: &interface.host_device, interface, tag, mark })
+}
+
+/// Whether the other end of a cable cannot be made now: then this one is parked, and stays so until
+/// the other one is seen.
+fn is_half(look: &Look<'_>, lab: &LabSpec, wire: &WireSpec, interface: &InterfaceSpec) -> bool {
+    let Some(devices) = look.observed.devices.known() else { return false };
+    if wire.shape != WireShape::Cable {
+        return false;
+    }
+    let port = look.observed.datapath.known().and_then(|seen| seen.ports.get(&interface.host_device));
+    let parked = port.is_some_and(|port| port.protected && port.tag == Some(look.settings.dead_tag.get()));
+    let others = wire.ends.iter().filter_map(|end| lab.interface(end));
+    others.filter(|(_, other)| other.host_device != interface.host_device).any(|(node, other)| {
+        match devices.get(&other.host_device) {
+            Some(device) => !super::devices::is_ours(look, device),
+            None => parked || backs_off(look, node, other),
+        }
+    })
+}
+
+/// Whether the last try to make an interface failed.
+fn backs_off(look: &Look<'_>, node: &NodeSpec, interface: &InterfaceSpec) -> bool {
+    let of = [Resource::Device(interface.host_device.clone()), Resource::Namespace(node.container.clone())];
+    of.iter().any(|resource| look.memory.not_before.contains_key(resource))
 }
 
 fn one_port(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, room: &mut Room) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use archetype_model::observed::{DeviceObserved, Reading};
-use archetype_model::spec::{Attachment, DesiredLink, InterfaceSpec, LabSpec, NodeSpec};
+use archetype_model::spec::{Attachment, InterfaceSpec, LabSpec, NodeSpec};
 use archetype_model::step::{Resource, Step};
 use archetype_model::{BridgeName, InterfaceName};
 
@@ -16,9 +16,10 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
     for (lab, node) in look.spec.nodes() {
         for interface in &node.interfaces {
             wanted.insert(&interface.host_device);
+            let up = look.carriers.is_up(interface);
             match devices.get(&interface.host_device) {
-                None => make(look, node, interface, &mut room),
-                Some(device) => mend(look, lab, node, interface, device, &mut room),
+                None => make(look, node, interface, up, &mut room),
+                Some(device) => mend(look, lab, node, (interface, device, up), &mut room),
             }
         }
     }
@@ -32,7 +33,7 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
 }
 
 /// A pair is made only where its namespace could be read, or will be made in the same pass.
-fn make(look: &Look<'_>, node: &NodeSpec, interface: &InterfaceSpec, room: &mut Room) {
+fn make(look: &Look<'_>, node: &NodeSpec, interface: &InterfaceSpec, up: Option<bool>, room: &mut Room) {
     if !can_make(look, interface) {
         return;
     }
@@ -40,6 +41,7 @@ fn make(look: &Look<'_>, node: &NodeSpec, interface: &InterfaceSpec, room: &mut 
         container: node.container.clone(),
         interface: interface.name.clone(),
         device: interface.host_device.clone(),
+        up: up.unwrap_or(true),
     });
 }
 
@@ -70,8 +72,7 @@ fn mend(
     look: &Look<'_>,
     lab: &LabSpec,
     node: &NodeSpec,
-    interface: &InterfaceSpec,
-    device: &DeviceObserved,
+    (interface, device, up): (&InterfaceSpec, &DeviceObserved, Option<bool>),
     room: &mut Room,
 ) {
     let name = &interface.host_device;
@@ -89,7 +90,7 @@ fn mend(
         room.steps.push(Step::RemoveDevice { device: name.clone(), ifindex: device.ifindex });
         return;
     }
-    let up = wanted_up(lab, interface);
+    let up = up.unwrap_or(device.up);
     let controller = wanted_controller(look, interface);
     let attached = controller.as_ref().is_none_or(|bridge| is_port_of(look, device, bridge));
     if device.up != up || !attached || !is_sized(look, interface, device) {
@@ -105,12 +106,6 @@ fn elsewhere(look: &Look<'_>, node: &NodeSpec, device: &DeviceObserved) -> bool 
     let Some(space) = spaces.get(&node.container) else { return !super::nodes::runs(look, node) };
     let Some(inside) = space.inside.known() else { return false };
     !inside.contains_key(&device.ifindex) && !super::nodes::runs(look, node)
-}
-
-/// Whether a host's end is to be up: always, but for a wire that is wanted down.
-fn wanted_up(lab: &LabSpec, interface: &InterfaceSpec) -> bool {
-    let Attachment::Wire { wire } = &interface.attachment else { return true };
-    lab.wires.iter().all(|candidate| &candidate.id != wire || candidate.desired == DesiredLink::Up)
 }
 
 fn wanted_controller(look: &Look<'_>, interface: &InterfaceSpec) -> Option<BridgeName> {

@@ -11,6 +11,7 @@ use archetype_model::spec::{
 };
 use archetype_model::{ContainerName, Mtu, digest};
 
+use crate::carrier::{self, End};
 use crate::diff::DatapathSettings;
 
 /// What is so of a wire, with the last proof there was.
@@ -21,14 +22,9 @@ pub fn wire_report(
     settings: &DatapathSettings,
     proof: Option<Proof>,
 ) -> WireReport {
-    let ends: Vec<EndReport> = wire
-        .ends
-        .iter()
-        .filter_map(|end| {
-            let (node, interface) = lab.interface(end)?;
-            Some(end_report(wire, end, node, interface, observed, settings))
-        })
-        .collect();
+    let found = carrier::ends_of(lab, wire);
+    let ends = (0..found.len()).map(|at| end_report(lab, wire, &found, at, observed, settings));
+    let ends: Vec<EndReport> = ends.collect();
     let ready: Vec<&EndReport> = ends.iter().filter(|end| end.faults.is_empty()).collect();
     let complete = match wire.shape {
         WireShape::Cable => ready.len() == wire.ends.len(),
@@ -59,22 +55,28 @@ fn wiring(lab: &LabSpec, wire: &WireSpec, ends: &[&EndReport], observed: &Observ
 }
 
 fn end_report(
+    lab: &LabSpec,
     wire: &WireSpec,
-    end: &EndRef,
-    node: &NodeSpec,
-    interface: &InterfaceSpec,
+    ends: &[End<'_>],
+    at: usize,
     observed: &Observed,
     settings: &DatapathSettings,
 ) -> EndReport {
+    let (end, node, interface) = ends[at];
     let device = observed.devices.known().and_then(|devices| devices.get(&interface.host_device));
     let port = observed.datapath.known().and_then(|datapath| datapath.ports.get(&interface.host_device));
     let inside = device.and_then(|device| inside_of(node, device, observed));
     let (running, mut faults) = node_faults(node, observed);
     faults.extend(switch_faults(observed, settings));
     faults.extend(port_faults(wire, interface, device, port, observed, settings));
-    faults.extend(device_faults(wire, interface, device, observed));
+    faults.extend(device_faults(carrier::wanted(wire, ends, at, observed), interface, device, observed));
     faults.extend(device.and_then(|device| not_ours(device, end, interface)));
     faults.extend(device.and_then(|device| inside_fault(node, interface, device, observed)));
+    // A cable that is down while neither end is wished to be waits for a stage of a node.
+    let is_lan_down = wire.shape == WireShape::Lan && wire.desired == DesiredLink::Down;
+    if is_lan_down || interface.desired == DesiredLink::Down {
+        faults.push(wanted_down(lab, end));
+    }
     EndReport {
         end: end.clone(),
         device_name: interface.host_device.to_string(),
@@ -85,6 +87,11 @@ fn end_report(
         running,
         faults,
     }
+}
+
+/// That an end is wanted down, and how it comes up again.
+pub(super) fn wanted_down(lab: &LabSpec, end: &EndRef) -> Fault {
+    Fault::WantedDown(format!("`archetype link {} up {end}` takes it back", lab.name))
 }
 
 /// The node's side of an interface, found by the host's device.
@@ -108,7 +115,7 @@ pub(super) fn inside_fault(
     match (inside_of(node, device, observed), unreadable) {
         (None, Some(why)) => Some(Fault::Unreadable(format!("namespace of {}: {why}", node.name))),
         (None, None) => Some(Fault::NotMade(format!("{} is not in {}", interface.name, node.name))),
-        (Some(inside), _) if !inside.up && device.up => Some(shut(node, &inside.name, observed)),
+        (Some(inside), _) if !inside.up => Some(shut(node, &inside.name, observed)),
         (Some(_), _) => None,
     }
 }
@@ -204,6 +211,10 @@ fn port_faults(
     if port.bridge != settings.bridge {
         wrong(format!("port {name} is on bridge {}", port.bridge));
     }
+    let parked = port.protected && port.tag == Some(settings.dead_tag.get());
+    if parked {
+        return vec![Fault::Parked(format!("port {name} is parked until the other end is made"))];
+    }
     if port.tag != Some(wire.tag.get()) {
         wrong(format!("port {name} has tag {}, not {}", port.tag.map_or("none".into(), |t| t.to_string()), wire.tag));
     }
@@ -248,7 +259,7 @@ pub(super) fn unreadable(observed: &Observed) -> Vec<Fault> {
 }
 
 fn device_faults(
-    wire: &WireSpec,
+    up: Option<bool>,
     interface: &InterfaceSpec,
     device: Option<&DeviceObserved>,
     observed: &Observed,
@@ -260,7 +271,7 @@ fn device_faults(
         Some(device) if device.mtu != Mtu::HOST_END.get() => {
             faults.push(Fault::NotMade(format!("device {name} has MTU {}, not {}", device.mtu, Mtu::HOST_END)));
         }
-        Some(device) if device.up != (wire.desired == DesiredLink::Up) => {
+        Some(device) if up.is_some_and(|up| up != device.up) => {
             faults.push(Fault::NotMade(format!("device {name} is {}", if device.up { "up" } else { "down" })));
         }
         _ => {}

@@ -7,7 +7,7 @@ use archetype_model::report::{BridgeSeen, EndReport, Fault, Proof, WireReport, W
 use archetype_model::spec::{EndRef, HostSpec, InterfaceSpec, LabSpec, NodeSpec};
 use archetype_model::{BridgeName, digest};
 
-use super::ends::{inside_fault, inside_of, node_faults, not_ours, unreadable};
+use super::ends::{inside_fault, inside_of, node_faults, not_ours, unreadable, wanted_down};
 
 /// What is so of a link out of a lab, with the last proof there was.
 pub fn outward_report(
@@ -22,7 +22,9 @@ pub fn outward_report(
     let end = |end: &EndRef| {
         let (node, interface) = lab.interface(end)?;
         let bridge = bridge.map(|name| Bridge { seen: seen(name, observed), ours });
-        Some(end_report(spec, end, node, interface, observed, bridge))
+        let mut report = end_report(spec, end, node, interface, observed, bridge);
+        report.faults.extend((!interface.desired.is_up()).then(|| wanted_down(lab, end)));
+        Some(report)
     };
     let ends: Vec<EndReport> = outward.ends.iter().filter_map(end).collect();
     let ready: Vec<&EndReport> = ends.iter().filter(|end| end.faults.is_empty()).collect();
@@ -106,7 +108,9 @@ fn device_faults(
     let mut faults = unreadable(observed);
     match (device, spec.kept_mtu(interface)) {
         (None, _) if faults.is_empty() => faults.push(Fault::NotMade(format!("device {name} is missing"))),
-        (Some(device), _) if !device.up => faults.push(Fault::NotMade(format!("device {name} is down"))),
+        (Some(device), _) if device.up != interface.desired.is_up() => {
+            faults.push(Fault::NotMade(format!("device {name} is {}", if device.up { "up" } else { "down" })));
+        }
         (Some(device), Some(mtu)) if device.mtu != mtu.get() => {
             faults.push(Fault::NotMade(format!("device {name} has MTU {}, not {mtu}", device.mtu)));
         }

@@ -3,14 +3,14 @@
 use archetype_model::observed::{Exit, RunObserved};
 use archetype_model::outward::Outward;
 use archetype_model::report::{EndReport, Fault, Finding, NodeReport, ProbeResult, WireReport};
-use archetype_model::spec::{DesiredLink, DesiredRun, EndRef, NodeSpec, WireShape, WireSpec};
+use archetype_model::spec::{DesiredRun, EndRef, NodeSpec, WireShape, WireSpec};
 use archetype_model::status::{LabState, LinkState, NodeState, Status};
 use archetype_model::step::Resource;
 
 /// The state of a link (design 2), or of a LAN as a whole: as bad as the worst of its ends.
 /// `report` is none while its host has not reported this wire.
 pub fn link_status(wire: &WireSpec, report: Option<&WireReport>) -> Status<LinkState> {
-    status_of(wire.into(), report, |_| true, |_| true)
+    status_of(wire.shape, report, |_| true, |_| true)
 }
 
 /// The state of a link that leads out of its lab, by the same rules: of all ends, or as far as it
@@ -20,10 +20,9 @@ pub fn outward_status(
     report: Option<&WireReport>,
     member: Option<&EndRef>,
 ) -> Status<LinkState> {
-    let asked = Asked { shape: outward.shape(), desired: DesiredLink::Up };
     match member {
-        None => status_of(asked, report, |_| true, |_| true),
-        Some(member) => of_member(asked, report, member),
+        None => status_of(outward.shape(), report, |_| true, |_| true),
+        Some(member) => of_member(outward.shape(), report, member),
     }
 }
 
@@ -34,31 +33,18 @@ pub fn member_status(wire: &WireSpec, report: Option<&WireReport>, member: &EndR
     if wire.shape == WireShape::Cable {
         return link_status(wire, report);
     }
-    of_member(wire.into(), report, member)
+    of_member(wire.shape, report, member)
 }
 
-fn of_member(asked: Asked, report: Option<&WireReport>, member: &EndRef) -> Status<LinkState> {
+fn of_member(shape: WireShape, report: Option<&WireReport>, member: &EndRef) -> Status<LinkState> {
     let name = member.to_string();
     let is_its = |direction: &str| direction.split(' ').any(|word| word == name);
-    status_of(asked, report, |end| &end.end == member, is_its)
-}
-
-/// What is wanted of a link, as far as its state depends on it.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    shape: WireShape,
-    desired: DesiredLink,
-}
-
-impl From<&WireSpec> for Asked {
-    fn from(wire: &WireSpec) -> Self {
-        Self { shape: wire.shape, desired: wire.desired }
-    }
+    status_of(shape, report, |end| &end.end == member, is_its)
 }
 
 /// The state of a wire as far as it concerns some of its ends and some directions between them.
 fn status_of(
-    wire: Asked,
+    shape: WireShape,
     report: Option<&WireReport>,
     concerns: impl Fn(&EndReport) -> bool,
     crosses: impl Fn(&str) -> bool,
@@ -66,11 +52,8 @@ fn status_of(
     let Some(report) = report else {
         return Status::because(LinkState::Pending, "its host has not reported it yet");
     };
-    if let Some(status) = worst_fault(wire, report, concerns) {
+    if let Some(status) = worst_fault(shape, report, concerns) {
         return status;
-    }
-    if wire.desired == DesiredLink::Down {
-        return Status::because(LinkState::Down, "wanted down");
     }
     let (Some(wiring), Some(proof)) = (&report.wiring, &report.proof) else {
         let why = if report.wiring.is_none() { "not wired yet" } else { "wired, not probed yet" };
@@ -94,27 +77,41 @@ fn status_of(
     }
 }
 
-/// The fault that says most: what is unreadable makes everything else a guess; a missing node
-/// explains the rest; a fault that stays outweighs one about to be mended.
-fn worst_fault(wire: Asked, report: &WireReport, concerns: impl Fn(&EndReport) -> bool) -> Option<Status<LinkState>> {
+/// The fault that says most: what is unreadable makes everything else a guess; one that is wanted
+/// down is so once nothing but the nodes themselves is in its way; a missing node explains the rest;
+/// a fault that stays outweighs one about to be mended.
+fn worst_fault(
+    shape: WireShape,
+    report: &WireReport,
+    concerns: impl Fn(&EndReport) -> bool,
+) -> Option<Status<LinkState>> {
     let ends: Vec<&EndReport> = report.ends.iter().filter(|end| concerns(end)).collect();
     let faults = || ends.iter().flat_map(|end| end.faults.iter().map(move |fault| (end, fault)));
     let find = |wanted: fn(&Fault) -> bool| faults().find(|(_, fault)| wanted(fault));
-    let (end, fault) = find(|fault| matches!(fault, Fault::Unreadable(_)))
-        .or_else(|| find(|fault| matches!(fault, Fault::NodeNotRunning(_))))
-        .or_else(|| find(|fault| matches!(fault, Fault::Wrong(_))))
-        .or_else(|| find(|fault| matches!(fault, Fault::NotMade(_))))
-        .or_else(|| find(|fault| matches!(fault, Fault::ShutInside(_))))?;
+    let unreadable = find(|fault| matches!(fault, Fault::Unreadable(_)));
+    let missing = find(|fault| matches!(fault, Fault::NodeNotRunning(_)));
+    let wrong = || {
+        find(|fault| matches!(fault, Fault::Wrong(_)))
+            .or_else(|| find(|fault| matches!(fault, Fault::NotMade(_))))
+            .or_else(|| find(|fault| matches!(fault, Fault::Parked(_))))
+    };
+    let (end, fault) = match find(|fault| matches!(fault, Fault::WantedDown(_))) {
+        Some(down) => unreadable.or_else(wrong).unwrap_or(down),
+        None => {
+            let shut = || find(|fault| matches!(fault, Fault::ShutInside(_)));
+            unreadable.or(missing).or_else(wrong).or_else(shut)?
+        }
+    };
     // The proof of a LAN may be that of its other members; only a cable's says that this was wired.
-    let was_wired = report.proof.is_some() && wire.shape == WireShape::Cable;
+    let was_wired = report.proof.is_some() && shape == WireShape::Cable;
     let side = |end: &EndReport, what: &str| format!("{}: {what}", end.end);
     Some(match fault {
         Fault::Unreadable(what) => Status::because(LinkState::Unknown, format!("{what} could not be read")),
         Fault::NodeNotRunning(what) => Status::because(LinkState::Pending, format!("waits for {what}")),
         Fault::Wrong(what) => Status::because(LinkState::Error, side(end, what)),
-        Fault::NotMade(what) if was_wired => Status::because(LinkState::Error, side(end, what)),
-        Fault::NotMade(what) => Status::because(LinkState::Creating, side(end, what)),
-        Fault::ShutInside(_) if wire.desired == DesiredLink::Down => Status::because(LinkState::Down, "wanted down"),
+        Fault::NotMade(what) | Fault::Parked(what) if was_wired => Status::because(LinkState::Error, side(end, what)),
+        Fault::NotMade(what) | Fault::Parked(what) => Status::because(LinkState::Creating, side(end, what)),
+        Fault::WantedDown(what) => Status::because(LinkState::Down, format!("wanted down by a user; {what}")),
         Fault::ShutInside(what) => Status::because(LinkState::Down, what.clone()),
     })
 }

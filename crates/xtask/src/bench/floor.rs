@@ -134,6 +134,7 @@ impl<'r> Floor<'r> {
                     host_name: name.parse()?,
                     host_mtu: Mtu::LARGEST,
                     host_alias: "floor".into(),
+                    host_up: true,
                     host_group: 0,
                     master: None,
                     node: self.spaces[node].as_fd(),

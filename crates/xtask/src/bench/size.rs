@@ -1,8 +1,8 @@
 //! How large a measured lab is, and the spec of such a lab. Knows nothing of how it is built.
 
 use archetype_model::spec::{
-    Attachment, DesiredLink, DesiredRun, EndRef, FORMAT, HostSpec, InterfaceSpec, LabSpec, LinkId, NamespaceBody,
-    NodeBody, NodeSpec, Presence, WireShape, WireSpec,
+    Attachment, Carrier, DesiredLink, DesiredRun, EndRef, FORMAT, HostSpec, InterfaceSpec, LabSpec, LinkId,
+    NamespaceBody, NodeBody, NodeSpec, Presence, WireShape, WireSpec,
 };
 use archetype_model::{Generation, InterfaceName, Mac, Mtu, VlanTag};
 use archetype_plan::diff::DatapathSettings;
@@ -96,7 +96,14 @@ fn wire(nodes: &mut [NodeSpec], size: Size, link: usize) -> WireSpec {
         let attachment = Attachment::Wire { wire: id.clone() };
         nodes[at].interfaces.push(interface(end.interface.clone(), attachment, 2 * link + side));
     }
-    WireSpec { id, shape: WireShape::Cable, ends: ends.to_vec(), desired: DesiredLink::Up, tag: tag(link + 1) }
+    WireSpec {
+        id,
+        shape: WireShape::Cable,
+        ends: ends.to_vec(),
+        desired: DesiredLink::Up,
+        carrier: Carrier::Follow,
+        tag: tag(link + 1),
+    }
 }
 
 fn interface(name: InterfaceName, attachment: Attachment, number: usize) -> InterfaceSpec {
@@ -107,6 +114,7 @@ fn interface(name: InterfaceName, attachment: Attachment, number: usize) -> Inte
         mtu: Mtu::LAB_DEFAULT,
         host_device: format!("a{INSTALLATION}-{number}").parse().expect("a device's name"),
         attachment,
+        desired: DesiredLink::Up,
     }
 }
 

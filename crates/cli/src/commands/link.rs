@@ -1,0 +1,48 @@
+//! `link`: a link is set up or down, added or removed; the wish is kept.
+
+use archetype_api::{LinkAction, NewLink};
+
+use super::{print, wait};
+use crate::args::{LinkArgs, LinkWish};
+use crate::connection::Connection;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::lab_file;
+
+/// Wishes and waits until the wish is judged.
+pub async fn run(connection: &Connection, args: LinkArgs) -> Result<Exit, Failure> {
+    let lab = lab_file::lab(Some(&args.lab), None)?;
+    let client = connection.client();
+    // Either end names the link; both together must be those of one.
+    let named = match &args.other {
+        Some(other) => format!("{}--{other}", args.end),
+        None => args.end.clone(),
+    };
+    let accepted = match (args.wish, args.other) {
+        (LinkWish::Add, Some(other)) => {
+            let link = NewLink { endpoints: [args.end, other] };
+            connection.ask(Some(&lab), &named, client.add_link(&lab, &link)).await?
+        }
+        (LinkWish::Add, None) => {
+            return Err(Failure::usage("a link has two ends", "archetype link LAB add NODE:IF NODE:IF"));
+        }
+        (LinkWish::Rm, _) => connection.ask(Some(&lab), &named, client.remove_link(&lab, &named)).await?,
+        (LinkWish::Up, _) => connection.ask(Some(&lab), &named, client.link(&lab, &named, LinkAction::Up)).await?,
+        (LinkWish::Down, _) => connection.ask(Some(&lab), &named, client.link(&lab, &named, LinkAction::Down)).await?,
+    };
+    if args.wait.no_wait {
+        return Ok(Exit::Fine);
+    }
+    let end = wait::settled(connection, &accepted, args.wait.wait).await?;
+    let exit = wait::told(connection, &accepted, end, args.wait.wait).await;
+    match (exit, args.wish) {
+        (Exit::Fine, LinkWish::Rm) => print(&format!("{named} was removed"))?,
+        (Exit::Fine, _) => {
+            let link = connection.ask(Some(&lab), &named, client.explain(&lab, &named)).await?;
+            let why = link.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            print(&format!("{} is {}{why}", link.link, link.state))?;
+        }
+        _ => {}
+    }
+    Ok(exit)
+}
