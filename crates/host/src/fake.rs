@@ -3,6 +3,8 @@
 //! It carries out steps at once, gives every new thing a new number as the kernel does, and can be
 //! disturbed: parts made unreadable, things changed behind its back, steps made to fail.
 
+mod frames;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +18,7 @@ use archetype_model::step::{NodeAction, Outcome, Resource, Step};
 use archetype_model::{BridgeName, ContainerName, InterfaceName, NetworkName};
 use async_trait::async_trait;
 
-use crate::contract::{Across, Host, ProbeOrder};
+use crate::contract::{Host, ProbeOrder};
 use crate::event::{Event, TaskEnded, Waker};
 
 /// A host in memory.
@@ -153,25 +155,6 @@ impl State {
             processes: part(self, Part::Processes, &self.processes),
             networks: part(self, Part::Networks, &self.networks),
         }
-    }
-
-    /// As a pair of the kernel: an end has carrier when both are up.
-    fn with_carrier(&self) -> (BTreeMap<InterfaceName, DeviceObserved>, BTreeMap<ContainerName, NamespaceObserved>) {
-        let (mut devices, mut namespaces) = (self.devices.clone(), self.namespaces.clone());
-        let mut ends: BTreeMap<u32, &mut DeviceObserved> = devices
-            .values_mut()
-            .filter(|device| device.kind == "veth")
-            .map(|device| (device.ifindex, device))
-            .collect();
-        for space in namespaces.values_mut() {
-            let Reading::Known(inside) = &mut space.inside else { continue };
-            for (index, inner) in inside.iter_mut() {
-                let Some(device) = ends.get_mut(index) else { continue };
-                let carrier = device.up && inner.up;
-                (device.carrier, inner.carrier) = (carrier, carrier);
-            }
-        }
-        (devices, namespaces)
     }
 
     fn carry_out(&mut self, spec: &HostSpec, step: &Step, bridge: &BridgeName) -> Result<(), String> {
@@ -467,44 +450,6 @@ impl State {
         if let Reading::Known(inside) = &mut space.inside {
             inside.values_mut().for_each(|device| device.up = up);
         }
-    }
-
-    /// A frame crosses a wire when both devices are up and both ports hold these very devices, in
-    /// one tag; out of the lab when the device is up and on the bridge that it is to cross.
-    fn probe(&self, order: &ProbeOrder) -> ProbeResult {
-        let crosses = match &order.across {
-            Across::Wire | Across::Switch { .. } => {
-                let tags: Vec<Option<u16>> = order.ends.iter().map(|end| self.tag_at(end.host_ifindex)).collect();
-                let one_tag = tags.windows(2).all(|pair| pair[0] == pair[1]);
-                self.datapath.switch.is_some() && one_tag && tags.iter().all(Option::is_some)
-            }
-            Across::Device { .. } => order.ends.iter().all(|end| self.carrying(end.host_ifindex).is_some()),
-            Across::Bridge { ifindex, .. } => {
-                let on_bridge = |device: (_, &DeviceObserved)| device.1.controller == Some(*ifindex);
-                order.ends.iter().all(|end| self.carrying(end.host_ifindex).is_some_and(on_bridge))
-            }
-        };
-        match crosses {
-            true => ProbeResult::Crossed,
-            false => ProbeResult::Lost { directions: vec![order.parties().join(" -> ")] },
-        }
-    }
-
-    /// The device of an end that frames come through: up on both sides.
-    fn carrying(&self, ifindex: u32) -> Option<(&InterfaceName, &DeviceObserved)> {
-        let (name, device) = self.devices.iter().find(|(_, device)| device.ifindex == ifindex)?;
-        let up = self
-            .namespaces
-            .values()
-            .any(|space| space.inside.known().and_then(|inside| inside.get(&ifindex)).is_some_and(|inside| inside.up));
-        (device.up && up && !self.swallowing.contains(name)).then_some((name, device))
-    }
-
-    /// The tag in which the switch has an end that frames come through.
-    fn tag_at(&self, ifindex: u32) -> Option<u16> {
-        let (name, _) = self.carrying(ifindex)?;
-        let port = self.datapath.ports.get(name).filter(|port| port.ifindex == Some(ifindex))?;
-        port.tag
     }
 }
 
