@@ -290,6 +290,7 @@ pub enum NodeWish {
 #[derive(Debug, Args)]
 pub struct LinkArgs {
     /// The lab: its name or its topology file
+    #[arg(add = ArgValueCandidates::new(completing::labs))]
     pub lab: String,
     /// What is wished of the link
     #[arg(value_enum, value_name = "WISH")]

@@ -3,7 +3,7 @@
 use archetype_api::{LinkAction, NewLink};
 
 use super::{print, wait};
-use crate::args::{LinkArgs, LinkWish};
+use crate::args::{LinkArgs, LinkWish, TopologyArgs};
 use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -11,7 +11,7 @@ use crate::lab_file;
 
 /// Wishes and waits until the wish is judged.
 pub async fn run(connection: &Connection, args: LinkArgs) -> Result<Exit, Failure> {
-    let lab = lab_file::lab(Some(&args.lab), None)?;
+    let lab = lab_file::lab(Some(&args.lab), &TopologyArgs::default())?;
     let client = connection.client();
     // Either end names the link; both together must be those of one.
     let named = match &args.other {
