@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 pub use attach::{ExecReceiver, ExecSender};
 
 use crate::answer::{Accepted, Checked, Health, PlanAnswer, Reconciled, Version};
+use crate::artefacts::Artefacts;
 use crate::explain::Explanation;
 use crate::journal::{Journal, JournalEntry};
 use crate::lab::{Lab, Labs};
@@ -177,6 +178,11 @@ impl Client {
     /// The interfaces of a node.
     pub async fn interfaces(&self, lab: &LabName, node: &NodeName) -> Result<NodeInterfaces, ClientError> {
         self.get(&format!("/labs/{lab}/nodes/{}/interfaces", escape(node.as_str()))).await
+    }
+
+    /// The files that containerlab leaves beside a lab.
+    pub async fn artefacts(&self, lab: &LabName) -> Result<Artefacts, ClientError> {
+        self.get(&format!("/labs/{lab}/artefacts")).await
     }
 
     /// Looks at every link again and mends what is not as wanted.

@@ -5,6 +5,7 @@
 //! not know the server.
 
 pub mod answer;
+pub mod artefacts;
 pub mod client;
 pub mod codes;
 pub mod exec;
@@ -19,6 +20,7 @@ mod schema;
 pub mod words;
 
 pub use answer::{Accepted, Change, ChangeKind, Checked, Health, PlanAnswer, Reconciled, Version};
+pub use artefacts::Artefacts;
 pub use client::{Client, ClientError, Target};
 pub use explain::{Explanation, Fact};
 pub use journal::{Journal, JournalEntry};

@@ -12,8 +12,9 @@ mod topology_data;
 use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::spec::{EndRef, LabSpec, NetworkSpec};
+pub use archetype_model::topology::lab_folder as folder;
 use archetype_model::topology::{Subject, Topology};
-use archetype_model::{LabName, Mac, NodeName};
+use archetype_model::{Mac, NodeName};
 
 use nodes::Row;
 
@@ -50,11 +51,6 @@ pub struct Seen {
     pub containers: BTreeMap<NodeName, String>,
     /// By the interface of a node, the MAC of the host's device at its other side.
     pub outside: BTreeMap<EndRef, Mac>,
-}
-
-/// The name of a lab's folder, whichever folder it is in: containerlab's.
-pub fn folder(lab: &LabName) -> String {
-    format!("clab-{lab}")
 }
 
 /// Every file of a lab by its name within the lab's folder.

@@ -176,12 +176,24 @@ pub struct WaitArgs {
     pub no_wait: bool,
 }
 
+/// Where files for other programs go. The value is read by [`Settings`].
+#[derive(Debug, Args)]
+pub struct ArtefactsArgs {
+    /// Write containerlab's files of the lab (inventories, topology-data.json, names) to
+    /// DIR/clab-LAB, or none [default: none]
+    #[arg(long, value_name = "DIR", env = "ARCHETYPE_ARTEFACTS", hide_env_values = true)]
+    pub artefacts: Option<String>,
+}
+
 /// `deploy`.
 #[derive(Debug, Args)]
 pub struct DeployArgs {
     /// The wish.
     #[command(flatten)]
     pub wish: WishArgs,
+    /// Files for other programs.
+    #[command(flatten)]
+    pub artefacts: ArtefactsArgs,
     /// How long.
     #[command(flatten)]
     pub wait: WaitArgs,
@@ -199,6 +211,12 @@ pub struct DestroyArgs {
     /// The file.
     #[command(flatten)]
     pub topology: TopologyArgs,
+    /// Files for other programs.
+    #[command(flatten)]
+    pub artefacts: ArtefactsArgs,
+    /// Remove DIR/clab-LAB of --artefacts, with everything in it
+    #[arg(short = 'c', long)]
+    pub cleanup: bool,
     /// How long.
     #[command(flatten)]
     pub wait: WaitArgs,

@@ -49,8 +49,8 @@ pub fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         }
         Command::Check(args) => check::run(&args),
         Command::Plan(args) => block_on(plan::run(&connection()?, args)),
-        Command::Deploy(args) => block_on(deploy::run(&connection()?, args)),
-        Command::Destroy(args) => block_on(destroy::run(&connection()?, args)),
+        Command::Deploy(args) => block_on(deploy::run(&connection()?, args, settings.artefacts())),
+        Command::Destroy(args) => block_on(destroy::run(&connection()?, args, settings.artefacts())),
         Command::Inspect(args) => block_on(inspect::run(&connection()?, args)),
         Command::Exec(args) => block_on(exec::run(&connection()?, args)),
         Command::Logs(args) => block_on(logs::run(&connection()?, args)),

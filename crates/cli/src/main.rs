@@ -2,6 +2,7 @@
 //! code. Knows no command's work.
 
 mod args;
+mod artefacts;
 mod commands;
 mod completing;
 mod connection;

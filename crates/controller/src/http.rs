@@ -3,6 +3,7 @@
 //! Handlers turn requests into wishes and pictures into answers; they decide nothing.
 
 mod about;
+mod artefacts;
 mod door;
 mod exec;
 mod extract;
@@ -58,6 +59,7 @@ fn api() -> OpenApiRouter<Desk> {
         .routes(routes!(labs::one, labs::destroy))
         .routes(routes!(labs::wait))
         .routes(routes!(labs::progress))
+        .routes(routes!(artefacts::read))
         .routes(routes!(files::plan))
         .routes(routes!(files::check))
         .routes(routes!(nodes::list))

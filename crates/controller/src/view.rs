@@ -1,5 +1,6 @@
 //! The picture in the words of the API.
 
+pub(crate) mod artefacts;
 mod ends;
 mod nodes;
 

@@ -58,6 +58,11 @@ pub struct Topology {
     pub positions: BTreeMap<String, Position>,
 }
 
+/// The name of a lab's folder: beside its file, and wherever files about the lab are written.
+pub fn lab_folder(lab: &LabName) -> String {
+    format!("clab-{lab}")
+}
+
 /// Where a topology came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use archetype_model::topology::{
-    EndpointDecl, LinkDecl, LinkKind, MgmtDecl, NodeDecl, NodeDefinition, Position, Problem, Settings, Source, Topology,
+    EndpointDecl, LinkDecl, LinkKind, MgmtDecl, NodeDecl, NodeDefinition, Position, Problem, Settings, Source,
+    Topology, lab_folder,
 };
 use archetype_model::{LabName, NodeName};
 
@@ -215,7 +216,7 @@ impl Resolving<'_> {
     fn lab_directory(&self, lab: &LabName) -> PathBuf {
         let base = self.environment.get("CLAB_LABDIR_BASE").filter(|base| !base.is_empty());
         let base = base.map_or_else(|| self.directory.to_owned(), |base| self.directory.join(base));
-        base.join(format!("clab-{lab}"))
+        base.join(lab_folder(lab))
     }
 
     /// One node, merged and resolved; a name that is none is a problem and leaves the node out.

@@ -13,6 +13,7 @@ use clap::parser::ValueSource;
 use toml::de::{DeTable, DeValue};
 
 use super::ServeArgs;
+use crate::artefacts::Place;
 
 /// Where the settings file is, unless something else is said.
 const FILE: &str = "/etc/archetype/archetype.toml";
@@ -20,7 +21,7 @@ const FILE: &str = "/etc/archetype/archetype.toml";
 pub const SOCKET: &str = "/run/archetype/archetype.sock";
 
 /// The keys of the settings file; a flag of the same name and a variable `ARCHETYPE_…` go before.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "data",
     "socket",
     "listen",
@@ -36,6 +37,7 @@ const KEYS: [&str; 15] = [
     "probe-interval",
     "host",
     "hosts-file",
+    "artefacts",
 ];
 
 /// Settings as they were given, by key.
@@ -99,6 +101,13 @@ impl Settings {
     /// The controller's socket. What is wrong with other settings does not matter here.
     pub fn socket(&self) -> PathBuf {
         PathBuf::from(self.given.get("socket").map_or(SOCKET, |given| given.value.as_str()))
+    }
+
+    /// Where files for other programs go; none when they are not wanted.
+    pub fn artefacts(&self) -> Option<Place> {
+        let given = self.given.get("artefacts").filter(|given| !given.value.is_empty() && given.value != "none")?;
+        let beside_file = matches!(given.origin, Origin::File { .. });
+        Some(Place { written: PathBuf::from(&given.value), beside_file })
     }
 
     /// The settings of `serve`, or everything that is wrong with them.

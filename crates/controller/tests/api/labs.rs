@@ -265,3 +265,18 @@ async fn a_part_of_the_host_that_cannot_be_read_is_named() {
     assert_eq!(shown.findings[0].message, "Docker Engine could not be read: no answer within 5 s");
     assert_eq!(shown.state, LabState::Up, "what could be read is as it was");
 }
+
+#[tokio::test]
+async fn a_lab_has_files_for_other_programs_with_its_addresses_as_soon_as_it_is_accepted() {
+    let stand = Stand::new().await;
+    let problem = refusal(stand.client.artefacts(&lab("two")).await);
+    assert_eq!((problem.status, problem.code.as_str()), (404, "lab-unknown"));
+    stand.client.deploy(&stand.request(TWO)).await.unwrap();
+    let answer = stand.client.artefacts(&lab("two")).await.unwrap();
+    let names: Vec<&str> = answer.files.keys().filter_map(|path| path.strip_prefix("clab-two/")).collect();
+    let known =
+        ["ansible-inventory.yml", "etc-hosts", "nornir-simple-inventory.yml", "ssh_config", "topology-data.json"];
+    assert_eq!(names, known);
+    let inventory = &answer.files["clab-two/ansible-inventory.yml"];
+    assert!(inventory.contains("        clab-two-a:\n          ansible_host: 172.20.20.2\n"), "{inventory}");
+}
