@@ -49,7 +49,8 @@ test: packages ## every test, those that need root included (root)
 test-kernel: packages-kernel ## tests on the kernel's Open vSwitch, in an emulated machine; KERNEL="word …" picks some (root)
 	@scripts/setup.sh rust
 	scripts/images.sh --cache
-	$(CARGO) run --quiet -p archetype-xtask -- kernel $(KERNEL)
+	$(CARGO) build --quiet --workspace --bin xtask
+	$(OUT:release=debug)/xtask kernel $(KERNEL)
 
 demo: setup images ## deploy an example lab, prove it, break it, watch it mend (root)
 	@scripts/demo.sh $(OUT)/archetype

@@ -27,8 +27,7 @@ enum Part {
 }
 
 /// What depends on who moves the frames, and on what the machine's root may do. Slow claims that the kernel's datapath
-/// has no part in are left to the ordinary run. Each lane runs its programs one after the other, beside the other lane:
-/// labs with routers wait a lot.
+/// has no part in are left to the ordinary run. Each lane runs its programs one after the other, beside the other lane.
 const LANES: [&[Chosen]; 2] = [
     &[
         Chosen {
@@ -36,13 +35,13 @@ const LANES: [&[Chosen]; 2] = [
             program: "wires",
             part: Part::Named(&["of_the_", "jumbo", "tcp_", "a_lan_"]),
         },
-        Chosen { package: "archetype-agent", program: "real", part: Part::All },
+        Chosen { package: "archetype-cli", program: "nodes", part: Part::Asked },
     ],
     &[
-        Chosen { package: "archetype-cli", program: "frr01", part: Part::Named(&["after_the_engine_ended"]) },
         Chosen { package: "archetype-host", program: "containers", part: Part::Named(&["capability"]) },
-        Chosen { package: "archetype-cli", program: "nodes", part: Part::Asked },
+        Chosen { package: "archetype-agent", program: "real", part: Part::All },
         Chosen { package: "archetype-cli", program: "truth", part: Part::Asked },
+        Chosen { package: "archetype-cli", program: "frr01", part: Part::Asked },
     ],
 ];
 
@@ -60,7 +59,7 @@ pub fn job() -> PathBuf {
 /// # Errors
 /// When something does not compile, when no test is meant, and when the script cannot be written.
 pub fn write_job(words: &[String], slowness: u32) -> anyhow::Result<()> {
-    let built = build()?;
+    let built = build(words)?;
     let mut script = include_str!("job.sh").to_owned();
     script.push_str(&format!("export ARCHETYPE_TEST_SLOWNESS={slowness}\n"));
     script.push_str(&format!("export ARCHETYPE_IMAGE_CACHE={}\n", quoted(&image_cache())));
@@ -104,15 +103,16 @@ fn has_any(program: &Path, words: &[&str]) -> bool {
     list.is_ok_and(|list| !list.stdout.is_empty())
 }
 
-/// Builds the chosen programs and our runtime; answers where each lies.
-fn build() -> anyhow::Result<BTreeMap<String, PathBuf>> {
+/// Builds the programs of which tests may be meant, and our runtime; answers where each lies. As parts of the whole
+/// workspace: so what `make test` has built is taken as it is.
+fn build(words: &[String]) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = |command: &mut Command| command.current_dir(root()).stderr(Stdio::inherit()).output();
-    let runtime = build(Command::new(&cargo).args(["build", "--quiet", "--package", "archetype-oci"]))?;
+    let runtime = build(Command::new(&cargo).args(["build", "--quiet", "--workspace", "--bin", "archetype-oci"]))?;
     let mut command = Command::new(&cargo);
-    command.args(["test", "--quiet", "--no-run", "--message-format", "json-render-diagnostics"]);
-    for chosen in all() {
-        command.args(["--package", chosen.package, "--test", chosen.program]);
+    command.args(["test", "--quiet", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"]);
+    for chosen in all().filter(|chosen| !words.is_empty() || !matches!(chosen.part, Part::Asked)) {
+        command.args(["--test", chosen.program]);
     }
     let tests = build(&mut command)?;
     if !runtime.status.success() || !tests.status.success() {
