@@ -9,7 +9,7 @@ use archetype_host::event::TaskError;
 use archetype_model::observed::{Exit, NodeObserved, Observed, RunObserved};
 use archetype_model::report::Finding;
 use archetype_model::spec::{DesiredLink, DesiredRun, HostSpec, LinkId, NodeBody};
-use archetype_model::step::Resource;
+use archetype_model::step::{Resource, Step, StepError};
 use archetype_model::{ContainerName, InterfaceName, LabName};
 use archetype_plan::diff::Diff;
 use archetype_plan::resources::resources;
@@ -74,6 +74,9 @@ pub(crate) struct Runs {
     not_before: u64,
 }
 
+/// The code of a stop that failed.
+const STOP_FAILED: &str = "node-stop-failed";
+
 /// A resource whose step failed.
 #[derive(Debug, Clone)]
 pub(crate) struct Failed {
@@ -101,8 +104,11 @@ impl Memory {
             if self.begun.get(&node.container).is_some_and(idle) {
                 self.begun.remove(&node.container);
             }
-            if matches!(seen.run, RunObserved::Running { .. }) && seen.busy.is_none() {
-                self.failed.remove(&Resource::Node(node.container.clone()));
+            let runs_as_wanted = matches!(seen.run, RunObserved::Running { .. }) && node.desired == DesiredRun::Running;
+            if runs_as_wanted && seen.busy.is_none() {
+                let resource = Resource::Node(node.container.clone());
+                // That it runs says nothing of a stop that failed on the way to a restart.
+                self.failed.retain(|failed, why| *failed != resource || why.finding.code == STOP_FAILED);
             }
         }
     }
@@ -237,14 +243,10 @@ impl Runs {
 }
 
 /// The finding for a step that the host could not take.
-pub(crate) fn step_failed(resource: &Resource, what: &str, error: &str) -> Finding {
-    Finding {
-        code: "step-failed".into(),
-        lab: None,
-        resource: Some(resource.clone()),
-        message: format!("{what}: {error}"),
-        hint: "it is tried again by itself; `archetype journal` shows each try".into(),
-    }
+pub(crate) fn step_failed(step: &Step, error: StepError) -> Finding {
+    // Words with a code of their own say what they are about.
+    let message = if error.code == StepError::FAILED { format!("{step}: {error}") } else { error.message };
+    Finding { code: error.code, lab: None, resource: Some(step.resource()), message, hint: error.hint }
 }
 
 /// The finding for a task that failed.

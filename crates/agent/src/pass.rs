@@ -209,7 +209,7 @@ impl<H: Host> Pass<'_, H> {
                             self.memory.begun.remove(container);
                         }
                         stuck.extend(node_of(spec, &step));
-                        let finding = step_failed(&resource, &step.to_string(), &error);
+                        let finding = step_failed(&step, error);
                         self.memory.failed(resource, finding, now_ms);
                     }
                 }

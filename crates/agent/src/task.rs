@@ -108,11 +108,11 @@ impl Handle {
         answered.await.unwrap_or_else(|_| Err(Refusal::NotWritten("the agent has ended".into())))
     }
 
-    /// Has everything read and probed anew, and waits until that is reported.
-    pub async fn verify(&self, lab: Option<LabName>) {
+    /// Has everything read and probed anew, and waits until that is reported. False when the agent has ended.
+    pub async fn verify(&self, lab: Option<LabName>) -> bool {
         let (answer, answered) = oneshot::channel();
         drop(self.commands.send(Command::Verify(lab, answer)));
-        drop(answered.await);
+        answered.await.is_ok()
     }
 
     /// Tells that repairs up to this number are in the journal.

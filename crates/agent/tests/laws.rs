@@ -14,6 +14,7 @@ use archetype_model::observed::{Part, RunObserved};
 use archetype_model::report::RepairOutcome;
 use archetype_model::spec::{DesiredRun, HostSpec, Presence};
 use archetype_model::status::LinkState;
+use archetype_model::step::Resource;
 use archetype_plan::diff::{Memory, diff};
 use archetype_plan::judge;
 use lab::{Shape, arbitrary_shape, datapath, generation, spec_of};
@@ -274,4 +275,47 @@ async fn a_wanted_stop_is_no_end_by_itself() {
     let began = tokio::time::Instant::now();
     bench.handle.verify(None).await;
     assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_somebody_undoes_each_time_is_told_until_they_stop() {
+    let (mut bench, spec) = settled_pair().await;
+    let device = spec.nodes().next().unwrap().1.interfaces[1].host_device.clone();
+    let port = Resource::Port(device.clone());
+    bench.host.disturb(Part::Datapath, |state| {
+        state.datapath.ports.get_mut(&device).unwrap().tag = Some(4000);
+        state.undone.insert(port.clone());
+    });
+    let told = bench.reports.recv().await.unwrap().report;
+    let finding = told.findings.iter().find(|finding| finding.code == "steps-without-end").unwrap();
+    assert_eq!(finding.resource.as_ref(), Some(&port));
+    assert!(finding.message.contains(device.as_str()) && finding.message.contains("again and again"), "{finding:?}");
+    assert!(finding.hint.contains("something else on this host"), "{finding:?}");
+    bench.host.with(|state| state.undone.clear());
+    let envelope = bench.settled().await;
+    assert_eq!(envelope.report.findings, []);
+    assert_eq!(all_links(&spec, &envelope), [LinkState::Up]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_fails_is_told_while_the_node_runs_on() {
+    let (mut bench, spec) = settled_pair().await;
+    let mut wanted = (*spec).clone();
+    wanted.generation = generation(2);
+    wanted.labs[0].nodes[0].desired = DesiredRun::Stopped;
+    let node = Resource::Node(wanted.labs[0].nodes[0].container.clone());
+    bench.host.with(|state| state.failing.insert(node.clone()));
+    bench.handle.accept(Arc::new(wanted)).await.unwrap();
+    for _ in 0..4 {
+        bench.handle.verify(None).await;
+        let mut last = None;
+        while let Ok(envelope) = bench.reports.try_recv() {
+            last = Some(envelope.report);
+        }
+        let findings = &last.unwrap().findings;
+        assert!(findings.iter().any(|finding| finding.resource.as_ref() == Some(&node)), "{findings:?}");
+    }
+    bench.host.with(|state| state.failing.clear());
+    let envelope = bench.settled().await;
+    assert_eq!(envelope.report.findings, []);
 }

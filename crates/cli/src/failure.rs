@@ -8,7 +8,7 @@ use crate::args::SettingProblem;
 use crate::commands::host::HostError;
 use crate::excerpt::{Sources, error_word};
 use crate::exit::Exit;
-use crate::paint::Paint;
+use crate::paint::{Paint, Tone};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -91,11 +91,20 @@ impl Failure {
                 eprintln!("{} {}", error_word(paint), problem.detail);
             }
             _ => {
-                eprintln!("{} {self}", error_word(paint));
+                let code = self.code().map(|code| format!(" {}", paint.tone(Tone::Quiet, format!("[{code}]"))));
+                eprintln!("{} {self}{}", error_word(paint), code.unwrap_or_default());
                 if let Some(hint) = self.hint() {
                     eprintln!("  hint: {hint}");
                 }
             }
+        }
+    }
+
+    /// What its page is found under, where the controller refused.
+    fn code(&self) -> Option<&str> {
+        match self {
+            Self::Controller(ClientError::Refused(problem)) => Some(&problem.code),
+            _ => None,
         }
     }
 

@@ -51,6 +51,51 @@ fn every_code_in_the_sources_is_in_a_list() {
     assert!(unknown.is_empty(), "no list explains {unknown:?}");
 }
 
+/// Every test of the workspace, with what it was seen to print.
+fn tests() -> String {
+    let mut all = String::new();
+    for krate in fs::read_dir(root().join("crates")).unwrap() {
+        let krate = krate.unwrap().path();
+        texts(&krate.join("tests"), &mut |_, text| all.push_str(&text));
+        texts(&krate.join("src"), &mut |path, text| match text.split_once("#[cfg(test)]\nmod tests {") {
+            Some((_, tests)) => all.push_str(tests),
+            None if path.file_stem().is_some_and(|stem| stem == "tests") => all.push_str(&text),
+            None => {}
+        });
+    }
+    all
+}
+
+fn texts(folder: &Path, take: &mut impl FnMut(&Path, String)) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            texts(&path, take);
+        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "snap") {
+            take(&path, fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// Whether a text has the code as a word of its own: `"code"` or `[code]`.
+fn names(text: &str, code: &str) -> bool {
+    [["\"", "\""], ["[", "]"]].iter().any(|[before, after]| text.contains(&format!("{before}{code}{after}")))
+}
+
+#[test]
+fn every_code_is_named_by_a_test() {
+    let tests = tests();
+    let all = codes::all().chain(archetype_plan::codes::CODES).map(|known| known.code);
+    let unnamed: Vec<&str> = all.filter(|code| !names(&tests, code)).collect();
+    assert!(unnamed.is_empty(), "no test produces {unnamed:?}");
+}
+
+#[test]
+fn a_longer_code_does_not_stand_for_a_shorter() {
+    assert!(names("[network-in-use]", "network-in-use") && names("(\"network-in-use\")", "network-in-use"));
+    assert!(!names("\"network-in-use\"", "in-use") && !names("\"node-not-made\"", "node-not"));
+}
+
 /// `UPDATE=1 cargo test -p archetype-controller --test codes` writes the page anew.
 #[test]
 fn the_page_of_findings_is_the_list() {

@@ -152,7 +152,7 @@ impl Datapath {
     ) -> Vec<Outcome> {
         let result = tokio::time::timeout(DEADLINE, self.transact(spec, steps, ifindex)).await;
         let error = result.unwrap_or(Err(DatapathError::Deadline)).err().map(|error| error.to_string());
-        steps.iter().map(|step| Outcome { step: step.clone(), error: error.clone() }).collect()
+        steps.iter().map(|step| Outcome { step: step.clone(), error: error.clone().map(Into::into) }).collect()
     }
 
     async fn transact(

@@ -40,6 +40,17 @@ pub struct TaskError {
     pub hint: String,
 }
 
+impl TaskError {
+    /// A task that ended by a fault of ours, with the fault's own words.
+    pub(crate) fn crashed(words: &str) -> Self {
+        Self {
+            code: "task-crashed",
+            message: format!("the work on the node ended by a fault of ours: {words}"),
+            hint: "it is tried again; please tell us".into(),
+        }
+    }
+}
+
 /// The rooms' end of the agent's bell. Cheap to clone; ringing never blocks.
 #[derive(Debug, Clone)]
 pub struct Waker(UnboundedSender<Event>);

@@ -48,6 +48,8 @@ pub struct State {
     pub unreadable: BTreeSet<Part>,
     /// Resources whose steps fail.
     pub failing: BTreeSet<Resource>,
+    /// Resources whose steps are undone by somebody as soon as they are carried out.
+    pub undone: BTreeSet<Resource>,
     /// Ends (host device names) that swallow frames although all reads back right.
     pub swallowing: BTreeSet<InterfaceName>,
     /// Every step carried out, oldest first.
@@ -73,6 +75,7 @@ impl FakeHost {
             networks: BTreeMap::new(),
             unreadable: BTreeSet::new(),
             failing: BTreeSet::new(),
+            undone: BTreeSet::new(),
             swallowing: BTreeSet::new(),
             writes: Vec::new(),
             next: 10,
@@ -114,7 +117,7 @@ impl Host for FakeHost {
                 if let (None, Step::Node { container, action }) = (&error, step) {
                     self.waker.ring(Event::TaskEnded(ended(container, action)));
                 }
-                Outcome { step: step.clone(), error }
+                Outcome { step: step.clone(), error: error.map(Into::into) }
             })
             .collect()
     }
@@ -160,6 +163,10 @@ impl State {
     fn carry_out(&mut self, spec: &HostSpec, step: &Step, bridge: &BridgeName) -> Result<(), String> {
         if self.failing.contains(&step.resource()) {
             return Err("made to fail".into());
+        }
+        if self.undone.contains(&step.resource()) {
+            self.writes.push(step.clone());
+            return Ok(());
         }
         match step {
             Step::SetNetwork { network } => self.set_network(spec, network),

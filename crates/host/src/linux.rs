@@ -11,7 +11,7 @@ use archetype_model::facts::NamespaceFacts;
 use archetype_model::observed::{Observed, Part, Reading};
 use archetype_model::report::ProbeResult;
 use archetype_model::spec::{HostSpec, NodeBody};
-use archetype_model::step::{NodeAction, Outcome, Step};
+use archetype_model::step::{NodeAction, Outcome, Step, StepError};
 use archetype_model::{ContainerName, InterfaceName};
 use archetype_netns::{Lock, folder, interior};
 use async_trait::async_trait;
@@ -174,7 +174,7 @@ impl LinuxHost {
             done
         });
         let done = done.await.unwrap_or_else(|| steps.iter().map(|_| Err("ended early".to_string())).collect());
-        steps.into_iter().zip(done).map(|(step, done)| Outcome { step, error: done.err() }).collect()
+        steps.into_iter().zip(done).map(|(step, done)| Outcome { step, error: done.err().map(Into::into) }).collect()
     }
 
     async fn apply_datapath(&self, spec: &HostSpec, steps: Vec<Step>) -> Vec<Outcome> {
@@ -194,7 +194,7 @@ impl LinuxHost {
                 Step::RemoveNetwork { network } => self.networks.apply_remove(network).await,
                 _ => Ok(()),
             };
-            outcomes.push(Outcome { step, error: done.err().map(|error| error.to_string()) });
+            outcomes.push(Outcome { step, error: done.err().map(Into::into) });
         }
         outcomes
     }
@@ -209,13 +209,13 @@ impl LinuxHost {
         let error = if of_engine {
             self.begin_container(spec, container, action)
         } else {
-            self.processes.begin(spec, container, action.clone()).err()
+            self.processes.begin(spec, container, action.clone()).err().map(Into::into)
         };
         Outcome { step, error }
     }
 
-    fn begin_container(&self, spec: &HostSpec, container: &ContainerName, action: &NodeAction) -> Option<String> {
-        let Some(containers) = &self.containers else { return Some("this host has no Docker Engine".into()) };
+    fn begin_container(&self, spec: &HostSpec, container: &ContainerName, action: &NodeAction) -> Option<StepError> {
+        let Some(containers) = &self.containers else { return Some(no_engine(container)) };
         let order = match (spec.node(container), action) {
             (_, NodeAction::Remove) | (None, _) => containers::Order::remove(container.clone()),
             (Some((lab, node)), action) => {
@@ -319,6 +319,16 @@ fn reach(links: &mut Links, orders: &[ProbeOrder], switch: Option<Door>) -> Reac
     let leads_out = orders.iter().any(|order| !matches!(order.across, Across::Wire));
     let addresses = if leads_out { links.addresses_of_devices() } else { BTreeMap::new() };
     Reach { insides, addresses, switch }
+}
+
+/// A container is wanted where `serve` was told to use no engine.
+fn no_engine(container: &ContainerName) -> StepError {
+    StepError {
+        code: "engine-missing".into(),
+        message: format!("{container} is a container, and this host has no Docker Engine"),
+        hint: "name the engine's socket with `--docker`, or give the node the label `archetype.runtime: namespace`"
+            .into(),
+    }
 }
 
 fn is_network(step: &Step) -> bool {

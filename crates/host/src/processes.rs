@@ -168,7 +168,7 @@ impl Processes {
             let (error, exec) = match done {
                 Ok(Ok(exec)) => (None, exec),
                 Ok(Err(error)) => (Some(error), None),
-                Err(_) => (Some(failed(&order, "the task ended early")), None),
+                Err(broken) => (Some(TaskError::crashed(&broken.to_string())), None),
             };
             inner.busy().remove(&container);
             inner.waker.ring(Event::TaskEnded(TaskEnded { container, action: order.action, error, exec }));
@@ -252,14 +252,15 @@ impl Inner {
 
     fn carry_out(&self, order: &Order) -> Result<Option<ExecState>, TaskError> {
         let container = &order.node.container;
-        let failed = |error: std::io::Error| failed(order, &error.to_string());
+        let stop = || run::stop(&self.place, container).map_err(|error| failed(order, &NodeAction::Stop, &error));
+        let start = || self.start(order).map_err(|error| failed(order, &NodeAction::Start, &error));
         match &order.action {
             NodeAction::Create | NodeAction::Remove => {}
-            NodeAction::Start => self.start(order).map_err(failed)?,
-            NodeAction::Stop => run::stop(&self.place, container).map_err(failed)?,
+            NodeAction::Start => start()?,
+            NodeAction::Stop => stop()?,
             NodeAction::Restart => {
-                run::stop(&self.place, container).map_err(failed)?;
-                self.start(order).map_err(failed)?;
+                stop()?;
+                start()?;
             }
             NodeAction::Exec { index, .. } => {
                 if let Some(done) = command::run_on_host(&order.node, *index) {
@@ -282,10 +283,14 @@ impl Inner {
     }
 }
 
-fn failed(order: &Order, why: &str) -> TaskError {
+fn failed(order: &Order, action: &NodeAction, why: &std::io::Error) -> TaskError {
+    let (code, what) = match action {
+        NodeAction::Stop => ("node-stop-failed", "stopped"),
+        _ => ("node-start-failed", "started"),
+    };
     TaskError {
-        code: "node-start-failed",
-        message: format!("{} of lab {} could not {}: {why}", order.node.name, order.lab, order.action),
+        code,
+        message: format!("{} of lab {} could not be {what}: {why}", order.node.name, order.lab),
         hint: "it is tried again by itself; see `archetype logs`".into(),
     }
 }

@@ -9,5 +9,7 @@ mod bed;
 mod commands;
 #[path = "containers/engine.rs"]
 mod engine;
+#[path = "containers/findings.rs"]
+mod findings;
 #[path = "containers/life.rs"]
 mod life;

@@ -176,8 +176,33 @@ pub enum Resource {
 pub struct Outcome {
     /// The step.
     pub step: Step,
-    /// Nothing, or what went wrong in words for people.
-    pub error: Option<String>,
+    /// Nothing, or what went wrong.
+    pub error: Option<StepError>,
+}
+
+/// Why a step could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct StepError {
+    /// The code of the finding it makes.
+    pub code: String,
+    /// What went wrong, in words for people.
+    pub message: String,
+    /// What a person can do.
+    pub hint: String,
+}
+
+impl StepError {
+    /// The code of everything that has none of its own.
+    pub const FAILED: &str = "step-failed";
+}
+
+/// Words alone: it is tried again by itself, and nothing more is known.
+impl From<String> for StepError {
+    fn from(message: String) -> Self {
+        let hint = "it is tried again by itself; `archetype journal` shows each try".into();
+        Self { code: Self::FAILED.into(), message, hint }
+    }
 }
 
 // === impl Step ===

@@ -8,7 +8,7 @@ use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
 use archetype_api::problem::Problem;
 use archetype_controller::{Addresses, AgentAccess, Attached, Output};
 use archetype_host::LinuxHost;
-use archetype_host::containers::{self, Containers, ExecControl, ExecRequest, ExecSession};
+use archetype_host::containers::{self, Containers, EngineError, ExecControl, ExecRequest, ExecSession};
 use archetype_model::LabName;
 use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
 use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener};
@@ -34,7 +34,9 @@ impl Access {
     }
 
     fn engine(&self) -> Result<&Containers, Box<Problem>> {
-        self.host.containers().ok_or_else(|| problem("engine-missing", "this host has no Docker Engine"))
+        let hint = "name its socket with `--docker` of `archetype serve`";
+        let missing = || Box::new(problem("engine-missing", "this host has no Docker Engine").hint(hint));
+        self.host.containers().ok_or_else(missing)
     }
 }
 
@@ -45,8 +47,7 @@ impl AgentAccess for Access {
     }
 
     async fn verify(&self, lab: Option<LabName>) -> Result<(), String> {
-        self.agent.verify(lab).await;
-        Ok(())
+        if self.agent.verify(lab).await { Ok(()) } else { Err("it has ended".into()) }
     }
 
     fn acknowledge(&self, number: u64) {
@@ -98,7 +99,7 @@ impl AgentAccess for Access {
                     size: start.size.map(|size| (size.rows, size.columns)),
                 };
                 let session = self.engine()?.exec(&node.container, request).await;
-                Ok(attach(session.map_err(|error| problem("exec-failed", &error.to_string()))?))
+                Ok(attach(session.map_err(|error| of_engine("exec-failed", &error))?))
             }
         }
     }
@@ -108,7 +109,7 @@ impl AgentAccess for Access {
             NodeBody::Namespace(_) => Ok(terminal::log(self.host.place().output_file(&node.container), follow, tail)),
             NodeBody::Container(_) => {
                 let pieces = self.engine()?.logs(&node.container, follow, tail.map(u64::from));
-                let pieces = pieces.map_err(|error| problem("logs-failed", &error.to_string()))?;
+                let pieces = pieces.map_err(|error| of_engine("logs-failed", &error))?;
                 let bytes = |piece: Result<containers::Output, _>| match piece {
                     Ok(containers::Output::Out(bytes) | containers::Output::Error(bytes)) => Ok(bytes),
                     Err(error) => Err(std::io::Error::other(format!("{error}"))),
@@ -122,6 +123,11 @@ impl AgentAccess for Access {
 /// A problem of this host with a request.
 pub(super) fn problem(code: &str, detail: &str) -> Box<Problem> {
     Box::new(Problem::new(409, code, detail))
+}
+
+/// What the engine has against a request.
+fn of_engine(code: &str, error: &EngineError) -> Box<Problem> {
+    Box::new(problem(code, &error.to_string()).hint(error.hint()))
 }
 
 /// Joins a command of the engine to its client.

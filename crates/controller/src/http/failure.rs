@@ -49,7 +49,11 @@ impl From<Box<Problem>> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
-        Problem::new(503, codes::STORE_FAILED, error.to_string())
+        let detail = match &error {
+            StoreError::Failed { what, why } => format!("the store failed to {what}: {why}"),
+            other => other.to_string(),
+        };
+        Problem::new(503, codes::STORE_FAILED, detail)
             .hint("look at free space and permissions of the data directory")
             .into()
     }

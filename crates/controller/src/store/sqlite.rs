@@ -17,7 +17,7 @@ use archetype_model::report::Repair;
 use async_trait::async_trait;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row, Sqlite as Engine, SqlitePool, Transaction};
+use sqlx::{Connection as _, Row, Sqlite as Engine, SqlitePool, Transaction};
 
 use super::{
     Appended, Draft, Identity, Note, Revision, Store, StoreError, Stretch, Target, Verified, entry_of, note_of,
@@ -89,7 +89,15 @@ async fn pool(path: &PathBuf, connections: u32) -> Result<SqlitePool, StoreError
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(10));
-    SqlitePoolOptions::new().max_connections(connections).connect_with(options).await.map_err(failed("be opened"))
+    let pool = SqlitePoolOptions::new().max_connections(connections).after_release(|connection, _| {
+        Box::pin(async move {
+            // What the transaction left to do is done before the answer.
+            connection.ping().await?;
+            // A full disk ends a transaction without the library: it counts it as open for ever, and begins no other.
+            Ok(!connection.is_in_transaction())
+        })
+    });
+    pool.connect_with(options).await.map_err(failed("be opened"))
 }
 
 async fn identity(writer: &SqlitePool) -> Result<Identity, StoreError> {

@@ -26,6 +26,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 pub struct Host {
     pub spec: Option<Arc<HostSpec>>,
     pub refuses: Option<String>,
+    pub away: bool,
     pub faults: BTreeMap<String, Fault>,
     pub findings: Vec<Finding>,
     pub leaving: BTreeSet<LabName>,
@@ -88,6 +89,9 @@ impl AgentAccess for Agent {
     }
 
     async fn verify(&self, lab: Option<LabName>) -> Result<(), String> {
+        if self.look(|host| host.away) {
+            return Err("it has ended".into());
+        }
         self.set(|host| {
             host.verified.push(lab);
             // A real agent mends what it finds.

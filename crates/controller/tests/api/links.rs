@@ -54,6 +54,20 @@ async fn reconcile_counts_what_was_right_what_was_mended_and_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_look_that_no_agent_takes_is_refused_until_there_is_one() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    stand.agent.set(|host| host.away = true);
+    let problem = refusal(stand.client.sync_interface_mappings(&lab("two")).await);
+    assert_eq!((problem.status, problem.code.as_str()), (503, "agent-away"));
+    assert_eq!(problem.detail, "the host's agent does not answer: it has ended");
+    assert!(problem.hint.is_some_and(|hint| hint.contains("archetype serve")));
+    assert_eq!(refusal(stand.client.reconcile(&lab("two")).await).code, "agent-away");
+    stand.agent.set(|host| host.away = false);
+    stand.client.sync_interface_mappings(&lab("two")).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_broken_link_says_what_is_wrong_and_on_which_side() {
     let stand = Stand::new().await;
     stand.deploy(TWO).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use archetype_model::observed::{Busy, Mark, Part};
 use archetype_model::report::ExecState;
-use archetype_model::spec::{ContainerBody, NodeBody, NodeSpec, PullPolicy};
+use archetype_model::spec::{Bind, ContainerBody, NodeBody, NodeSpec, PullPolicy};
 use archetype_model::step::NodeAction;
 use archetype_model::{ContainerName, LabName};
 use bollard::query_parameters::{
@@ -46,7 +46,7 @@ pub(super) fn begin(room: &Arc<Room>, order: Order) -> bool {
     tokio::spawn(async move {
         let (container, action) = (order.container.clone(), order.action.clone());
         let work = tokio::spawn(carry_out(Arc::clone(&room), order, give_up)).await;
-        let result = work.unwrap_or_else(|panic| Err(crashed(&panic.to_string())));
+        let result = work.unwrap_or_else(|panic| Err(TaskError::crashed(&panic.to_string())));
         let (error, exec) = match result {
             Ok(exec) => (None, exec),
             Err(error) => (Some(error), None),
@@ -117,13 +117,14 @@ impl Task {
         let body = container_body(node)?;
         self.need_runtime().await?;
         let granted = self.granted(body)?;
+        let files = self.prepare_files(body).await.map_err(|error| files_failed(&error))?;
         if body.pull == PullPolicy::Always {
             self.pull(&body.image).await?;
         }
-        let made = match self.make(lab, node, body, &granted).await {
+        let made = match self.make(lab, node, body, &granted, &files).await {
             Err(error) if is_missing_image(&error) && body.pull == PullPolicy::IfNotPresent => {
                 self.pull(&body.image).await?;
-                self.make(lab, node, body, &granted).await
+                self.make(lab, node, body, &granted, &files).await
             }
             other => other,
         };
@@ -147,6 +148,7 @@ impl Task {
         node: &NodeSpec,
         body: &ContainerBody,
         granted: &Granted,
+        files: &[Bind],
     ) -> Result<String, EngineError> {
         self.tell("creating");
         let settings = &self.room.settings;
@@ -158,7 +160,7 @@ impl Task {
             runtime: &settings.runtime,
             granted,
             open_files: self.link.facts.grant.as_ref().map(|grant| grant.open_files),
-            files: self.prepare_files(body).await.map_err(|error| refusal(&error))?,
+            files: files.to_vec(),
         };
         let name = CreateContainerOptions { name: Some(self.container.to_string()), ..Default::default() };
         let _permit = self.room.starts.acquire().await;
@@ -297,7 +299,7 @@ impl Task {
         blocking(move || write(&node, &id)).await.map_err(|error| facts_failed(&error))
     }
 
-    async fn prepare_files(&self, body: &ContainerBody) -> io::Result<Vec<archetype_model::spec::Bind>> {
+    async fn prepare_files(&self, body: &ContainerBody) -> io::Result<Vec<Bind>> {
         let (place, container, body) = (self.room.settings.place.clone(), self.container.clone(), body.clone());
         blocking(move || files::prepare(&place, &container, &body)).await
     }
@@ -323,11 +325,15 @@ fn container_body(node: &NodeSpec) -> Result<&ContainerBody, TaskError> {
     }
 }
 
-/// Runs what may block where it may.
+/// Runs what may block where it may. What panics there ends the whole task: that is a fault of ours, and told as one.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic.to_string())))
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+        Err(ended) => Err(io::Error::other(ended)),
+    }
 }
 
 // --- findings ---
@@ -387,12 +393,12 @@ fn refused(error: EngineError, code: &'static str) -> TaskError {
     finding
 }
 
-fn refusal(error: &io::Error) -> EngineError {
-    EngineError::Refused { status: 0, message: format!("the node's own files could not be made: {error}") }
-}
-
 fn files_failed(error: &io::Error) -> TaskError {
-    refusal(error).finding("node-files-failed")
+    TaskError {
+        code: "node-files-failed",
+        message: format!("the node's own hosts and resolver files could not be made: {error}"),
+        hint: "look at the space and the rights below /run/archetype".into(),
+    }
 }
 
 fn facts_failed(error: &io::Error) -> TaskError {
@@ -400,13 +406,5 @@ fn facts_failed(error: &io::Error) -> TaskError {
         code: "node-facts-failed",
         message: format!("the runtime's facts of the node could not be kept: {error}"),
         hint: "look at the space and the rights below /run/archetype".into(),
-    }
-}
-
-fn crashed(words: &str) -> TaskError {
-    TaskError {
-        code: "task-crashed",
-        message: format!("the work on the node ended by a fault of ours: {words}"),
-        hint: "it is tried again; please tell us".into(),
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use archetype_model::NetworkName;
 use archetype_model::spec::PublishedPort;
+use archetype_model::step::StepError;
 
 /// Why a management network could not be read, made or removed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,7 +100,7 @@ pub enum Error {
         said: String,
     },
     /// The room took longer than it may.
-    #[error("no answer within {seconds} s")]
+    #[error("the kernel, the packet filter or a hosts file did not answer within {seconds} s")]
     TooSlow {
         /// How long it was given.
         seconds: u64,
@@ -146,6 +147,13 @@ impl Error {
 
     pub(super) fn port(port: &PublishedPort, holder: impl Into<String>) -> Self {
         Self::PortTaken { port: super::ports::in_words(port), holder: holder.into() }
+    }
+}
+
+/// What is wrong has a code and words of its own.
+impl From<Error> for StepError {
+    fn from(error: Error) -> Self {
+        Self { code: error.code().into(), message: error.to_string(), hint: error.hint() }
     }
 }
 

@@ -77,6 +77,6 @@ fn in_use(name: &NetworkName, foreign: &[String]) -> Finding {
         lab: None,
         resource: Some(Resource::Network(name.clone())),
         message: format!("management network {name} stays: {} still on it", foreign.join(", ")),
-        hint: "it goes when these containers have left it".into(),
+        hint: "it goes when these have left it".into(),
     }
 }
