@@ -15,6 +15,7 @@ use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, NodeSpec};
 use archetype_model::step::{NodeAction, Outcome, Resource, Step};
 use archetype_plan::carrier::Carriers;
 use archetype_plan::diff::{DatapathSettings, Diff, Memory as Known, diff};
+use archetype_plan::joining;
 use archetype_plan::stages::{self, HeldWires, Order};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -154,6 +155,7 @@ impl<H: Host> Pass<'_, H> {
         let mut passages = done.stages.clone();
         let mut order = stages::advance(spec, &seen, &mut passages, &mut self.memory.ready, now_ms);
         self.ledger.note(|done| done.stages = passages)?;
+        joining::hold(spec, observed, &mut order);
         order.commands.retain(|container, _| !self.memory.begun.contains_key(container));
         Ok(order)
     }

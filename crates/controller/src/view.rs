@@ -81,9 +81,12 @@ impl<'a> LabView<'a> {
 
     fn link(&self, link: &DeclaredLink, status: &Status<LinkState>, declared: &LinkDecl) -> Link {
         let ends = declared.endpoints.iter();
+        let end_ref = |end| self.present().and_then(|present| present.topology.end_ref(end));
         Link {
             id: link.id.clone(),
-            endpoints: ends.map(|end| self.ends.endpoint(end, self.kind_of(&end.node))).collect(),
+            endpoints: ends
+                .map(|end| self.ends.endpoint(end, end_ref(end).as_ref(), self.kind_of(&end.node)))
+                .collect(),
             actual_state: status.state,
             reason: status.reason.clone(),
             last_verified_at: self.verified_at(link, status.state),

@@ -145,6 +145,10 @@ pub struct ContainerBody {
     /// namespace of ours and no interfaces.
     #[serde(default)]
     pub host_network: bool,
+    /// The container of the lab whose network it uses (`network-mode: container:`): then, too, it
+    /// has no namespace of ours and no interfaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_of: Option<ContainerName>,
     /// Overrides the image's entrypoint.
     pub entrypoint: Option<Vec<String>>,
     /// Overrides the image's command.
@@ -617,9 +621,18 @@ impl NodeSpec {
         }
     }
 
-    /// Whether it has a network namespace of its own: all but containers in the host's.
+    /// Whether it has a network namespace of its own: all but containers in the host's or another
+    /// container's.
     pub fn has_namespace(&self) -> bool {
-        !matches!(&self.body, NodeBody::Container(body) if body.host_network)
+        !matches!(&self.body, NodeBody::Container(body) if body.host_network || body.network_of.is_some())
+    }
+
+    /// The container whose network it uses, when that is not its own.
+    pub fn network_of(&self) -> Option<&ContainerName> {
+        match &self.body {
+            NodeBody::Container(body) => body.network_of.as_ref(),
+            NodeBody::Namespace(_) => None,
+        }
     }
 
     /// The management addresses: those of `eth0`.

@@ -23,6 +23,7 @@ pub use unsupported::unsupported;
 pub use value::{ByteSize, LinkApplyMode, NetworkMode, PullPolicy, RestartPolicy, Stage, Stages};
 
 use crate::name::{ContainerName, Invalid, LabName, NodeName};
+use crate::spec::EndRef;
 use crate::stages::StageCommand;
 
 /// The prefix of container names when the file states none.
@@ -242,6 +243,28 @@ impl Topology {
             "__lab-name" => format!("{}-{node}", self.name),
             prefix => format!("{prefix}-{}-{node}", self.name),
         })
+    }
+
+    /// The node whose network a node uses (`network-mode: container:`), by its name or by its
+    /// container's; none when it uses no other node's.
+    pub fn network_owner(&self, node: &NodeDecl) -> Option<&NodeDecl> {
+        let NetworkMode::Container(named) = node.definition.network_mode.as_ref()? else { return None };
+        if node.runtime() != RuntimeKind::Container {
+            return None;
+        }
+        let is_meant = |other: &&NodeDecl| self.container_name(&other.name).is_ok_and(|name| name.as_str() == named);
+        self.node(named).or_else(|| self.nodes.iter().find(is_meant))
+    }
+
+    /// The interface that an end of a link is: one of the node in whose network it is. None when
+    /// the end has no name that Linux takes.
+    pub fn end_ref(&self, end: &EndpointDecl) -> Option<EndRef> {
+        let owner = match end.place {
+            Place::Node => self.node(&end.node).and_then(|node| self.network_owner(node)),
+            _ => None,
+        };
+        let node = owner.map_or_else(|| NodeName::new(end.node.as_str()).ok(), |owner| Some(owner.name.clone()))?;
+        Some(EndRef { node, interface: end.linux_interface.clone()? })
     }
 
     /// The absolute lab directory.

@@ -7,6 +7,7 @@ pub mod check;
 pub mod codes;
 pub mod diff;
 pub mod invariants;
+pub mod joining;
 pub mod judge;
 pub mod resources;
 pub mod stages;

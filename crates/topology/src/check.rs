@@ -242,9 +242,9 @@ fn port(nodes: &Nodes<'_>, end: &EndpointDecl, interface: &InterfaceName) -> Str
     }
 }
 
-/// What interface names are unique within: a node, or the host's own network for the host, the
-/// management bridge, bridges, and nodes that use the host's network.
-fn namespace<'e>(nodes: &Nodes<'_>, end: &'e EndpointDecl) -> &'e str {
+/// What interface names are unique within: a node, that of another whose network it uses, or the
+/// host's own network for the host, the management bridge, bridges, and nodes that use the host's.
+fn namespace<'e>(nodes: &Nodes<'e>, end: &'e EndpointDecl) -> &'e str {
     const HOST: &str = "";
     if end.place != Place::Node {
         return HOST;
@@ -253,7 +253,15 @@ fn namespace<'e>(nodes: &Nodes<'_>, end: &'e EndpointDecl) -> &'e str {
         // A bridge inside another node's namespace.
         Some(node) if node.name.as_str().contains('|') => &end.node,
         Some(node) if node.kind == "host" || node.runtime() == RuntimeKind::Bridge => HOST,
-        Some(node) if node.network_mode() == NetworkMode::Host => HOST,
-        _ => &end.node,
+        Some(node) => match node.network_mode() {
+            NetworkMode::Host => HOST,
+            NetworkMode::Container(other) => match nodes.by_name.get(other.as_str()) {
+                Some(owner) if owner.network_mode() == NetworkMode::Host => HOST,
+                Some(owner) => owner.name.as_str(),
+                None => &end.node,
+            },
+            _ => &end.node,
+        },
+        None => &end.node,
     }
 }

@@ -330,6 +330,9 @@ topology:
     srl: {kind: nokia_srlinux, type: ixrd3}
     r2: {network-mode: container:r1}
     r3: {runtime: podman}
+    r6: {network-mode: container:r2}
+    r7: {network-mode: container:elsewhere}
+    r8: {network-mode: container:clab-x-r3}
   links:
     - endpoints: [r1:eth1, srl:e1-1]
     - {type: dummy, endpoint: {node: r1, interface: d0}}
@@ -356,31 +359,37 @@ topology:
     lab.clab.yml:10:17: node srl: this version cannot run kind nokia_srlinux [not-runnable-kind]
       hint: kinds linux and bridge run, and others with the label "archetype.runtime: namespace"; leave it out with --partial
       about: Some(Node(NodeName("srl")))
-    lab.clab.yml:11:24: node r2: this version cannot run network-mode container:r1 [not-runnable-network-mode]
-      hint: bridge, none and host run
-      about: Some(Node(NodeName("r2")))
     lab.clab.yml:12:19: node r3: this version runs containers through docker only [not-runnable-runtime]
       hint: leave out runtime
       about: Some(Node(NodeName("r3")))
-    lab.clab.yml:14:7: the link ends at srl, which this version cannot run [not-runnable-far-end]
+    lab.clab.yml:13:24: node r6: this version cannot run network-mode container:r2: r2 has none to share [not-runnable-network-mode]
+      hint: name a node that runs as a container, with a network of its own
+      about: Some(Node(NodeName("r6")))
+    lab.clab.yml:14:24: node r7: this version cannot run network-mode container:elsewhere: the lab has no such node [not-runnable-network-mode]
+      hint: name a node of the lab that is a container
+      about: Some(Node(NodeName("r7")))
+    lab.clab.yml:15:24: node r8: it uses the network of r3, which this version cannot run [not-runnable-network-mode]
+      hint: it is left out together with the node by --partial
+      about: Some(Node(NodeName("r8")))
+    lab.clab.yml:17:7: the link ends at srl, which this version cannot run [not-runnable-far-end]
       hint: it is left out together with the node by --partial
       about: Some(Link(0))
-    lab.clab.yml:15:7: this version cannot make a dummy link [not-runnable-dummy-link]
+    lab.clab.yml:18:7: this version cannot make a dummy link [not-runnable-dummy-link]
       hint: leave the link out with --partial
       about: Some(Link(1))
-    lab.clab.yml:17:7: this version cannot make a macvlan link [not-runnable-macvlan-link]
+    lab.clab.yml:20:7: this version cannot make a macvlan link [not-runnable-macvlan-link]
       hint: leave the link out with --partial
       about: Some(Link(3))
-    lab.clab.yml:18:7: this version cannot make a vxlan link [not-runnable-vxlan-link]
+    lab.clab.yml:21:7: this version cannot make a vxlan link [not-runnable-vxlan-link]
       hint: leave the link out with --partial
       about: Some(Link(4))
-    lab.clab.yml:19:7: this version cannot make a vxlan-stitch link [not-runnable-vxlan-stitch-link]
+    lab.clab.yml:22:7: this version cannot make a vxlan-stitch link [not-runnable-vxlan-stitch-link]
       hint: leave the link out with --partial
       about: Some(Link(5))
-    lab.clab.yml:20:7: this version cannot make a veth-stitch link [not-runnable-veth-stitch-link]
+    lab.clab.yml:23:7: this version cannot make a veth-stitch link [not-runnable-veth-stitch-link]
       hint: leave the link out with --partial
       about: Some(Link(6))
-    lab.clab.yml:20:7: the link ends at r5, which has no network of its own [not-runnable-host-mode-link]
+    lab.clab.yml:23:7: the link ends at r5, which has no network of its own [not-runnable-host-mode-link]
       hint: use a link of type host instead
       about: Some(Link(6))
     "#);

@@ -56,7 +56,7 @@ fn is_left_out(left_out: &BTreeSet<Subject>, index: usize, link: &LinkDecl) -> b
 }
 
 fn declared(topology: &Topology, index: usize, link: &LinkDecl) -> DeclaredLink {
-    let ends: Vec<Option<EndRef>> = link.endpoints.iter().map(end_ref).collect();
+    let ends: Vec<Option<EndRef>> = link.endpoints.iter().map(|end| topology.end_ref(end)).collect();
     let id = match ends.as_slice() {
         [Some(a), Some(b)] => LinkId::between(a, b).to_string(),
         _ => link.endpoints.iter().map(|end| format!("{}:{}", end.node, end.interface)).collect::<Vec<_>>().join("--"),
@@ -88,13 +88,8 @@ pub(crate) fn ids(topology: &Topology, left_out: &BTreeSet<Subject>) -> LinkIds 
     let mut ids = LinkIds::new();
     for link in links(topology, left_out) {
         let ends = topology.links.get(link.index).into_iter().flat_map(|declared| &declared.endpoints);
-        let of_nodes = ends.filter(|end| end.place == Place::Node).filter_map(end_ref);
+        let of_nodes = ends.filter(|end| end.place == Place::Node).filter_map(|end| topology.end_ref(end));
         ids.extend(of_nodes.map(|end| (end, link.id.clone())));
     }
     ids
-}
-
-fn end_ref(end: &EndpointDecl) -> Option<EndRef> {
-    let node = NodeName::new(end.node.as_str()).ok()?;
-    Some(EndRef { node, interface: end.linux_interface.clone()? })
 }

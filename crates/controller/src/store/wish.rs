@@ -52,20 +52,16 @@ pub struct Wishes {
     pub restarts: BTreeMap<NodeName, u64>,
     /// How often each node was wanted made again.
     pub reloads: BTreeMap<NodeName, u64>,
-    /// Links that are to carry nothing, by the id of their ends as declared.
+    /// Links that are to carry nothing, by the id of their ends.
     pub links_down: BTreeSet<LinkId>,
     /// What is left out because it cannot run.
     pub left_out: Vec<LeftOutPart>,
 }
 
 /// The id of a declared link of two ends.
-pub(crate) fn link_id(link: &LinkDecl) -> Option<LinkId> {
-    let end = |end: &EndpointDecl| {
-        let node = NodeName::new(end.node.as_str()).ok()?;
-        Some(EndRef { node, interface: end.linux_interface.clone()? })
-    };
+pub(crate) fn link_id(topology: &Topology, link: &LinkDecl) -> Option<LinkId> {
     let [a, b] = link.endpoints.as_slice() else { return None };
-    Some(LinkId::between(&end(a)?, &end(b)?))
+    Some(LinkId::between(&topology.end_ref(a)?, &topology.end_ref(b)?))
 }
 
 /// A part of a topology that is left out.

@@ -33,9 +33,10 @@ impl<'a> Ends<'a> {
         Self { told: ends.chain(eth0).map(|end| (&end.end, end)).collect(), at }
     }
 
-    /// One end of a declared link; `kind` is that of its node.
-    pub fn endpoint(&self, declared: &EndpointDecl, kind: Option<&str>) -> Endpoint {
-        let told = self.find(declared);
+    /// One end of a declared link; `end` is the interface that it is, `kind` that of its node.
+    pub fn endpoint(&self, declared: &EndpointDecl, end: Option<&EndRef>, kind: Option<&str>) -> Endpoint {
+        let of_node = end.filter(|_| declared.place == Place::Node);
+        let told = of_node.and_then(|end| self.told.get(end).copied());
         let port = told.and_then(|told| told.port.as_ref());
         let linux = declared.linux_interface.clone();
         let vendor = kind.zip(linux.as_ref()).and_then(|(kind, linux)| vendor_name(kind, linux.as_str()));
@@ -47,15 +48,6 @@ impl<'a> Ends<'a> {
             vlan_tag: port.and_then(|port| port.tag),
             linux_interface: linux,
         }
-    }
-
-    fn find(&self, declared: &EndpointDecl) -> Option<&'a EndReport> {
-        if declared.place != Place::Node {
-            return None;
-        }
-        let node = NodeName::new(declared.node.as_str()).ok()?;
-        let end = EndRef { node, interface: declared.linux_interface.clone()? };
-        self.told.get(&end).copied()
     }
 
     /// Which port is which interface, in spec order. `eth0` of the management network leads to no

@@ -15,6 +15,9 @@ use crate::place::make_way;
 
 /// Begins the node's files where there are none, and names what is to be bound.
 pub(super) fn prepare(place: &Place, container: &ContainerName, body: &ContainerBody) -> io::Result<Vec<Bind>> {
+    if let Some(other) = &body.network_of {
+        return Ok(of_another(place, other));
+    }
     let hosts = place.hosts_file(container);
     make_way(&hosts)?;
     if !hosts.exists() {
@@ -33,6 +36,13 @@ pub(super) fn prepare(place: &Place, container: &ContainerName, body: &Container
         files.push(bind(resolver, "/etc/resolv.conf"));
     }
     Ok(files)
+}
+
+/// What a node has of the one whose network it uses, and which was made before it. A resolver that
+/// the other's file states is the engine's to share.
+fn of_another(place: &Place, other: &ContainerName) -> Vec<Bind> {
+    let files = [(place.hosts_file(other), "/etc/hosts"), (place.resolver_file(other), "/etc/resolv.conf")];
+    files.into_iter().filter(|(file, _)| file.exists()).map(|(file, target)| bind(file, target)).collect()
 }
 
 fn bind(source: PathBuf, target: &str) -> Bind {

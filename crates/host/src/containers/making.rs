@@ -35,7 +35,8 @@ impl Making<'_> {
     pub(super) fn call(&self) -> ContainerCreateBody {
         let body = self.body;
         ContainerCreateBody {
-            hostname: Some(body.hostname.clone()),
+            // With the network of another container comes its name.
+            hostname: body.network_of.is_none().then(|| body.hostname.clone()),
             user: body.user.clone(),
             tty: Some(true),
             open_stdin: Some(true),
@@ -66,23 +67,25 @@ impl Making<'_> {
 
     fn host_config(&self) -> HostConfig {
         let body = self.body;
+        // With the network of another container come its hosts file and its resolver.
+        let own_names = body.network_of.is_none().then_some(&body.dns);
         let config = HostConfig {
-            // In the host's own namespace there is nothing for our runtime to make.
-            network_mode: Some(if body.host_network { "host" } else { "none" }.into()),
-            runtime: (!body.host_network).then(|| self.runtime.into()),
+            network_mode: Some(network_mode(body)),
+            // In another's namespace there is nothing for our runtime to make.
+            runtime: self.node.has_namespace().then(|| self.runtime.into()),
             restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
             binds: Some(self.binds()),
-            dns: some_list(&body.dns.servers),
-            dns_search: some_list(&body.dns.search),
-            dns_options: some_list(&body.dns.options),
-            extra_hosts: some_list(&body.extra_hosts),
+            dns: own_names.and_then(|dns| some_list(&dns.servers)),
+            dns_search: own_names.and_then(|dns| some_list(&dns.search)),
+            dns_options: own_names.and_then(|dns| some_list(&dns.options)),
+            extra_hosts: own_names.and_then(|_| some_list(&body.extra_hosts)),
             memory: body.memory.map(signed),
             cpu_period: body.cpu_millis.map(|_| CPU_PERIOD),
             cpu_quota: body.cpu_millis.map(|millis| signed(millis) * CPU_PERIOD / 1000),
             cpuset_cpus: body.cpu_set.clone(),
             shm_size: body.shm_size.map(signed),
             // The host's own settings are not a node's to change.
-            sysctls: (!body.host_network).then(|| sysctls(&body.sysctls)),
+            sysctls: (!body.host_network).then(|| sysctls(body)),
             tmpfs: some_map(&body.tmpfs),
             devices: some_list(&body.devices.iter().map(|device| device_mapping(device)).collect::<Vec<_>>()),
             cgroupns_mode: body.cgroup_namespace.as_deref().and_then(cgroup_namespace),
@@ -160,10 +163,19 @@ fn bind_text(bind: &Bind) -> String {
     format!("{}:{}{options}", bind.source.display(), bind.target.display())
 }
 
-/// As containerlab: IPv6 is on, whatever the engine's own default.
-fn sysctls(stated: &BTreeMap<String, String>) -> HashMap<String, String> {
+fn network_mode(body: &ContainerBody) -> String {
+    match &body.network_of {
+        Some(other) => format!("container:{other}"),
+        None if body.host_network => "host".into(),
+        None => "none".into(),
+    }
+}
+
+/// As containerlab: IPv6 is on, whatever the engine's own default; in the network of another
+/// container that is the other's to say.
+fn sysctls(body: &ContainerBody) -> HashMap<String, String> {
     let ipv6 = ("net.ipv6.conf.all.disable_ipv6".to_owned(), "0".to_owned());
-    std::iter::once(ipv6).chain(stated.clone()).collect()
+    body.network_of.is_none().then_some(ipv6).into_iter().chain(body.sysctls.clone()).collect()
 }
 
 fn open_files(most: u64) -> ResourcesUlimits {

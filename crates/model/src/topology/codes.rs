@@ -85,7 +85,7 @@ pub const CODES: &[Code] = &[
     code("not-runnable-nested-bridge", "This version makes no bridge inside another node.",
         "Leave it out with `--partial`."),
     code("not-runnable-network-mode", "This version does not run the node's network mode.",
-        "`bridge`, `none` and, for containers, `host` run."),
+        "`bridge`, `none` and, for containers, `host` and `container:` with the name of another container of the lab run."),
     code("not-runnable-runtime", "The node asks for a container engine other than Docker.", "Leave out `runtime`."),
     code("not-runnable-veth-stitch-link", "This version makes no veth-stitch links.",
         "Leave the link out with `--partial`."),

@@ -13,15 +13,11 @@ pub const RUNNABLE_KINDS: [&str; 2] = ["linux", "bridge"];
 pub fn unsupported(topology: &Topology) -> Vec<Problem> {
     let mut problems: Vec<Problem> = topology.nodes.iter().flat_map(|node| of_node(topology, node)).collect();
     problems.extend(of_network(topology));
-    let left_out: BTreeSet<String> = problems
-        .iter()
-        .filter_map(|problem| match &problem.subject {
-            Some(Subject::Node(name)) => Some(name.to_string()),
-            _ => None,
-        })
-        .collect();
+    let alone = left_out_nodes(&problems);
+    problems.extend(topology.nodes.iter().filter_map(|node| of_shared(topology, node, &alone)));
+    let left_out = left_out_nodes(&problems);
     let on_host: BTreeSet<&str> =
-        topology.nodes.iter().filter(|node| is_on_host(node)).map(|node| node.name.as_str()).collect();
+        topology.nodes.iter().filter(|node| is_on_host(topology, node)).map(|node| node.name.as_str()).collect();
     for (index, link) in topology.links.iter().enumerate() {
         let at = |code, message: String, hint: &str| {
             Problem::new(code, &topology.source.shown, link.position, message).hint(hint).about(Subject::Link(index))
@@ -43,9 +39,31 @@ pub fn unsupported(topology: &Topology) -> Vec<Problem> {
     problems
 }
 
-/// Whether a node uses the host's network.
-fn is_on_host(node: &NodeDecl) -> bool {
-    node.runtime() != RuntimeKind::Bridge && node.network_mode() == NetworkMode::Host
+/// The nodes that problems name.
+fn left_out_nodes(problems: &[Problem]) -> BTreeSet<String> {
+    let named = problems.iter().filter_map(|problem| match &problem.subject {
+        Some(Subject::Node(name)) => Some(name.to_string()),
+        _ => None,
+    });
+    named.collect()
+}
+
+/// A node that uses the network of one which is left out.
+fn of_shared(topology: &Topology, node: &NodeDecl, left_out: &BTreeSet<String>) -> Option<Problem> {
+    let owner = topology.network_owner(node)?;
+    if !left_out.contains(owner.name.as_str()) || left_out.contains(node.name.as_str()) {
+        return None;
+    }
+    let message = format!("node {}: it uses the network of {}, which this version cannot run", node.name, owner.name);
+    let position = topology.position_of_key(node, "network-mode");
+    let problem = Problem::new("not-runnable-network-mode", &topology.source.shown, position, message);
+    Some(problem.hint("it is left out together with the node by --partial").about(Subject::Node(node.name.clone())))
+}
+
+/// Whether a node uses the host's network, by itself or through the node that it joins.
+fn is_on_host(topology: &Topology, node: &NodeDecl) -> bool {
+    let owner = topology.network_owner(node).unwrap_or(node);
+    node.runtime() != RuntimeKind::Bridge && owner.network_mode() == NetworkMode::Host
 }
 
 /// The container engine's own network: it is no network of a lab.
@@ -81,17 +99,8 @@ fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
         );
         return problems;
     }
-    match node.network_mode() {
-        _ if node.runtime() == RuntimeKind::Bridge => {}
-        NetworkMode::Bridge | NetworkMode::None | NetworkMode::Host => {}
-        mode => {
-            let message = format!("node {}: this version cannot run network-mode {mode}", node.name);
-            add("not-runnable-network-mode", position("network-mode"), message, "bridge, none and host run");
-        }
-    }
-    if node.runtime() == RuntimeKind::Namespace && node.network_mode() == NetworkMode::Host {
-        let message = format!("node {}: a namespace node cannot use the host's network", node.name);
-        add("not-runnable-network-mode", position("network-mode"), message, "leave out network-mode or the label");
+    if let Some((what, hint)) = of_network_mode(topology, node) {
+        add("not-runnable-network-mode", position("network-mode"), format!("node {}: {what}", node.name), hint);
     }
     if node.runtime() == RuntimeKind::Bridge && node.name.as_str().contains('|') {
         let message = format!("node {}: this version cannot make a bridge inside another node", node.name);
@@ -106,6 +115,37 @@ fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
         add("not-runnable-certificate", position("certificate"), message, "leave out certificate");
     }
     problems
+}
+
+/// Why a node cannot have the network that the file states, and what to do.
+fn of_network_mode(topology: &Topology, node: &NodeDecl) -> Option<(String, &'static str)> {
+    let mode = node.network_mode();
+    match (&mode, node.runtime()) {
+        (_, RuntimeKind::Bridge) | (NetworkMode::Bridge | NetworkMode::None, _) => None,
+        (NetworkMode::Host | NetworkMode::Container(_), RuntimeKind::Namespace) => {
+            let whose = if mode == NetworkMode::Host { "the host's" } else { "another node's" };
+            Some((format!("a namespace node cannot use {whose} network"), "leave out network-mode or the label"))
+        }
+        (NetworkMode::Host, RuntimeKind::Container) => None,
+        (NetworkMode::Container(_), RuntimeKind::Container) => of_joined(topology, node, &mode),
+        (NetworkMode::Other(_), _) => {
+            Some((format!("this version cannot run network-mode {mode}"), "bridge, none, host and container:NODE run"))
+        }
+    }
+}
+
+/// A network is shared with a container of the same lab that has one of its own.
+fn of_joined(topology: &Topology, node: &NodeDecl, mode: &NetworkMode) -> Option<(String, &'static str)> {
+    let refused = format!("this version cannot run network-mode {mode}");
+    let Some(owner) = topology.network_owner(node) else {
+        return Some((format!("{refused}: the lab has no such node"), "name a node of the lab that is a container"));
+    };
+    let is_joined = matches!(owner.network_mode(), NetworkMode::Container(_));
+    if owner.runtime() != RuntimeKind::Container || is_joined || !is_runnable(owner) {
+        let hint = "name a node that runs as a container, with a network of its own";
+        return Some((format!("{refused}: {} has none to share", owner.name), hint));
+    }
+    None
 }
 
 fn of_link(kind: &LinkKind) -> Option<(&'static str, &'static str)> {

@@ -8,7 +8,7 @@ use archetype_model::name::{BridgeName, InterfaceName, NodeName};
 use archetype_model::number::{Mac, Mtu};
 use archetype_model::spec::{Carrier, EndRef, LinkId, WireShape};
 use archetype_model::topology::{
-    CARRIER_LABEL, EndpointDecl, LinkDecl, LinkKind, NodeDecl, Place, RuntimeKind, Subject, Topology,
+    CARRIER_LABEL, EndpointDecl, LinkDecl, LinkKind, NetworkMode, NodeDecl, Place, RuntimeKind, Subject, Topology,
 };
 
 /// What a topology comes to.
@@ -188,7 +188,7 @@ fn carrier(topology: &Topology, link: &LinkDecl) -> Carrier {
     }
 }
 
-/// One end of a declared link, resolved.
+/// One end of a declared link, resolved: that of a node which uses another's network is the other's.
 pub(crate) struct Side<'a> {
     pub node: NodeName,
     pub interface: InterfaceName,
@@ -220,12 +220,14 @@ impl<'a> Side<'a> {
             Place::MacvlanParent => return None,
             Place::Node => match topology.node(&declared.node)? {
                 node if node.runtime() == RuntimeKind::Bridge => What::Bridge,
-                node if node.network_mode() == archetype_model::topology::NetworkMode::Host => What::HostNode,
-                _ => What::Node,
+                node => match topology.network_owner(node).unwrap_or(node).network_mode() {
+                    NetworkMode::Host => What::HostNode,
+                    _ => What::Node,
+                },
             },
         };
-        let node = NodeName::new(declared.node.as_str()).ok()?;
-        Some(Self { node, interface: declared.linux_interface.clone()?, what, declared })
+        let EndRef { node, interface } = topology.end_ref(declared)?;
+        Some(Self { node, interface, what, declared })
     }
 
     /// The end as wires name it.

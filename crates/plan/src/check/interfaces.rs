@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::name::{InterfaceName, NodeName};
 use archetype_model::number::Mac;
+use archetype_model::spec::EndRef;
 use archetype_model::topology::{
     EndpointDecl, LinkDecl, LinkKind, NodeDecl, Place, Position, Problem, Subject, Topology,
 };
@@ -47,7 +48,7 @@ pub(super) fn named_devices(
 struct Ends<'a> {
     topology: &'a Topology,
     nodes: BTreeMap<&'a str, &'a NodeDecl>,
-    used: BTreeMap<(&'a str, &'a str), usize>,
+    used: BTreeMap<EndRef, usize>,
     macs: BTreeMap<(String, Mac), &'a EndpointDecl>,
     problems: Vec<Problem>,
 }
@@ -82,7 +83,8 @@ impl<'a> Ends<'a> {
             let message = format!("{shown}: no interface of Linux has this name");
             return self.add(index, end.position, "invalid-interface", message, "use a name that the kind knows");
         };
-        if interface.as_str() == MANAGEMENT && node.is_some_and(|node| node.is_managed()) {
+        let owner = node.map(|node| self.topology.network_owner(node).unwrap_or(node));
+        if interface.as_str() == MANAGEMENT && owner.is_some_and(|node| node.is_managed()) {
             let message = format!("{shown}: {MANAGEMENT} is the node's management interface");
             let hint = "use another interface, or network-mode: none";
             self.add(index, end.position, "interface-reserved", message, hint);
@@ -90,7 +92,8 @@ impl<'a> Ends<'a> {
         if end.place != Place::Node {
             return;
         }
-        if self.used.insert((end.node.as_str(), interface.as_str()), index).is_some() {
+        let Some(used) = self.topology.end_ref(end) else { return };
+        if self.used.insert(used, index).is_some() {
             let message = format!("{shown} is used by two ends of links");
             self.add(index, end.position, "interface-used-twice", message, "give each link its own interface");
         }

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use archetype_model::topology::{NetworkMode, NodeDecl, Problem, Subject, Topology};
+use archetype_model::topology::{NodeDecl, Problem, Subject, Topology};
 
 /// One problem for each circle.
 pub(super) fn check(topology: &Topology) -> Vec<Problem> {
     let after: BTreeMap<&str, Vec<&str>> =
-        topology.nodes.iter().map(|node| (node.name.as_str(), waited_for(node))).collect();
+        topology.nodes.iter().map(|node| (node.name.as_str(), waited_for(topology, node))).collect();
     let mut told: BTreeSet<&str> = BTreeSet::new();
     let mut problems = Vec::new();
     for node in &topology.nodes {
@@ -30,15 +30,13 @@ pub(super) fn check(topology: &Topology) -> Vec<Problem> {
     problems
 }
 
-/// The nodes that a node waits for, by its stages or because it shares their network namespace.
-fn waited_for(node: &NodeDecl) -> Vec<&str> {
+/// The nodes that a node waits for, by its stages or because it shares their network or processes.
+fn waited_for<'a>(topology: &'a Topology, node: &'a NodeDecl) -> Vec<&'a str> {
     let stages = node.definition.stages.iter().flat_map(|stages| stages.0.values());
     let waits = stages.flat_map(|stage| &stage.wait_for).map(|wait| wait.node.as_str());
-    let shared = match &node.definition.network_mode {
-        Some(NetworkMode::Container(other)) => Some(other.as_str()),
-        _ => None,
-    };
-    waits.chain(shared).collect()
+    let shared = topology.network_owner(node).map(|owner| owner.name.as_str());
+    let processes = node.definition.pid_mode.as_deref().and_then(|mode| mode.strip_prefix("container:"));
+    waits.chain(shared).chain(processes).collect()
 }
 
 /// The shortest way from a node back to it, without its end.

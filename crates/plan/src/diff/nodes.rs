@@ -8,15 +8,19 @@ use archetype_model::spec::{DesiredRun, NodeBody, NodeSpec};
 use archetype_model::step::{NodeAction, Step};
 
 use super::{Look, Room};
-use crate::stages;
+use crate::{joining, stages};
 
 pub(super) fn diff(look: &Look<'_>) -> Room {
     let mut room = Room::default();
     let mut wanted = BTreeSet::new();
-    for (_, node) in look.spec.nodes() {
+    for (lab, node) in look.spec.nodes() {
         wanted.insert(&node.container);
         let Some(seen) = seen(look.observed, node) else { continue };
-        if let Some(action) = action(look, node, seen) {
+        let action = match joining::is_made(lab, look.observed, node) {
+            true => action(look, node, seen),
+            false => alone(seen),
+        };
+        if let Some(action) = action {
             room.steps.push(Step::Node { container: node.container.clone(), action });
         }
     }
@@ -88,6 +92,11 @@ fn action(look: &Look<'_>, node: &NodeSpec, seen: Option<&NodeObserved>) -> Opti
         }
         (_, DesiredRun::Running) => start(look, node),
     }
+}
+
+/// A node that shares what is not there is not made, and goes with it.
+fn alone(seen: Option<&NodeObserved>) -> Option<NodeAction> {
+    seen.filter(|seen| seen.busy.is_none() && seen.run != RunObserved::Absent).map(|_| NodeAction::Remove)
 }
 
 fn absent(look: &Look<'_>, node: &NodeSpec) -> Option<NodeAction> {

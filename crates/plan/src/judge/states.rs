@@ -155,7 +155,8 @@ pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Find
         (RunObserved::Ended { exit, .. }, _, _) => {
             let times = report.ended.as_ref().map_or(1, |(count, _)| *count);
             let times = if times == 1 { "once".to_string() } else { format!("{times} times") };
-            Status::because(NodeState::Exited, format!("{exit}; ended {times}, starts again"))
+            let next = report.waits.as_deref().unwrap_or("starts again");
+            Status::because(NodeState::Exited, format!("{exit}; ended {times}, {next}"))
         }
         (RunObserved::Absent | RunObserved::Created, _, None) => match busy {
             Some(doing) => Status::because(NodeState::Starting, doing),

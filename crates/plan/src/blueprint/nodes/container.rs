@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use archetype_model::ContainerName;
 use archetype_model::spec::{ContainerBody, DnsSpec, HealthcheckSpec, NetworkSpec, Privileges, PullPolicy, VolumeSpec};
 use archetype_model::topology::value::CgroupNamespace;
 use archetype_model::topology::{Healthcheck, NetworkMode, NodeDecl, PullPolicy as Declared, VolumeDecl};
@@ -25,6 +26,7 @@ pub(super) fn body(writer: &Writer<'_>, node: &NodeDecl) -> ContainerBody {
         pull: pull(definition.image_pull_policy),
         hostname: node.hostname().to_owned(),
         host_network: node.network_mode() == NetworkMode::Host,
+        network_of: network_of(writer, node),
         entrypoint: node.entrypoint.clone(),
         cmd: node.command.clone(),
         user: definition.user.clone(),
@@ -68,6 +70,11 @@ fn cgroup_namespace(mode: CgroupNamespace) -> String {
     }
 }
 
+fn network_of(writer: &Writer<'_>, node: &NodeDecl) -> Option<ContainerName> {
+    let topology = writer.lab.topology;
+    topology.network_owner(node).and_then(|owner| topology.container_name(&owner.name).ok())
+}
+
 /// A node of the lab is named as its container; whatever else it is, the engine may know it.
 fn pid_mode(writer: &Writer<'_>, mode: &str) -> String {
     let topology = writer.lab.topology;
@@ -107,11 +114,11 @@ pub(super) fn healthcheck(declared: &Healthcheck) -> Option<HealthcheckSpec> {
     })
 }
 
-/// Kernel settings: containerlab's own, overruled by the file's. A node in the host's network has
-/// no settings but its file's.
+/// Kernel settings: containerlab's own, overruled by the file's. A node in the host's network, or
+/// another node's, has no settings but its file's.
 pub(super) fn sysctls(node: &NodeDecl) -> BTreeMap<String, String> {
     let mut sysctls = node.definition.sysctls.clone();
-    if node.network_mode() != NetworkMode::Host {
+    if !matches!(node.network_mode(), NetworkMode::Host | NetworkMode::Container(_)) {
         sysctls.entry(SYSCTL.0.into()).or_insert_with(|| SYSCTL.1.into());
     }
     sysctls

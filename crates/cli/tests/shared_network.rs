@@ -1,0 +1,139 @@
+//! Nodes that use the network of another node of their lab, seen from inside real containers.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+mod world;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use world::{World, eventually, on_a_machine};
+
+const LIMIT: Duration = Duration::from_secs(180);
+const SOON: Duration = Duration::from_secs(30);
+
+const SHARED: &str = r#"
+name: shared
+topology:
+  kinds:
+    linux: {image: bb, cmd: sleep 100000}
+  nodes:
+    late:
+      kind: linux
+      network-mode: container:owner
+    by-container:
+      kind: linux
+      hostname: not-its-own
+      network-mode: container:clab-shared-owner
+    owner:
+      kind: linux
+      dns: {servers: [198.18.0.53]}
+      exec: ["ip addr add 198.18.7.1/24 dev eth1"]
+    far:
+      kind: linux
+      exec: ["ip addr add 198.18.7.2/24 dev eth1", "ip addr add 198.18.8.2/24 dev eth2"]
+  links:
+    - endpoints: ["owner:eth1", "far:eth1"]
+    - endpoints: ["late:eth2", "far:eth2"]
+"#;
+
+const JOINING: [&str; 2] = ["late", "by-container"];
+
+/// The node of this name, as `inspect` has it.
+fn node(world: &World, name: &str) -> Value {
+    let lab = world.lab("shared");
+    lab["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).cloned().unwrap()
+}
+
+/// What a shell inside the node prints for a line.
+#[track_caller]
+fn said(world: &World, node: &str, line: &str) -> String {
+    let shell = ["exec", "shared", node, "--", "sh", "-c", line];
+    world.cli(shell).fine().stdout.replace('\r', "").trim().to_owned()
+}
+
+/// All three see one network, and traffic of each of them comes out of it.
+#[track_caller]
+fn share_one_network(world: &World) {
+    let of_owner = said(world, "owner", "readlink /proc/self/ns/net");
+    for name in JOINING {
+        assert_eq!(said(world, name, "readlink /proc/self/ns/net"), of_owner, "{name}");
+        assert_eq!(said(world, name, "ls /sys/class/net | tr '\\n' ' '"), "eth0 eth1 eth2 lo", "{name}");
+        eventually(SOON, "the far node answers", || {
+            let ping = ["exec", "shared", name, "--", "ping", "-c1", "-W1", "198.18.7.2"];
+            (world.cli(ping).code == 0).then_some(())
+        });
+    }
+}
+
+fn started_at(world: &World, name: &str) -> String {
+    world.docker(["inspect", "-f", "{{.State.StartedAt}}", &format!("clab-shared-{name}")])
+}
+
+#[test]
+fn a_node_joins_the_network_of_another_and_stays_in_it() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        world.write("shared.clab.yml", SHARED);
+        world.cli(["deploy", "-t", "shared.clab.yml", "--wait", "60s"]).fine();
+        share_one_network(world);
+        names_and_links_are_the_owners(world);
+
+        // Another start of the owner is nothing to those who joined: the namespace is kept.
+        let before: Vec<String> = JOINING.iter().map(|name| started_at(world, name)).collect();
+        world.docker(["restart", "-t", "0", "clab-shared-owner"]);
+        world.until_up("shared", SOON);
+        share_one_network(world);
+        world.cli(["node", "shared", "owner", "restart"]).fine();
+        world.until_up("shared", SOON);
+        share_one_network(world);
+        assert_eq!(JOINING.iter().map(|name| started_at(world, name)).collect::<Vec<_>>(), before);
+
+        what_joined_waits_for_its_owner(world);
+
+        // Another container of the owner's: those who joined are made anew with it.
+        world.cli(["deploy", "-t", "shared.clab.yml", "--reload", "owner", "--wait", "60s"]).fine();
+        world.until_up("shared", SOON);
+        share_one_network(world);
+        world.docker(["rm", "-f", "clab-shared-owner"]);
+        eventually(SOON, "the owner is made anew", || (node(world, "owner")["state"] == "running").then_some(()));
+        world.until_up("shared", SOON);
+        share_one_network(world);
+
+        world.cli(["destroy", "shared"]).fine();
+        assert_eq!(world.docker(["ps", "-aq"]).trim(), "");
+    });
+}
+
+fn names_and_links_are_the_owners(world: &World) {
+    let of_owner = said(world, "owner", "hostname; cat /etc/hosts /etc/resolv.conf");
+    assert!(of_owner.contains("198.18.0.53"), "{of_owner}");
+    for name in JOINING {
+        assert_eq!(said(world, name, "hostname; cat /etc/hosts /etc/resolv.conf"), of_owner, "{name}");
+        let shown = node(world, name);
+        assert!(shown["management"].is_null(), "{shown}");
+    }
+    // A link that names a node which joined ends in the network that it joined.
+    let lab = world.lab("shared");
+    let link = lab["links"].as_array().unwrap().iter().find(|link| link["endpoints"][0]["node"] == "late").unwrap();
+    assert_eq!(link["actual_state"], "up", "{link}");
+    assert!(link["endpoints"][0]["ovs_port"].is_string(), "{link}");
+    said(world, "owner", "ip addr add 198.18.8.1/24 dev eth2 && ping -c1 -W5 198.18.8.2");
+}
+
+/// It ends and the owner is stopped: then it starts when the owner does, and says so meanwhile.
+fn what_joined_waits_for_its_owner(world: &World) {
+    world.cli(["node", "shared", "owner", "stop"]).fine();
+    eventually(SOON, "the owner is stopped", || (node(world, "owner")["state"] == "stopped").then_some(()));
+    assert_eq!(node(world, "late")["state"], "running");
+    world.docker(["kill", "clab-shared-late"]);
+    let waits = "waits for owner, whose network it shares";
+    eventually(SOON, "it says what it waits for", || {
+        let node = node(world, "late");
+        (node["state"] != "running" && node["reason"].as_str()?.contains(waits)).then_some(())
+    });
+    world.cli(["node", "shared", "owner", "start"]).fine();
+    eventually(SOON, "it runs", || (node(world, "late")["state"] == "running").then_some(()));
+    world.until_up("shared", SOON);
+    share_one_network(world);
+}

@@ -1,0 +1,47 @@
+//! Nodes that share the network or the processes of another container of their lab, which the
+//! engine grants only while that one runs: they wait for it, and are made after it. Pure.
+
+use archetype_model::observed::{NodeObserved, Observed, RunObserved};
+use archetype_model::spec::{DesiredRun, HostSpec, LabSpec, NodeBody, NodeSpec};
+
+use crate::stages::Order;
+
+/// Holds the start of every node whose other does not run, and says what it waits for.
+pub fn hold(spec: &HostSpec, observed: &Observed, order: &mut Order) {
+    for lab in spec.present() {
+        for node in lab.nodes.iter().filter(|node| node.desired == DesiredRun::Running && !runs(observed, node)) {
+            let Some((other, what)) = shared(lab, node).find(|(other, _)| !runs(observed, other)) else { continue };
+            order.held.insert(node.container.clone());
+            let words = format!("waits for {}, whose {what} it shares", other.name);
+            order.waits.entry(node.container.clone()).or_insert(words);
+        }
+    }
+}
+
+/// Whether everything that the node shares is made. One that was made before is then nothing to
+/// start: the engine looks for the container that there was.
+pub(crate) fn is_made(lab: &LabSpec, observed: &Observed, node: &NodeSpec) -> bool {
+    shared(lab, node).all(|(other, _)| seen(observed, other).is_some_and(|seen| seen.run != RunObserved::Absent))
+}
+
+/// The nodes of which it shares something, and what.
+fn shared<'a>(lab: &'a LabSpec, node: &'a NodeSpec) -> impl Iterator<Item = (&'a NodeSpec, &'static str)> {
+    let processes = match &node.body {
+        NodeBody::Container(body) => body.pid_mode.as_deref().and_then(|mode| mode.strip_prefix("container:")),
+        NodeBody::Namespace(_) => None,
+    };
+    let network = node.network_of().map(|other| (other.as_str(), "network"));
+    let named = network.into_iter().chain(processes.map(|other| (other, "processes")));
+    named.filter_map(|(named, what)| {
+        let other = lab.nodes.iter().find(|other| other.container.as_str() == named)?;
+        matches!(other.body, NodeBody::Container(_)).then_some((other, what))
+    })
+}
+
+fn runs(observed: &Observed, node: &NodeSpec) -> bool {
+    seen(observed, node).is_some_and(|seen| matches!(seen.run, RunObserved::Running { .. }))
+}
+
+fn seen<'a>(observed: &'a Observed, node: &NodeSpec) -> Option<&'a NodeObserved> {
+    observed.containers.known()?.get(&node.container)
+}
