@@ -56,7 +56,7 @@ pub const CODES: &[Code] = &[
          `archetype kinds NAME` shows what a kind's interfaces are called."),
     code("interface-used-twice", "An interface of a node, or a device of the host, is the end of two links.",
         "Give one of the links another interface. Two spellings of one port are one port; the host, bridges and \
-         nodes with `network-mode: host` share one set of names."),
+         nodes with `network-mode: host` share one set of names, and so do nodes that share a network."),
     code("invalid-interface", "An interface has no valid name in Linux, or the node's kind has no such interface.",
         "Linux takes 1 to 15 bytes without `/`, `:` and blanks; the hint says what the kind takes, and \
          `archetype kinds NAME` all of it."),
