@@ -114,8 +114,16 @@ fn names_and_links_are_the_owners(world: &World) {
         assert!(shown["management"].is_null(), "{shown}");
     }
     // A link that names a node which joined ends in the network that it joined.
-    let lab = world.lab("shared");
-    let link = lab["links"].as_array().unwrap().iter().find(|link| link["endpoints"][0]["node"] == "late").unwrap();
+    let link = || {
+        let lab = world.lab("shared");
+        let mut links = lab["links"].as_array().unwrap().iter();
+        links.find(|link| link["endpoints"][0]["node"] == "late").cloned().unwrap()
+    };
+    for (wish, state) in [("down", "down"), ("up", "up")] {
+        world.cli(["link", "shared", wish, "late:eth2"]).fine();
+        eventually(SOON, &format!("the link is {state}"), || (link()["actual_state"] == state).then_some(()));
+    }
+    let link = link();
     assert_eq!(link["actual_state"], "up", "{link}");
     assert!(link["endpoints"][0]["ovs_port"].is_string(), "{link}");
     said(world, "owner", "ip addr add 198.18.8.1/24 dev eth2 && ping -c1 -W5 198.18.8.2");

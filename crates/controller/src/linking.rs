@@ -29,7 +29,7 @@ impl LinkWish<'_> {
         let mut present = self.present(now)?;
         let index = self.find(&present.topology, named)?;
         let link = &present.topology.links[index];
-        let id = link_id(link).ok_or_else(|| Box::new(link_unknown(self.lab, named)))?;
+        let id = link_id(&present.topology, link).ok_or_else(|| Box::new(link_unknown(self.lab, named)))?;
         let subject = id.to_string();
         match action {
             LinkAction::Up => drop(present.wishes.links_down.remove(&id)),
@@ -47,7 +47,7 @@ impl LinkWish<'_> {
             self.must_be_free(topology, end)?;
         }
         let link = joined(a, b)?;
-        let subject = link_id(&link).map(|id| id.to_string()).unwrap_or_default();
+        let subject = link_id(topology, &link).map(|id| id.to_string()).unwrap_or_default();
         let index = topology.links.len();
         topology.links.push(link);
         let left_out = crate::planning::left_out(&present.wishes);
@@ -67,7 +67,7 @@ impl LinkWish<'_> {
         let mut present = self.present(now)?;
         let index = self.find(&present.topology, named)?;
         let link = present.topology.links.remove(index);
-        let id = link_id(&link);
+        let id = link_id(&present.topology, &link);
         if let Some(id) = &id {
             present.wishes.links_down.remove(id);
         }
@@ -146,7 +146,7 @@ impl LinkWish<'_> {
         let holds = |link: &&LinkDecl| link.endpoints.iter().any(|end| means(topology, &said, end));
         let Some(link) = topology.links.iter().find(holds) else { return Ok(()) };
         let shown = format!("{}:{}", end.node, end.interface);
-        let id = link_id(link).map(|id| id.to_string()).unwrap_or_default();
+        let id = link_id(topology, link).map(|id| id.to_string()).unwrap_or_default();
         let detail = format!("{shown} is an end of the link {id} already");
         let hint = format!("remove that one first: archetype link {} rm {shown}", self.lab);
         Err(Box::new(Problem::new(422, "interface-used-twice", detail).hint(hint)))
@@ -166,12 +166,13 @@ fn readings(named: &str) -> Vec<Vec<Said<'_>>> {
     readings
 }
 
-/// Whether a user means this end: as the file writes it, as Linux calls it, or by any name that the
+/// Whether a user means this end, by its node or by the one in whose network it is: as the file writes it, as Linux calls it, or by any name that the
 /// node's kind has for the port.
 fn means(topology: &Topology, (node, said): &Said<'_>, end: &EndpointDecl) -> bool {
     let linux = end.linux_interface.as_ref().map_or(end.interface.as_str(), |linux| linux.as_str());
     let kind = topology.node(node).map_or("", |node| node.kind.as_str());
-    end.node == *node && (*said == end.interface || archetype_kinds::same_port(kind, linux, said))
+    let is_its = || end.node == *node || topology.end_ref(end).is_some_and(|end| end.node.as_str() == *node);
+    is_its() && (*said == end.interface || archetype_kinds::same_port(kind, linux, said))
 }
 
 /// What an interface is called in Linux: as in a file, or by any other spelling that its kind has.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use archetype_model::spec::{EndRef, LinkId};
-use archetype_model::topology::{EndpointDecl, LinkDecl, Problem, Subject, Topology};
+use archetype_model::spec::LinkId;
+use archetype_model::topology::{LinkDecl, Problem, Subject, Topology};
 use archetype_model::{LabName, NodeName};
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +124,7 @@ impl Wishes {
         let counters = |map: &BTreeMap<NodeName, u64>| {
             map.iter().filter(|(node, _)| known(node)).map(|(node, count)| (node.clone(), *count)).collect()
         };
-        let links: BTreeSet<LinkId> = topology.links.iter().filter_map(link_id).collect();
+        let links: BTreeSet<LinkId> = topology.links.iter().filter_map(|link| link_id(topology, link)).collect();
         Self {
             stopped: self.stopped.iter().filter(|node| known(node)).cloned().collect(),
             restarts: counters(&self.restarts),
