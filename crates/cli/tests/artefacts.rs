@@ -87,6 +87,8 @@ fn the_files_tell_what_is_on_the_machine_and_go_with_the_lab() {
         let id = world.docker(["inspect", "-f", "{{.Id}}", "clab-files-box"]);
         let line = format!("{}\tclab-files-box {}\t# Kind: linux\n", address("box", "ipv4"), &id[..12]);
         assert!(read(&folder, "etc-hosts").contains(&line), "{}", read(&folder, "etc-hosts"));
+        let line = format!("{}\tclab-files-n1\t# Kind: linux\n", address("n1", "ipv4"));
+        assert!(read(&folder, "etc-hosts").contains(&line), "{}", read(&folder, "etc-hosts"));
         assert!(read(&folder, "ssh_config").contains(&format!("Host clab-files-box {}\n", &id[..12])));
         let host =
             |node: &str| format!("        clab-files-{node}:\n          ansible_host: {}\n", address(node, "ipv4"));

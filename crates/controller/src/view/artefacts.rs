@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use archetype_api::artefacts::Artefacts;
 use archetype_artefacts::{Lab, Seen, files, folder};
-use archetype_model::spec::{Attachment, LabSpec, NetworkSpec};
+use archetype_model::spec::{Attachment, LabSpec, NetworkSpec, NodeBody, NodeSpec};
 
 use crate::now::Now;
 use crate::planning::left_out;
@@ -39,10 +39,12 @@ fn network<'a>(now: &'a Now, part: &LabSpec) -> Option<&'a NetworkSpec> {
 /// Ids of containers, and the MACs of the host's devices at links that lead out of nodes.
 fn seen(now: &Now, part: &LabSpec) -> Seen {
     let Some(report) = now.heard.as_ref().map(|heard| &heard.report) else { return Seen::default() };
-    let id = |container| report.nodes.get(container).and_then(|node| node.id.clone());
+    // The run of a namespace has an id too, but not one that names it anywhere.
+    let containers = part.nodes.iter().filter(|node| matches!(node.body, NodeBody::Container(_)));
+    let id = |node: &NodeSpec| report.nodes.get(&node.container).and_then(|told| told.id.clone());
     let ends = report.wires.get(&part.name).into_iter().flat_map(|wires| wires.values()).flat_map(|wire| &wire.ends);
     Seen {
-        containers: part.nodes.iter().filter_map(|node| Some((node.name.clone(), id(&node.container)?))).collect(),
+        containers: containers.filter_map(|node| Some((node.name.clone(), id(node)?))).collect(),
         outside: ends.filter_map(|end| Some((end.end.clone(), end.device.as_ref()?.mac?))).collect(),
     }
 }
