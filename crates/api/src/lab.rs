@@ -15,7 +15,7 @@ pub struct Labs {
     /// In order of name.
     pub labs: Vec<Lab>,
     /// What the host finds that is of no lab alone: what stays of networks, parts that cannot be read.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
 }
 
