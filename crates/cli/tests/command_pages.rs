@@ -15,7 +15,8 @@ fn pages() -> PathBuf {
 }
 
 fn help(command: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_archetype")).args(command).arg("--help").env_clear().output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_archetype")).args(command).arg("--help").env_clear().output().unwrap();
     assert!(output.status.success(), "{command:?} --help");
     String::from_utf8(output.stdout).unwrap()
 }

@@ -86,11 +86,14 @@ fn a_link_is_added_and_removed_and_the_file_wins_when_it_is_deployed_again() {
         assert_eq!(refused.code, 1);
         assert_eq!(
             refused.stderr,
-            "error: a:eth1 is an end of the link a:eth1--b:eth1 already\n  \
+            "error: a:eth1 is an end of the link a:eth1--b:eth1 already [interface-used-twice]\n  \
              hint: remove that one first: archetype link row rm a:eth1\n"
         );
         let unknown = world.cli(["link", "row", "rm", "a:eth7"]);
-        assert_eq!((unknown.code, unknown.stderr.lines().next()), (1, Some("error: lab row has no link a:eth7")));
+        assert_eq!(
+            (unknown.code, unknown.stderr.lines().next()),
+            (1, Some("error: lab row has no link a:eth7 [link-unknown]"))
+        );
         assert_eq!(world.cli(["link", "row", "add", "a:eth2"]).code, 2);
 
         let removed = world.cli(["link", "row", "rm", "c:eth2", "a:eth2"]).fine().stdout;
