@@ -6,9 +6,8 @@ mod lab;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Handle, Ledger};
+use archetype_agent::{Envelope, Handle};
 use archetype_host::Waker;
 use archetype_host::fake::{FakeHost, State};
 use archetype_model::observed::{Part, Reading};
@@ -16,7 +15,7 @@ use archetype_model::spec::{Carrier, DesiredLink, DesiredRun, HostSpec, WireSpec
 use archetype_model::status::{LinkState, Status};
 use archetype_model::{ContainerName, InterfaceName};
 use archetype_plan::judge;
-use lab::{Shape, arbitrary_shape, datapath, generation, spec_of};
+use lab::{Shape, agent_on, arbitrary_shape, datapath, generation, spec_of};
 use proptest::prelude::*;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -33,12 +32,7 @@ impl Bench {
         let (waker, events) = Waker::channel();
         let host = Arc::new(FakeHost::new(datapath().bridge, waker));
         let folder = tempfile::tempdir().unwrap();
-        let settings =
-            AgentSettings { datapath: datapath(), full_read_interval: Duration::from_secs(60), probe_interval: None };
-        let ledger = Ledger::open(folder.path()).unwrap();
-        let (agent, handle, reports) =
-            Agent::new(host.clone(), settings, ledger, Clock::starting_at(1_000_000), events);
-        tokio::spawn(async move { agent.run().await.unwrap() });
+        let (handle, reports) = agent_on(host.clone(), events, folder.path());
         let mut bench = Self { host, handle, reports, spec: Arc::new(spec), _folder: folder };
         bench.accept().await;
         bench
@@ -59,15 +53,7 @@ impl Bench {
     }
 
     async fn settled(&mut self) -> Envelope {
-        let mut last = None;
-        while let Ok(Some(envelope)) = tokio::time::timeout(Duration::from_secs(200), self.reports.recv()).await {
-            let quiet = envelope.report.converged && envelope.writes == 0;
-            last = Some(envelope);
-            if quiet {
-                break;
-            }
-        }
-        last.expect("the agent reports")
+        lab::settled(&mut self.reports).await
     }
 
     /// What the node's own software does to an interface.

@@ -7,7 +7,7 @@ mod lab;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Handle, Ledger};
+use archetype_agent::{Envelope, Handle};
 use archetype_host::fake::FakeHost;
 use archetype_host::{Host, Waker};
 use archetype_model::observed::{Part, RunObserved};
@@ -17,7 +17,7 @@ use archetype_model::status::LinkState;
 use archetype_model::step::Resource;
 use archetype_plan::diff::{Memory, diff};
 use archetype_plan::judge;
-use lab::{Shape, arbitrary_shape, datapath, generation, spec_of};
+use lab::{Shape, agent_on, arbitrary_shape, datapath, generation, spec_of};
 use proptest::prelude::*;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -38,26 +38,13 @@ impl Bench {
     }
 
     fn start(host: Arc<FakeHost>, events: UnboundedReceiver<archetype_host::Event>, folder: tempfile::TempDir) -> Self {
-        let settings =
-            AgentSettings { datapath: datapath(), full_read_interval: Duration::from_secs(60), probe_interval: None };
-        let ledger = Ledger::open(folder.path()).unwrap();
-        let clock = Clock::starting_at(1_000_000);
-        let (agent, handle, reports) = Agent::new(host.clone(), settings, ledger, clock, events);
-        tokio::spawn(async move { agent.run().await.unwrap() });
+        let (handle, reports) = agent_on(host.clone(), events, folder.path());
         Self { host, handle, reports, folder }
     }
 
     /// The report after everything that is under way has been seen through.
     async fn settled(&mut self) -> Envelope {
-        let mut last = None;
-        while let Ok(Some(envelope)) = tokio::time::timeout(Duration::from_secs(200), self.reports.recv()).await {
-            let quiet = envelope.report.converged && envelope.writes == 0;
-            last = Some(envelope);
-            if quiet {
-                break;
-            }
-        }
-        last.expect("the agent reports")
+        lab::settled(&mut self.reports).await
     }
 }
 

@@ -3,7 +3,13 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "shared by several tests, none of which needs all")]
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Handle, Ledger};
+use archetype_host::Event;
+use archetype_host::fake::FakeHost;
 use archetype_model::observed::Part;
 use archetype_model::spec::{
     Attachment, Carrier, ContainerBody, DesiredLink, DesiredRun, EndRef, FORMAT, HostSpec, InterfaceSpec, LabSpec,
@@ -13,6 +19,34 @@ use archetype_model::step::Step;
 use archetype_model::{Generation, Mac, Mtu, VlanTag};
 use archetype_plan::diff::DatapathSettings;
 use proptest::prelude::*;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// An agent that runs on a host in memory, with its ledger in `folder`.
+pub fn agent_on(
+    host: Arc<FakeHost>,
+    events: UnboundedReceiver<Event>,
+    folder: &Path,
+) -> (Handle, UnboundedReceiver<Envelope>) {
+    let settings =
+        AgentSettings { datapath: datapath(), full_read_interval: Duration::from_secs(60), probe_interval: None };
+    let ledger = Ledger::open(folder).unwrap();
+    let (agent, handle, reports) = Agent::new(host, settings, ledger, Clock::starting_at(1_000_000), events);
+    tokio::spawn(async move { agent.run().await.unwrap() });
+    (handle, reports)
+}
+
+/// The report after everything that is under way has been seen through.
+pub async fn settled(reports: &mut UnboundedReceiver<Envelope>) -> Envelope {
+    let mut last = None;
+    while let Ok(Some(envelope)) = tokio::time::timeout(Duration::from_secs(200), reports.recv()).await {
+        let quiet = envelope.report.converged && envelope.writes == 0;
+        last = Some(envelope);
+        if quiet {
+            break;
+        }
+    }
+    last.expect("the agent reports")
+}
 
 /// How a spec looks: per lab, its nodes (container or not) and its cables as pairs of node numbers.
 #[derive(Debug, Clone)]
