@@ -21,7 +21,7 @@ use archetype_host::{LinuxHost, LinuxSettings, Place, Waker};
 use archetype_ovsdb::Endpoint;
 use archetype_plan::blueprint::PlanSettings;
 use futures::StreamExt as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::ServeArgs;
 use access::Access;
@@ -40,6 +40,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    // From the first moment: who asks it to end while it starts is obeyed as well.
+    let stop = Stop::listen()?;
     raise_open_files();
     let plan = plan_settings(&args);
     let datapath = archetype_plan::diff::DatapathSettings {
@@ -75,7 +77,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let listening = running.listening().map_or("nowhere".to_string(), |address| format!("http://{address}"));
     tracing::info!(socket = %args.socket.display(), http = listening, data = %args.data.display(), "serving");
     let ended = tokio::select! {
-        () = told_to_stop() => Ok(()),
+        () = stop.told() => Ok(()),
         ended = agent => match ended {
             Ok(Ok(())) => Err(anyhow::anyhow!("the agent has ended")),
             Ok(Err(error)) => Err(anyhow::Error::new(error).context("the agent cannot go on")),
@@ -134,13 +136,23 @@ fn envelope(told: Envelope) -> ReportEnvelope {
     ReportEnvelope { report: told.report, verified_at_ms: told.verified_at_ms, repairs: told.repairs }
 }
 
-async fn told_to_stop() {
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
+/// The wish of a person or of the machine that we end.
+struct Stop {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> anyhow::Result<Self> {
+        let on = |kind| signal(kind).context("listen for signals");
+        Ok(Self { term: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+    }
+
+    async fn told(mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! | [`folder`] | facts files: read, replaced, locked |
 //! | [`pin`] | namespaces made, pinned at a path, unpinned |
 //! | [`veth`] | pairs of devices, made in place and many at once |
-//! | [`mounts`] | a mount namespace of a node's own |
+//! | [`mounts`] | a mount namespace of a process's own |
 //! | [`supervised`] | what the supervisor of a namespace node tells of a run |
 //! | [`enter`] | commands run inside a running node |
 //! | [`namespace`] | a namespace held by a descriptor, told apart from the host's own |

@@ -1,15 +1,13 @@
-//! A mount namespace of a node's own: the host's file system with some paths replaced, pinned so
-//! that it outlives every process.
+//! A mount namespace of a process's own: the host's file system with some paths replaced. It goes with the last process
+//! inside; whoever wants the same again arranges it again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::error::{Error, Result};
-use crate::pin;
 
 /// One path of the host seen at another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,46 +18,6 @@ pub struct Bind {
     pub target: PathBuf,
     /// Whether it can only be read there.
     pub read_only: bool,
-}
-
-/// Makes a mount namespace with `binds` over the host's file system and pins it at `path`. Mounts
-/// that the host makes later are seen inside, none of those inside on the host. Mounts at the
-/// paths in `without` are left out: folders of pins, which would multiply with every node.
-///
-/// # Errors
-/// When a source or a target is not there (nothing is pinned then), or [`Error::System`].
-pub fn make(path: &Path, binds: &[Bind], without: &[PathBuf]) -> Result<()> {
-    binds.iter().try_for_each(check)?;
-    isolate(path)?;
-    let (ready, made) = mpsc::channel();
-    let (done, over) = mpsc::channel::<()>();
-    let pinned = std::thread::scope(|scope| {
-        scope.spawn(move || {
-            // The result stands in the message; a receiver that is gone wants none.
-            let _ = ready.send(arrange(binds, without).map(|()| nix::unistd::gettid()));
-            // The namespace lives as long as this thread until it is pinned.
-            let _ = over.recv();
-        });
-        let pinned = made.recv().unwrap_or_else(|_| Err(Error::Missing { what: "the thread that mounts died".into() }));
-        let pinned = pinned.and_then(|thread| {
-            let source = format!("/proc/self/task/{thread}/ns/mnt");
-            pin::bind(Path::new(&source), path)
-        });
-        drop(done);
-        pinned
-    });
-    pinned.inspect_err(|_| {
-        // The empty file would look like a namespace that is broken.
-        let _ = fs::remove_file(path);
-    })
-}
-
-/// Takes the pin away; the namespace goes with the last process inside.
-///
-/// # Errors
-/// [`Error::System`] when it cannot be taken away.
-pub fn remove(path: &Path) -> Result<()> {
-    pin::detach(path)
 }
 
 fn check(bind: &Bind) -> Result<()> {
@@ -80,11 +38,15 @@ fn check(bind: &Bind) -> Result<()> {
     Ok(())
 }
 
-/// Gives the calling thread a mount namespace of its own, arranged as [`make`] says, and pins
-/// nothing: it goes with the last process inside.
+/// Gives the calling thread a mount namespace of its own, with `binds` over the host's file system. Mounts that the host
+/// makes later are seen inside, none of those inside on the host. Mounts at the paths in `without` are left out: folders
+/// of pins, which would multiply with every node.
+///
+/// It is not pinned: since its numbers come from counters of each CPU, the kernel (6.18) refuses now and then to bind a
+/// mount namespace to a file of an older one.
 ///
 /// # Errors
-/// As [`make`].
+/// When a source or a target is not there (nothing is changed then), or [`Error::System`].
 pub fn enter_new(binds: &[Bind], without: &[PathBuf]) -> Result<()> {
     binds.iter().try_for_each(check)?;
     arrange(binds, without)
@@ -116,19 +78,4 @@ fn arrange(binds: &[Bind], without: &[PathBuf]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Makes the file for the pin, in a folder that is a mount of its own and shared with nobody: the
-/// kernel takes no pin of a mount namespace where it would appear inside that very namespace.
-fn isolate(path: &Path) -> Result<()> {
-    let none: Option<&str> = None;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let failed = |error: nix::errno::Errno| Error::system(format!("isolate the folder {}", folder.display()), error);
-    fs::create_dir_all(folder)
-        .map_err(|error| Error::system(format!("make the folder {}", folder.display()), error))?;
-    if mount(none, folder, none, MsFlags::MS_PRIVATE, none).is_err() {
-        mount(Some(folder), folder, none, MsFlags::MS_BIND, none).map_err(failed)?;
-        mount(none, folder, none, MsFlags::MS_PRIVATE, none).map_err(failed)?;
-    }
-    fs::write(path, "").map_err(|error| Error::system(format!("make the file {}", path.display()), error))
 }

@@ -11,7 +11,6 @@ use std::path::Path;
 use archetype_netns::{Error, Namespace, mounts};
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
 use nix::unistd::{Pid, pipe2};
 
@@ -65,7 +64,6 @@ pub(super) fn close_others(keep: RawFd) -> Result<()> {
 /// Makes the process. It waits inside its namespaces for [`Child::release`].
 pub(super) fn spawn(options: &Options, namespace: &Path) -> Result<Child> {
     let namespace = Namespace::open_node(namespace)?;
-    let mount_namespace = options.mounts.as_deref().map(open).transpose()?;
     let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(|error| Error::system("make a pipe", error));
     let ((output, print), (wait, go), (word, say)) = (pipe()?, pipe()?, pipe()?);
     // SAFETY: the process has one thread, so the child may do what it likes. The stack is null:
@@ -78,7 +76,7 @@ pub(super) fn spawn(options: &Options, namespace: &Path) -> Result<Child> {
         ..0 => Err(Error::last("make the command's process")),
         0 => {
             drop((output, go, word));
-            let error = born(options, &namespace, mount_namespace.as_ref(), &print, wait);
+            let error = born(options, &namespace, &print, wait);
             let _ = File::from(say).write_all(error.to_string().as_bytes());
             // SAFETY: ends the process at once, without running what belongs to the supervisor.
             unsafe { libc::_exit(127) }
@@ -87,29 +85,16 @@ pub(super) fn spawn(options: &Options, namespace: &Path) -> Result<Child> {
     }
 }
 
-fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| Error::system(format!("open the mount namespace {}", path.display()), error))
-}
-
 /// The child's life until it is the command; comes back only with a failure.
-fn born(options: &Options, network: &Namespace, mounts: Option<&File>, print: &OwnedFd, wait: OwnedFd) -> Error {
-    match arrange(options, network, mounts, print, wait) {
+fn born(options: &Options, network: &Namespace, print: &OwnedFd, wait: OwnedFd) -> Error {
+    match arrange(options, network, print, wait) {
         Ok(()) => become_command(&options.command),
         Err(error) => error,
     }
 }
 
-fn arrange(
-    options: &Options,
-    network: &Namespace,
-    pinned: Option<&File>,
-    print: &OwnedFd,
-    wait: OwnedFd,
-) -> Result<()> {
+fn arrange(options: &Options, network: &Namespace, print: &OwnedFd, wait: OwnedFd) -> Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|error| Error::system("tie the command's life", error))?;
-    if let Some(pinned) = pinned {
-        setns(pinned, CloneFlags::CLONE_NEWNS).map_err(|error| Error::system("enter the mount namespace", error))?;
-    }
     mounts::enter_new(&options.binds, &[])?;
     let none: Option<&str> = None;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;

@@ -14,8 +14,6 @@ pub struct Options {
     pub facts: PathBuf,
     /// The folder for `pid.json` and `exit.json`.
     pub state: PathBuf,
-    /// The pinned mount namespace; the host's own when not said.
-    pub mounts: Option<PathBuf>,
     /// Paths of the host that the node sees elsewhere.
     pub binds: Vec<Bind>,
     /// The name that the node has for itself; the host's when not said.
@@ -40,7 +38,6 @@ impl Options {
         let mut options = Self {
             facts: PathBuf::new(),
             state: PathBuf::new(),
-            mounts: None,
             binds: Vec::new(),
             host_name: None,
             cwd: "/".into(),
@@ -59,7 +56,6 @@ impl Options {
             match word.to_str() {
                 Some("--facts") => facts = Some(PathBuf::from(value()?)),
                 Some("--state") => state = Some(PathBuf::from(value()?)),
-                Some("--mnt") => options.mounts = Some(value()?.into()),
                 Some("--bind") => options.binds.push(bind(&value()?)?),
                 Some("--hostname") => options.host_name = Some(value()?),
                 Some("--cwd") => options.cwd = value()?.into(),
