@@ -6,11 +6,13 @@
 
 mod world;
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use archetype_testbed::scratch;
+use nix::fcntl::{Flock, FlockArg};
 use serde_json::Value;
 use world::{ARCHETYPE, Output, World, attempt, eventually, on_a_machine, run};
 
@@ -171,18 +173,13 @@ fn read_only(path: &str) {
 #[test]
 fn an_engine_or_a_file_that_a_management_network_needs_is_told_and_tried_again() {
     on_a_machine(LIMIT, |world| {
-        // A hosts file that does not answer: not at the first writing, and at no reading after it.
+        // A hosts file that another program keeps to itself.
         let hosts = world.hosts_file();
         let path = hosts.to_str().unwrap();
-        let kept = hosts.with_extension("kept");
-        std::fs::rename(&hosts, &kept).unwrap();
-        run("mkfifo", [path]);
+        let held = Flock::lock(File::open(path).unwrap(), FlockArg::LockExclusive).unwrap();
         deploy(world, "slow", &on_network("slow", "100.64.5.0/24"));
-        found(world, "slow", "network-too-slow", "did not answer within 5 s", "by itself");
-        std::fs::rename(&kept, &hosts).unwrap();
-        // Who waits for such a file waits as long as it lives.
-        world.serve.kill9();
-        world.serve.start();
+        found(world, "slow", "network-too-slow", &format!("another program keeps {path} locked"), "by itself");
+        drop(held);
         mended(world, "slow", "network-too-slow");
         right(world, "slow");
 

@@ -99,8 +99,14 @@ pub enum Error {
         /// What it said.
         said: String,
     },
+    /// Another program holds the lock of a hosts file.
+    #[error("another program keeps {path} locked")]
+    Locked {
+        /// The file.
+        path: String,
+    },
     /// The room took longer than it may.
-    #[error("the kernel, the packet filter or a hosts file did not answer within {seconds} s")]
+    #[error("the kernel or the packet filter did not answer within {seconds} s")]
     TooSlow {
         /// How long it was given.
         seconds: u64,
@@ -117,7 +123,7 @@ impl Error {
             Self::PortTaken { .. } => "port-taken",
             Self::InUse { .. } => "network-in-use",
             Self::Engine { .. } => "engine-refused",
-            Self::TooSlow { .. } => "network-too-slow",
+            Self::Locked { .. } | Self::TooSlow { .. } => "network-too-slow",
             Self::Program { .. } | Self::Kernel { .. } | Self::File { .. } | Self::Unknown { .. } => "network-failed",
         }
     }
@@ -132,6 +138,9 @@ impl Error {
             Self::SubnetTaken { .. } => "choose another subnet with mgmt.ipv4-subnet or --mgmt-subnet".into(),
             Self::PortTaken { .. } => "publish another port of the host, or stop what listens there".into(),
             Self::InUse { .. } => "it goes when these have left it".into(),
+            Self::Locked { path } => {
+                format!("`fuser -v {path}` shows which program; Archetype tries again by itself")
+            }
             Self::Engine { .. } => "see the engine's own log; Archetype tries again by itself".into(),
             _ => "Archetype tries again by itself; the agent's log has more".into(),
         }

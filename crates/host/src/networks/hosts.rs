@@ -2,19 +2,23 @@
 //! it is, also while a container has the file bound at `/etc/hosts`: the inode stays.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use archetype_model::spec::HostsLine;
 use archetype_model::{InstallationId, LabName};
-use nix::fcntl::{Flock, FlockArg};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::Error;
 use crate::place::make_way;
+
+/// How long another program may hold the lock of a hosts file while we want to change it.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a hosts file has before anything else is known.
 const BASE: &str = "127.0.0.1\tlocalhost\n\
@@ -121,7 +125,7 @@ impl Known {
         if state.is_some() && self.0.get(&key).copied() == state {
             return true;
         }
-        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let text = open(path, File::options().read(true)).and_then(|mut file| read(&mut file)).unwrap_or_default();
         let holds = fence.inside(&text) == Some(wanted.text());
         // A file changed only just may change again within the same tick of the clock.
         if let Some(state) = state.filter(|(_, _, seconds, _)| holds && is_settled(*seconds)) {
@@ -174,11 +178,10 @@ pub(super) fn set_host(path: &Path, fence: &Fence, lines: Option<&str>) -> Resul
 /// Reads, changes and writes a file under a lock, in place.
 fn edit(path: &Path, create: bool, change: impl FnOnce(&str) -> String) -> Result<(), Error> {
     let failed = |error: std::io::Error| Error::file(path, error);
-    let file = File::options().read(true).write(true).create(create).truncate(false).mode(0o644).open(path);
-    let lock = Flock::lock(file.map_err(failed)?, FlockArg::LockExclusive);
-    let mut file = lock.map_err(|(_, errno)| Error::file(path, errno))?;
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(failed)?;
+    let mut options = File::options();
+    let file = open(path, options.read(true).write(true).create(create).truncate(false).mode(0o644));
+    let mut file = lock(path, file.map_err(failed)?)?;
+    let text = read(&mut file).map_err(failed)?;
     let new = change(&text);
     if new == text {
         return Ok(());
@@ -187,6 +190,32 @@ fn edit(path: &Path, create: bool, change: impl FnOnce(&str) -> String) -> Resul
     file.seek(SeekFrom::Start(0)).map_err(failed)?;
     file.write_all(new.as_bytes()).map_err(failed)?;
     file.set_len(new.len() as u64).map_err(failed)
+}
+
+/// Opens a hosts file, and nothing on which one could wait: whoever reads from a pipe waits as long as it lives.
+fn open(path: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
+    let file = options.custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("this is no regular file")) }
+}
+
+fn read(file: &mut File) -> std::io::Result<String> {
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Waits for the lock no longer than everything else in this room can wait.
+fn lock(path: &Path, mut file: File) -> Result<Flock<File>, Error> {
+    let given_up = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => return Ok(held),
+            Err((back, Errno::EWOULDBLOCK)) if Instant::now() < given_up => file = back,
+            Err((_, Errno::EWOULDBLOCK)) => return Err(Error::Locked { path: path.display().to_string() }),
+            Err((_, errno)) => return Err(Error::file(path, errno)),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[cfg(test)]
@@ -243,5 +272,23 @@ mod tests {
         set_host(&path, &fence("one"), None).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "192.0.2.7 printer\n");
         assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode);
+    }
+
+    #[test]
+    fn a_file_that_would_keep_us_waiting_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let error = set_host(&pipe, &fence("one"), Some("10.0.0.1\ta\n")).unwrap_err();
+        assert_eq!((error.code(), error.to_string().contains("no regular file")), ("network-failed", true), "{error}");
+        assert!(!Known::default().holds(&pipe, &fence("one"), &Block::default()));
+
+        let path = folder.path().join("hosts");
+        std::fs::write(&path, "").unwrap();
+        let held = Flock::lock(File::open(&path).unwrap(), FlockArg::LockExclusive).unwrap();
+        let error = set_host(&path, &fence("one"), Some("10.0.0.1\ta\n")).unwrap_err();
+        assert_eq!(error.code(), "network-too-slow", "{error}");
+        drop(held);
+        set_host(&path, &fence("one"), Some("10.0.0.1\ta\n")).unwrap();
     }
 }
