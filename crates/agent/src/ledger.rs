@@ -3,6 +3,9 @@
 //!
 //! Two files, each replaced whole by rename after fsync: `spec.json` changes with the spec,
 //! `memory.json` with what was done. A newer format is refused with words.
+//!
+//! A disk that takes no more does not keep the host from being mended: what was done is then known to this run of the
+//! agent alone, which says so and writes it as soon as it can. A spec is accepted only when it is written.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -23,6 +26,8 @@ pub struct Ledger {
     folder: PathBuf,
     spec: Option<Arc<HostSpec>>,
     done: Done,
+    /// Why the newest of `done` is not in its file.
+    unwritten: Option<String>,
 }
 
 /// What was done in answer to specs. The content of `memory.json`.
@@ -123,7 +128,7 @@ impl Ledger {
             }
         }
         let done = done.unwrap_or(Done { format: FORMAT, ..Done::default() });
-        Ok(Self { folder: folder.to_path_buf(), spec: spec.map(Arc::new), done })
+        Ok(Self { folder: folder.to_path_buf(), spec: spec.map(Arc::new), done, unwritten: None })
     }
 
     /// The spec that is to be kept true.
@@ -161,17 +166,36 @@ impl Ledger {
         Ok(true)
     }
 
-    /// Changes what was done, and writes it down before it answers. No change, no write.
-    pub fn note(&mut self, change: impl FnOnce(&mut Done)) -> Result<(), LedgerError> {
+    /// Changes what was done, and writes it down before it answers. No change, no write. Where it cannot be written,
+    /// [`Self::unwritten`] says why.
+    pub fn note(&mut self, change: impl FnOnce(&mut Done)) {
         let mut done = self.done.clone();
         change(&mut done);
-        if done == self.done {
-            return Ok(());
+        if done != self.done {
+            self.done = done;
+            self.write_done();
         }
+    }
+
+    /// Writes what could not be written before.
+    pub fn catch_up(&mut self) {
+        if self.unwritten.is_some() {
+            self.write_done();
+        }
+    }
+
+    /// Why what was done is not written down; nothing when it is.
+    pub fn unwritten(&self) -> Option<&str> {
+        self.unwritten.as_deref()
+    }
+
+    fn write_done(&mut self) {
         let path = self.folder.join("memory.json");
-        write(&path, &done).map_err(|error| LedgerError::File { path, error })?;
-        self.done = done;
-        Ok(())
+        let failed = write(&path, &self.done).err().map(|error| LedgerError::File { path, error }.to_string());
+        if let (None, Some(error)) = (&self.unwritten, &failed) {
+            tracing::error!(error, "what was done is not written down");
+        }
+        self.unwritten = failed;
     }
 }
 
@@ -227,10 +251,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::open(folder.path()).unwrap();
         ledger.accept(Arc::new(spec(7))).unwrap();
-        ledger.note(|done| done.last_repair = 3).unwrap();
+        ledger.note(|done| done.last_repair = 3);
         let again = Ledger::open(folder.path()).unwrap();
         assert_eq!(again.spec().unwrap().generation.number, 7);
         assert_eq!(again.done().last_repair, 3);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_known_all_the_same_and_written_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(folder.path()).unwrap();
+        // Where a folder lies in its place no file can be made, also by root.
+        let in_the_way = folder.path().join("memory.new");
+        fs::create_dir(&in_the_way).unwrap();
+        ledger.note(|done| done.last_repair = 3);
+        assert!(ledger.unwritten().unwrap().contains("memory.json"));
+        assert_eq!(ledger.done().last_repair, 3);
+        assert_eq!(Ledger::open(folder.path()).unwrap().done().last_repair, 0);
+        fs::remove_dir(&in_the_way).unwrap();
+        ledger.catch_up();
+        assert_eq!(ledger.unwritten(), None);
+        assert_eq!(Ledger::open(folder.path()).unwrap().done().last_repair, 3);
     }
 
     #[test]

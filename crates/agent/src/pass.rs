@@ -20,7 +20,7 @@ use archetype_plan::stages::{self, HeldWires, Order};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::clock::Clock;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 use crate::memory::{Begun, Memory, step_failed};
 use crate::ordering::{self, Looking, PATIENCE_MS, tell_held};
 use crate::probes::{Proofs, Wires};
@@ -58,8 +58,9 @@ pub(crate) struct Passed {
 }
 
 impl<H: Host> Pass<'_, H> {
-    pub(crate) async fn run(mut self, spec: &Arc<HostSpec>) -> Result<Passed, LedgerError> {
-        self.remember_restarts(spec)?;
+    pub(crate) async fn run(mut self, spec: &Arc<HostSpec>) -> Passed {
+        self.ledger.catch_up();
+        self.remember_restarts(spec);
         let (base, mut writes, mut round) = (spec, 0, 0);
         let (spec, wanted, observed, mut wires, found, order) = loop {
             let held = stages::held_wires(base, &self.ledger.done().stages);
@@ -70,7 +71,7 @@ impl<H: Host> Pass<'_, H> {
             }
             let observed = self.host.observe().await;
             let wires = self.look_at_wires(&spec, &observed).await;
-            let (found, order) = self.difference(&spec, &observed, &wires, &held)?;
+            let (found, order) = self.difference(&spec, &observed, &wires, &held);
             round += 1;
             let moved = stages::held_wires(base, &self.ledger.done().stages) != held;
             if found.is_empty() && !moved || round > ROUNDS {
@@ -79,16 +80,17 @@ impl<H: Host> Pass<'_, H> {
             for step in found.steps() {
                 tracing::debug!(round, %step, "due");
             }
-            writes += self.take(&spec, &wanted, &found).await?;
+            writes += self.take(&spec, &wanted, &found).await;
             self.memory.followed(&found);
         };
         let (spec, mut found) = (&spec, found);
         self.memory.followed(&found);
         tell_held(&mut wires, spec, &order.held_wires);
         let right = right(&wanted, spec, &observed, &found);
-        self.settle(spec, &wanted, &right, &in_work(&found))?;
+        self.settle(spec, &wanted, &right, &in_work(&found));
         let again_ms = self.next_due(spec, &found, &order);
         found.findings.extend(restless(&found));
+        found.findings.extend(self.ledger.unwritten().map(not_written));
         let converged = right.len() == wanted.len() && found.findings.is_empty();
         let report = report(Seen {
             spec,
@@ -101,36 +103,30 @@ impl<H: Host> Pass<'_, H> {
             waits: order.waits,
             converged,
         });
-        Ok(Passed { report, again_ms, writes })
+        Passed { report, again_ms, writes }
     }
 
     /// A node that was never there has all its restarts behind it.
-    fn remember_restarts(&mut self, spec: &HostSpec) -> Result<(), LedgerError> {
+    fn remember_restarts(&mut self, spec: &HostSpec) {
         let known = &self.ledger.done().restarts;
         let all: BTreeMap<ContainerName, u64> = spec
             .nodes()
             .map(|(_, node)| (node.container.clone(), known.get(&node.container).copied().unwrap_or(node.restarts)))
             .collect();
         if all == *known {
-            return Ok(());
+            return;
         }
         let execs: BTreeSet<ContainerName> = all.keys().cloned().collect();
         self.ledger.note(|done| {
             done.restarts = all;
             done.execs.retain(|container, _| execs.contains(container));
-        })
+        });
     }
 
-    fn difference(
-        &mut self,
-        spec: &HostSpec,
-        observed: &Observed,
-        wires: &Wires,
-        held: &HeldWires,
-    ) -> Result<(Diff, Order), LedgerError> {
+    fn difference(&mut self, spec: &HostSpec, observed: &Observed, wires: &Wires, held: &HeldWires) -> (Diff, Order) {
         let now_ms = self.clock.now_ms();
         self.memory.learn(spec, observed, now_ms);
-        let order = self.order(spec, observed, wires, held, now_ms)?;
+        let order = self.order(spec, observed, wires, held, now_ms);
         let known = Known {
             now_ms,
             restarts: self.restarts_done(),
@@ -138,26 +134,19 @@ impl<H: Host> Pass<'_, H> {
             not_before: self.memory.not_before(),
             order: order.clone(),
         };
-        Ok((diff(spec, observed, self.settings, &known), order))
+        (diff(spec, observed, self.settings, &known), order)
     }
 
     /// Carries the stages on to what is seen, writes down how far they came, and says what follows.
-    fn order(
-        &mut self,
-        spec: &HostSpec,
-        observed: &Observed,
-        wires: &Wires,
-        held: &HeldWires,
-        now_ms: u64,
-    ) -> Result<Order, LedgerError> {
+    fn order(&mut self, spec: &HostSpec, observed: &Observed, wires: &Wires, held: &HeldWires, now_ms: u64) -> Order {
         let (memory, done) = (&*self.memory, self.ledger.done());
         let seen = ordering::nodes(&Looking { spec, observed, wires, memory, done, held, now_ms });
         let mut passages = done.stages.clone();
         let mut order = stages::advance(spec, &seen, &mut passages, &mut self.memory.ready, now_ms);
-        self.ledger.note(|done| done.stages = passages)?;
+        self.ledger.note(|done| done.stages = passages);
         joining::hold(spec, observed, &mut order);
         order.commands.retain(|container, _| !self.memory.begun.contains_key(container));
-        Ok(order)
+        order
     }
 
     /// Restarts that are behind each node, or will be when what was begun is done.
@@ -169,14 +158,9 @@ impl<H: Host> Pass<'_, H> {
 
     /// Takes the steps, phase by phase. Steps of a node of which an earlier one failed are left for
     /// the next pass: what they stand on is not there.
-    async fn take(
-        &mut self,
-        spec: &Arc<HostSpec>,
-        wanted: &BTreeMap<Resource, String>,
-        found: &Diff,
-    ) -> Result<usize, LedgerError> {
+    async fn take(&mut self, spec: &Arc<HostSpec>, wanted: &BTreeMap<Resource, String>, found: &Diff) -> usize {
         let now_ms = self.clock.now_ms();
-        self.note_begun(spec, found)?;
+        self.note_begun(spec, found);
         let steps: Vec<&Step> = found.steps().collect();
         let once = steps.iter().filter_map(|step| happens_once(step));
         let begun = once.filter_map(|container| {
@@ -193,7 +177,7 @@ impl<H: Host> Pass<'_, H> {
         };
         let repaired: Vec<Resource> = steps.iter().map(|step| step.resource()).filter(&is_settled).collect();
         self.proofs.forget_repaired(spec, &repaired);
-        repairs::open(self.ledger, spec, &steps, is_settled, now_ms)?;
+        repairs::open(self.ledger, spec, &steps, is_settled, now_ms);
         self.opened_here.extend(before + 1..=self.ledger.done().last_repair);
         let mut stuck: BTreeSet<ContainerName> = BTreeSet::new();
         let mut taken = 0;
@@ -217,11 +201,11 @@ impl<H: Host> Pass<'_, H> {
                 }
             }
         }
-        Ok(taken)
+        taken
     }
 
     /// Writes down restarts and commands before they are begun, so that neither happens twice.
-    fn note_begun(&mut self, spec: &HostSpec, found: &Diff) -> Result<(), LedgerError> {
+    fn note_begun(&mut self, spec: &HostSpec, found: &Diff) {
         let begun: Vec<(&ContainerName, &NodeAction)> = found
             .steps()
             .filter_map(|step| match step {
@@ -252,7 +236,7 @@ impl<H: Host> Pass<'_, H> {
                     NodeAction::Create | NodeAction::Stop | NodeAction::Restart | NodeAction::Remove => {}
                 }
             }
-        })
+        });
     }
 
     /// What is so of all wires with their proofs, those that are due probed. Carrier goes before:
@@ -281,7 +265,7 @@ impl<H: Host> Pass<'_, H> {
         wanted: &BTreeMap<Resource, String>,
         right: &BTreeSet<Resource>,
         in_work: &BTreeSet<Resource>,
-    ) -> Result<(), LedgerError> {
+    ) {
         self.memory.settled.retain(|resource, digest| wanted.get(resource) == Some(digest));
         self.memory.carriers.retain(|device, _| wanted.contains_key(&Resource::Device(device.clone())));
         self.memory.failed.retain(|resource, _| {
@@ -302,11 +286,10 @@ impl<H: Host> Pass<'_, H> {
             .map(|repair| repair.resource.clone())
             .filter(|resource| right.contains(resource) || !wanted.contains_key(resource))
             .collect();
-        repairs::close(self.ledger, &gone, self.opened_here)?;
+        repairs::close(self.ledger, &gone, self.opened_here);
         if right.len() == wanted.len() {
-            self.ledger.note(|done| done.converged = Some(spec.generation.clone()))?;
+            self.ledger.note(|done| done.converged = Some(spec.generation.clone()));
         }
-        Ok(())
     }
 
     fn next_due(&self, spec: &HostSpec, found: &Diff, order: &Order) -> Option<u64> {
@@ -318,6 +301,18 @@ impl<H: Host> Pass<'_, H> {
         let waiting = patience.chain(order.delays.iter().copied()).filter(|at| *at > now_ms);
         let restless = (!found.is_empty()).then_some(now_ms + RESTLESS_MS);
         later.chain(self.proofs.next_try()).chain(waiting).chain(restless).min()
+    }
+}
+
+/// The finding for what is known to this run of the agent alone.
+fn not_written(why: &str) -> Finding {
+    Finding {
+        code: "ledger-not-written".into(),
+        lab: None,
+        resource: None,
+        message: format!("what this host did is not written down: {why}"),
+        hint: "make room in the data directory; until then a new start of the agent may run commands a second time"
+            .into(),
     }
 }
 

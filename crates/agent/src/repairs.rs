@@ -8,7 +8,7 @@ use archetype_model::report::{Repair, RepairOutcome};
 use archetype_model::spec::HostSpec;
 use archetype_model::step::{NodeAction, Resource, Step};
 
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 
 /// Opens a repair for each settled resource that has a step now, and adds the steps to it.
 pub(crate) fn open(
@@ -17,7 +17,7 @@ pub(crate) fn open(
     steps: &[&Step],
     is_settled: impl Fn(&Resource) -> bool,
     now_ms: u64,
-) -> Result<(), LedgerError> {
+) {
     ledger.note(|done| {
         for step in steps {
             if matches!(step, Step::Node { action: NodeAction::Exec { .. }, .. }) {
@@ -42,18 +42,14 @@ pub(crate) fn open(
                 });
             }
         }
-    })
+    });
 }
 
 /// Closes the repairs of resources that are right again. One whose steps this agent did not take
 /// was mended by a former one, or by somebody else.
-pub(crate) fn close(
-    ledger: &mut Ledger,
-    right: &BTreeSet<Resource>,
-    opened_here: &BTreeSet<u64>,
-) -> Result<(), LedgerError> {
+pub(crate) fn close(ledger: &mut Ledger, right: &BTreeSet<Resource>, opened_here: &BTreeSet<u64>) {
     if ledger.done().open.is_empty() {
-        return Ok(());
+        return;
     }
     ledger.note(|done| {
         let (closed, open): (Vec<_>, Vec<_>) =
@@ -64,7 +60,7 @@ pub(crate) fn close(
                 if opened_here.contains(&repair.number) { RepairOutcome::Mended } else { RepairOutcome::FoundMended };
             Repair { outcome, ..repair }
         }));
-    })
+    });
 }
 
 /// What was found, in words, from the step that mends it.

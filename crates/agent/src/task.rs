@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::ledger::{Ledger, LedgerError, Refusal};
+use crate::ledger::{Ledger, Refusal};
 use crate::memory::{Memory, task_failed};
 use crate::pass::{Pass, Passed};
 use crate::probes::Proofs;
@@ -159,7 +159,7 @@ impl<H: Host> Agent<H> {
     }
 
     /// Runs until every [`Handle`] is gone. The first pass comes at once, from the ledger.
-    pub async fn run(mut self) -> Result<(), LedgerError> {
+    pub async fn run(mut self) {
         let mut next = Instant::now();
         let mut full_read = Instant::now() + self.settings.full_read_interval;
         let mut slow_probe = self.settings.probe_interval.map(|every| Instant::now() + every);
@@ -170,20 +170,20 @@ impl<H: Host> Agent<H> {
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
-                    Some(command) => self.take_command(command, &mut verified).await?,
-                    None => return Ok(()),
+                    Some(command) => self.take_command(command, &mut verified).await,
+                    None => return,
                 },
-                Some(event) = self.events.recv() => self.take_event(event)?,
+                Some(event) = self.events.recv() => self.take_event(event),
                 () = self.proofs.next_ended(self.clock) => {}
                 () = tokio::time::sleep_until(wake) => {}
             }
-            self.gather(&mut verified).await?;
+            self.gather(&mut verified).await;
             // What came along with the first wake-up is part of the same pass.
             while let Ok(event) = self.events.try_recv() {
-                self.take_event(event)?;
+                self.take_event(event);
             }
             while let Ok(command) = self.commands.try_recv() {
-                self.take_command(command, &mut verified).await?;
+                self.take_command(command, &mut verified).await;
             }
             let now = Instant::now();
             if now >= full_read {
@@ -199,7 +199,7 @@ impl<H: Host> Agent<H> {
                 self.proofs.forget(None);
                 slow_probe = Some(now + every);
             }
-            let again = self.pass().await?;
+            let again = self.pass().await;
             next = again.map_or(full_read, |at| self.clock.instant(at).max(Instant::now() + Duration::from_millis(5)));
             // Who asked for a look at everything waits for what the probes show.
             let told = if self.proofs.is_idle() { verified.len() } else { 0 };
@@ -210,21 +210,20 @@ impl<H: Host> Agent<H> {
     }
 
     /// Waits a moment for what may come along, while tasks are under way.
-    async fn gather(&mut self, verified: &mut Vec<oneshot::Sender<()>>) -> Result<(), LedgerError> {
+    async fn gather(&mut self, verified: &mut Vec<oneshot::Sender<()>>) {
         let until = self.passed + GATHER;
         while !self.urgent && !self.busy.is_empty() && Instant::now() < until {
             // Cancel safe: every arm only takes a message, or waits.
             tokio::select! {
-                Some(command) = self.commands.recv() => self.take_command(command, verified).await?,
-                Some(event) = self.events.recv() => self.take_event(event)?,
+                Some(command) = self.commands.recv() => self.take_command(command, verified).await,
+                Some(event) = self.events.recv() => self.take_event(event),
                 () = tokio::time::sleep_until(until) => {}
             }
         }
-        Ok(())
     }
 
-    async fn pass(&mut self) -> Result<Option<u64>, LedgerError> {
-        let Some(spec) = self.ledger.spec().cloned() else { return Ok(None) };
+    async fn pass(&mut self) -> Option<u64> {
+        let spec = self.ledger.spec().cloned()?;
         let pass = Pass {
             host: &self.host,
             settings: &self.settings.datapath,
@@ -235,7 +234,7 @@ impl<H: Host> Agent<H> {
             events: &self.events,
             opened_here: &mut self.opened_here,
         };
-        let Passed { report, again_ms, writes } = pass.run(&spec).await?;
+        let Passed { report, again_ms, writes } = pass.run(&spec).await;
         tracing::debug!(generation = %spec.generation, writes, converged = report.converged, "pass");
         let report = match &self.last {
             Some(last) if **last == report => last.clone(),
@@ -248,14 +247,10 @@ impl<H: Host> Agent<H> {
         self.last = Some(report.clone());
         let repairs = self.ledger.done().closed.clone();
         drop(self.reports.send(Envelope { report, verified_at_ms: self.clock.now_ms(), repairs, writes }));
-        Ok(again_ms)
+        again_ms
     }
 
-    async fn take_command(
-        &mut self,
-        command: Command,
-        verified: &mut Vec<oneshot::Sender<()>>,
-    ) -> Result<(), LedgerError> {
+    async fn take_command(&mut self, command: Command, verified: &mut Vec<oneshot::Sender<()>>) {
         self.urgent = true;
         match command {
             Command::Accept(spec, answer) => {
@@ -272,7 +267,7 @@ impl<H: Host> Agent<H> {
                 verified.push(answer);
             }
             Command::Acknowledge(number) => {
-                self.ledger.note(|done| done.closed.retain(|repair| repair.number > number))?;
+                self.ledger.note(|done| done.closed.retain(|repair| repair.number > number));
             }
             Command::ExecBegun { container, start, index, id, written } => {
                 self.ledger.note(|done| {
@@ -282,33 +277,29 @@ impl<H: Host> Agent<H> {
                     {
                         *state = ExecState::Running { id: Some(id) };
                     }
-                })?;
+                });
                 written.send(()).unwrap_or_default();
             }
         }
-        Ok(())
     }
 
-    fn take_event(&mut self, event: Event) -> Result<(), LedgerError> {
+    fn take_event(&mut self, event: Event) {
         match event {
-            Event::Changed(part) => {
-                self.urgent |= part == Part::Datapath;
-                Ok(())
-            }
+            Event::Changed(part) => self.urgent |= part == Part::Datapath,
             Event::TaskEnded(ended) => {
                 self.busy.remove(&ended.container);
-                self.task_ended(ended)
+                self.task_ended(ended);
             }
         }
     }
 
-    fn task_ended(&mut self, ended: TaskEnded) -> Result<(), LedgerError> {
+    fn task_ended(&mut self, ended: TaskEnded) {
         let resource = Resource::Node(ended.container.clone());
         let begun = self.memory.begun.remove(&ended.container);
         if let NodeAction::Exec { index, start } = &ended.action {
             let error = ended.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
             let state = ended.exec.unwrap_or(ExecState::Ended { code: -1, output: error });
-            return self.ledger.note(|done| {
+            self.ledger.note(|done| {
                 if let Some((of, states)) = done.execs.get_mut(&ended.container)
                     && of == start
                     && let Some(held) = states.get_mut(*index)
@@ -316,16 +307,16 @@ impl<H: Host> Agent<H> {
                     *held = state;
                 }
             });
+            return;
         }
         match &ended.error {
             Some(error) => self.memory.failed(resource.clone(), task_failed(&resource, error), self.clock.now_ms()),
             None => drop(self.memory.failed.remove(&resource)),
         }
-        match (ended.action, ended.error, begun) {
-            (NodeAction::Restart, None, Some(begun)) => self.ledger.note(|done| {
+        if let (NodeAction::Restart, None, Some(begun)) = (ended.action, ended.error, begun) {
+            self.ledger.note(|done| {
                 done.restarts.insert(ended.container, begun.restarts);
-            }),
-            _ => Ok(()),
+            });
         }
     }
 }

@@ -74,6 +74,9 @@ pub const HOST: &[Code] = &[
         "The message has the registry's words; check the image's name and the way to the registry."),
     code("image-pull-stopped", "A pull was given up, for its node is not wanted any more.",
         "Nothing is to be done."),
+    code("ledger-not-written", "What a host did cannot be written down in its data directory.",
+        "Make room there. Labs are kept true all the same; a new start of the agent before that may run commands of exec \
+         lists a second time."),
     code("namespace-name-taken", "The name of a node under `/run/netns` leads to a namespace that is not the node's.",
         "The node runs all the same. Remove that name (`ip netns delete NAME`), and the node's comes back."),
     code("network-failed", "A management network could not be made or mended.",

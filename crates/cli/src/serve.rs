@@ -79,8 +79,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let ended = tokio::select! {
         () = stop.told() => Ok(()),
         ended = agent => match ended {
-            Ok(Ok(())) => Err(anyhow::anyhow!("the agent has ended")),
-            Ok(Err(error)) => Err(anyhow::Error::new(error).context("the agent cannot go on")),
+            Ok(()) => Err(anyhow::anyhow!("the agent has ended")),
             Err(error) => Err(anyhow::Error::new(error).context("the agent broke")),
         },
     };

@@ -320,16 +320,32 @@ fn a_full_disk_refuses_a_deployment_and_takes_it_when_there_is_room_again() {
         world.serve.start();
         deploy(world, "early", &on_network("early", "100.64.6.0/24"));
         world.until_up("early", SOON);
+        deploy(world, "pair", PAIR);
+        world.until_up("pair", SOON);
         let filler = data.join("filler");
         // It ends when the disk is full.
         drop(attempt("dd", ["if=/dev/zero", &format!("of={}", filler.display()), "bs=4096"]));
         world.write("late.clab.yml", &on_network("late", "100.64.7.0/24"));
         let told = world.cli(["deploy", "-t", "late.clab.yml", "--no-wait"]);
         refused(&told, "store-failed", "full", "free space");
+
+        // What runs is kept true also then.
+        let port = world.lab("pair")["links"][0]["endpoints"][0]["ovs_port"].as_str().unwrap().to_owned();
+        world.ovs.vsctl(["set", "port", &port, "tag=4000"]);
+        let told = |world: &World| world.inspect()["findings"].to_string();
+        eventually(SOON, "it is told", || told(world).contains("ledger-not-written").then_some(()));
+        assert!(told(world).contains("what this host did is not written down"), "{}", told(world));
+        eventually(SOON, "the tag is right", || {
+            (world.ovs.vsctl(["get", "port", &port, "tag"]) != "4000\n").then_some(())
+        });
+        world.until_up("pair", SOON);
+
         std::fs::remove_file(&filler).unwrap();
         world.cli(["deploy", "-t", "late.clab.yml", "--wait", "30s"]).fine();
-        right(world, "late");
-        right(world, "early");
+        for lab in ["late", "early", "pair"] {
+            right(world, lab);
+        }
+        assert!(!told(world).contains("ledger-not-written"), "{}", told(world));
     });
 }
 

@@ -153,7 +153,7 @@ fn agent(ovs: &Ovs) -> (Handle, UnboundedReceiver<Envelope>) {
         AgentSettings { datapath: plan::datapath(), full_read_interval: Duration::from_secs(60), probe_interval: None };
     let ledger = Ledger::open(&scratch_dir("ledger")).unwrap();
     let (agent, handle, reports) = Agent::new(host, settings, ledger, Clock::system(), events);
-    tokio::spawn(async move { agent.run().await.unwrap() });
+    tokio::spawn(async move { agent.run().await });
     (handle, reports)
 }
 

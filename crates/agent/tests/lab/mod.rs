@@ -31,7 +31,7 @@ pub fn agent_on(
         AgentSettings { datapath: datapath(), full_read_interval: Duration::from_secs(60), probe_interval: None };
     let ledger = Ledger::open(folder).unwrap();
     let (agent, handle, reports) = Agent::new(host, settings, ledger, Clock::starting_at(1_000_000), events);
-    tokio::spawn(async move { agent.run().await.unwrap() });
+    tokio::spawn(async move { agent.run().await });
     (handle, reports)
 }
 
