@@ -10,9 +10,9 @@ use std::time::Duration;
 use archetype_agent::{Envelope, Handle};
 use archetype_host::fake::FakeHost;
 use archetype_host::{Host, Waker};
-use archetype_model::observed::{Part, RunObserved};
+use archetype_model::observed::{Exit, Part, RunObserved};
 use archetype_model::report::RepairOutcome;
-use archetype_model::spec::{DesiredRun, HostSpec, Presence};
+use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, Presence};
 use archetype_model::status::LinkState;
 use archetype_model::step::Resource;
 use archetype_plan::diff::{Memory, diff};
@@ -224,7 +224,7 @@ async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
             let seen = state.processes.get_mut(&node.container).unwrap();
             let RunObserved::Running { start, .. } = &seen.run else { panic!("round {round}: {:?}", seen.run) };
             let start = start.clone();
-            seen.run = RunObserved::Ended { start, exit: archetype_model::observed::Exit::Signal { signal: 9 } };
+            seen.run = RunObserved::Ended { start, exit: Exit::Signal { signal: 9 } };
         });
         bench.settled().await;
     }
@@ -305,4 +305,25 @@ async fn a_stop_that_fails_is_told_while_the_node_runs_on() {
     bench.host.with(|state| state.failing.clear());
     let envelope = bench.settled().await;
     assert_eq!(envelope.report.findings, []);
+}
+
+/// Somebody, or a pass that was not seen by this one, put another container in the place of the first.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_shares_with_a_container_that_was_made_anew_is_made_anew_too() {
+    let mut spec = spec_of(&Shape::containers(), 1);
+    let [first, second] = [0, 1].map(|number| spec.labs[0].nodes[number].container.clone());
+    let NodeBody::Container(body) = &mut spec.labs[0].nodes[1].body else { panic!("it is a container") };
+    body.pid_mode = Some(format!("container:{first}"));
+    let mut bench = Bench::new();
+    bench.handle.accept(Arc::new(spec)).await.unwrap();
+    bench.settled().await;
+    bench.host.disturb(Part::Engine, |state| {
+        state.containers.get_mut(&first).unwrap().id = "another".into();
+        let seen = state.containers.get_mut(&second).unwrap();
+        seen.run = RunObserved::Ended { start: "killed".into(), exit: Exit::Signal { signal: 9 } };
+    });
+    bench.settled().await;
+    let seen = bench.host.with(|state| state.containers[&second].clone());
+    assert!(matches!(seen.run, RunObserved::Running { .. }), "{seen:?}");
+    assert_eq!(seen.shares_with, ["another".to_owned()].into());
 }

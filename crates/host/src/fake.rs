@@ -403,6 +403,7 @@ impl State {
         }
         let (lab, node) = spec.node(container).ok_or("no such node")?;
         let number = self.number();
+        let shares_with = self.shared_by(node);
         let room = match node.body {
             NodeBody::Namespace(_) => &mut self.processes,
             NodeBody::Container(_) => &mut self.containers,
@@ -420,6 +421,7 @@ impl State {
             busy: None,
             privileges: None,
             stand_in: false,
+            shares_with,
         });
         let running = || RunObserved::Running { pid: Some(number), start: format!("start-{number}"), health: None };
         match action {
@@ -434,6 +436,14 @@ impl State {
             NodeAction::Create | NodeAction::Exec { .. } | NodeAction::Remove => {}
         }
         Ok(())
+    }
+
+    /// As the engine: the ids of the containers that have these names now.
+    fn shared_by(&self, node: &NodeSpec) -> BTreeSet<String> {
+        let NodeBody::Container(body) = &node.body else { return BTreeSet::new() };
+        let processes = body.pid_mode.as_deref().and_then(|mode| mode.strip_prefix("container:"));
+        let named = processes.into_iter().chain(body.network_of.as_ref().map(|other| other.as_str()));
+        named.filter_map(|named| Some(self.containers.get(&named.parse::<ContainerName>().ok()?)?.id.clone())).collect()
     }
 
     /// Every start finds its interfaces as declared.

@@ -218,6 +218,7 @@ impl Processes {
             busy: None,
             privileges: None,
             stand_in: false,
+            shares_with: BTreeSet::new(),
         };
         let doing = match action {
             NodeAction::Start | NodeAction::Create => "starting",

@@ -223,6 +223,10 @@ pub struct NodeObserved {
     pub privileges: Option<String>,
     /// Whether the image is a stand-in built from packages.
     pub stand_in: bool,
+    /// The containers, by id or name, whose network or processes it was made to share; another container in the place
+    /// of one of these is not the one it shares with.
+    #[serde(default)]
+    pub shares_with: BTreeSet<String>,
 }
 
 /// What a node's process does.

@@ -18,10 +18,14 @@ pub fn hold(spec: &HostSpec, observed: &Observed, order: &mut Order) {
     }
 }
 
-/// Whether everything that the node shares is made. One that was made before is then nothing to
-/// start: the engine looks for the container that there was.
+/// Whether everything that the node shares is made, and is what the node was made to share. One that was made before
+/// can never be started again: the engine looks for the container that there was.
 pub(crate) fn is_made(lab: &LabSpec, observed: &Observed, node: &NodeSpec) -> bool {
-    shared(lab, node).all(|(other, _)| seen(observed, other).is_some_and(|seen| seen.run != RunObserved::Absent))
+    let own = seen(observed, node).map(|seen| &seen.shares_with).filter(|ids| !ids.is_empty());
+    shared(lab, node).all(|(other, _)| {
+        let made = seen(observed, other).filter(|seen| seen.run != RunObserved::Absent);
+        made.is_some_and(|made| own.is_none_or(|ids| ids.contains(&made.id) || ids.contains(other.container.as_str())))
+    })
 }
 
 /// The nodes of which it shares something, and what.

@@ -63,6 +63,11 @@ impl Shape {
 }
 
 impl Shape {
+    /// Two containers without a cable.
+    pub fn containers() -> Self {
+        Self(vec![(vec![true, true], Vec::new())])
+    }
+
     /// Three namespace nodes in a ring: every node has two wires.
     pub fn ring() -> Self {
         Self(vec![(vec![false, false, false], vec![(0, 1), (1, 2), (2, 0)])])

@@ -198,5 +198,6 @@ fn absent(mark: &Mark, busy: &Busy) -> NodeObserved {
         busy: Some(busy.clone()),
         privileges: None,
         stand_in: false,
+        shares_with: BTreeSet::new(),
     }
 }

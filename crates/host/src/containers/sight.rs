@@ -1,5 +1,7 @@
 //! A container as the engine shows it, turned into what a node does. Pure.
 
+use std::collections::BTreeSet;
+
 use archetype_model::observed::{Busy, Exit, Mark, NodeObserved, RunObserved};
 use archetype_model::{ContainerName, InstallationId};
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, HealthStatusEnum};
@@ -46,8 +48,15 @@ pub(super) fn sight(inspected: &ContainerInspectResponse, installation: &Install
             busy: leaving(&state),
             privileges: labels.get(label::PRIVILEGES).cloned(),
             stand_in: labels.get(label::STAND_IN).is_some_and(|value| value == "true"),
+            shares_with: shares_with(inspected),
         },
     })
+}
+
+/// The engine keeps the id of the container that had the name when this one was made.
+fn shares_with(inspected: &ContainerInspectResponse) -> BTreeSet<String> {
+    let modes = inspected.host_config.iter().flat_map(|config| [&config.network_mode, &config.pid_mode]);
+    modes.flatten().filter_map(|mode| mode.strip_prefix("container:")).map(str::to_owned).collect()
 }
 
 fn run(state: &ContainerState, id: &str) -> RunObserved {

@@ -1,6 +1,6 @@
 //! The run folder of a namespace node: what was started, and what the supervisor wrote of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::linux::fs::MetadataExt as _;
@@ -87,6 +87,7 @@ pub(super) fn all(place: &Place, known: &mut Known) -> io::Result<BTreeMap<Conta
                 busy: is_ending.then(|| Busy { doing: "ending".into(), since_ms: 0 }),
                 privileges: None,
                 stand_in: false,
+                shares_with: BTreeSet::new(),
             };
             nodes.insert(container, node);
         }
