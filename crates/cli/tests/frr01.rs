@@ -8,6 +8,7 @@ mod world;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,11 +37,31 @@ fn reaches(world: &World, node: &str, address: &str) -> bool {
 #[track_caller]
 fn heals(world: &World, after: &str) {
     let start = std::time::Instant::now();
-    eventually(ROUTED, &format!("PC1 reaches PC3 after {after}"), || reaches(world, "PC1", PC3).then_some(()));
+    let what = format!("PC1 reaches PC3 after {after}");
+    let tried = || eventually(ROUTED, &what, || reaches(world, "PC1", PC3).then_some(()));
+    std::panic::catch_unwind(AssertUnwindSafe(tried)).unwrap_or_else(|panic| {
+        tell_routing(world);
+        std::panic::resume_unwind(panic)
+    });
     let lab = world.until_up("frr01", SOON);
     let links = lab["links"].as_array().unwrap();
     assert!(links.len() == 6 && links.iter().all(|link| link["actual_state"] == "up"), "{lab}");
     println!("{after}: healed after {:.1} s", start.elapsed().as_secs_f32());
+}
+
+/// What the nodes themselves know, for whoever reads why a test failed.
+fn tell_routing(world: &World) {
+    for node in ["PC1", "router1", "router2", "router3", "PC3"] {
+        let [links, routes] = ["ip -br link", "ip -4 route"].map(|command| inside(node, command).unwrap_or_default());
+        println!("--- {node}:\n{links}{routes}");
+    }
+    for router in ["router1", "router2", "router3"] {
+        for command in ["show ip ospf neighbor", "show ip ospf interface", "show watchfrr"] {
+            let shown = world.cli(["exec", "frr01", router, "--", "vtysh", "-c", command]);
+            println!("--- {router}: {command}\n{}{}", shown.stdout, shown.stderr);
+        }
+        println!("--- {router} printed:\n{}", world.cli(["logs", "frr01", router]).stdout);
+    }
 }
 
 fn full_neighbours(world: &World, router: &str) -> usize {

@@ -12,6 +12,7 @@ use archetype_model::topology::value::{StageDecl, WaitFor};
 use archetype_model::topology::{Stage, Stages};
 use archetype_model::topology::{Subnet, Topology};
 use archetype_plan::blueprint::{HeldNetwork, LabInput, Listener, Overrides, PlanInput, Planned, Wanted, plan};
+use archetype_plan::check::check;
 use archetype_plan::codes::CODES;
 use declared::{Far, Lab, Sort, World};
 
@@ -167,4 +168,28 @@ fn the_page_explains_every_code() {
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(written == page, "run this test with ARCHETYPE_WRITE_DOCS=1 to write {}", path.display());
+}
+
+/// A walk that went from each node to the beginning would take 2,000 times 2,000 steps and more.
+#[test]
+fn a_long_row_of_nodes_that_wait_is_no_circle_and_its_end_may_close_one() {
+    let waits_for = |node: &str| {
+        let wait = WaitFor { node: node.into(), stage: Stage::Create };
+        Some(Stages(BTreeMap::from([(Stage::Create, StageDecl { wait_for: vec![wait], exec: Vec::new() })])))
+    };
+    let mut lab = Lab::new("row");
+    (0..2_000).for_each(|_| drop(lab.node(Sort::Namespace)));
+    let mut topology = lab.topology();
+    let names: Vec<String> = topology.nodes.iter().map(|node| node.name.to_string()).collect();
+    for (node, before) in topology.nodes.iter_mut().skip(1).zip(&names) {
+        node.definition.stages = waits_for(before);
+    }
+    let circles = |topology: &Topology| -> Vec<String> {
+        let told = check(topology, &BTreeSet::new(), &World::default().facts);
+        told.into_iter().filter(|problem| problem.code == "cyclic-stages").map(|problem| problem.message).collect()
+    };
+    assert_eq!(circles(&topology), [""; 0]);
+    topology.nodes[1_998].definition.stages = waits_for(&names[1_999]);
+    let two = format!("{0} waits for {1} waits for {0}", names[1_998], names[1_999]);
+    assert_eq!(circles(&topology), [format!("nodes wait for each other in a circle: {two}")]);
 }

@@ -20,7 +20,7 @@ use crate::suggest::nearest;
 /// file has under `nodes`, those that could not be read included.
 pub fn check(topology: &mut Topology, known: &[String]) -> Vec<Problem> {
     let file = topology.source.shown.clone();
-    let mut check = Check { file, problems: Vec::new() };
+    let mut check = Check { file, problems: Vec::new(), looked_for: 0 };
     check.nodes(topology);
     let mut links = std::mem::take(&mut topology.links);
     let nodes = Nodes { by_name: topology.nodes.iter().map(|node| (node.name.as_str(), node)).collect(), known };
@@ -46,7 +46,14 @@ struct Nodes<'t> {
 struct Check {
     file: String,
     problems: Vec<Problem>,
+    /// How many names were compared with all others.
+    looked_for: usize,
 }
+
+/// So many names are compared with all others: a file with more that are not known has one reason for all of them.
+const COMPARED: usize = 100;
+/// So many names are told where none is near.
+const NAMED: usize = 10;
 
 impl Check {
     fn add(&mut self, code: &'static str, at: Position, message: String) -> &mut Problem {
@@ -146,8 +153,8 @@ impl Check {
             if topology.node(&wait.node).is_none() {
                 let at = topology.position_of_key(node, "stages");
                 let message = format!("node {} waits for {:?}, which is no node of the topology", node.name, wait.node);
-                let hint = nearest(&wait.node, topology.nodes.iter().map(|n| n.name.as_str()));
-                self.add("unknown-node", at, message).hint = hint.map(|name| format!("did you mean {name:?}?"));
+                let hint = self.instead_of(&wait.node, topology.nodes.iter().map(|n| n.name.as_str()));
+                self.add("unknown-node", at, message).hint = Some(hint);
             }
         }
     }
@@ -193,11 +200,23 @@ impl Check {
         }
         let message =
             format!("{}:{} ends at {:?}, which is no node of the topology", end.node, end.interface, end.node);
-        let hint = match nearest(&end.node, known.iter().map(String::as_str)) {
-            Some(name) => format!("did you mean {name:?}?"),
-            None => format!("nodes: {}", known.join(", ")),
-        };
+        let hint = self.instead_of(&end.node, known.iter().map(String::as_str));
         self.add("unknown-node", end.position, message).hint = Some(hint);
+    }
+
+    /// The node that may be meant by a name, or what the nodes are called.
+    fn instead_of<'k>(&mut self, word: &str, known: impl Iterator<Item = &'k str> + Clone) -> String {
+        self.looked_for += 1;
+        let near = (self.looked_for <= COMPARED).then(|| nearest(word, known.clone())).flatten();
+        if let Some(name) = near {
+            return format!("did you mean {name:?}?");
+        }
+        let mut rest = known.clone();
+        let named: Vec<&str> = rest.by_ref().take(NAMED).collect();
+        match rest.count() {
+            0 => format!("nodes: {}", named.join(", ")),
+            more => format!("nodes: {} and {more} more", named.join(", ")),
+        }
     }
 
     /// Each interface of a node, and each device of the host, ends one link only.

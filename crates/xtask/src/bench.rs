@@ -8,6 +8,7 @@ mod floor;
 mod frames;
 mod numbers;
 mod ours;
+mod read;
 mod rest;
 mod served;
 mod size;
@@ -72,6 +73,8 @@ enum Part {
     /// The part of `rest` in a process of its own
     #[value(hide = true)]
     RestChild,
+    /// `archetype check` on files of 2,000 nodes
+    Check,
     /// The control plane alone at 1,000 links, on a pretended datapath
     Grow,
 }
@@ -107,6 +110,7 @@ fn measure(options: &Options) -> anyhow::Result<()> {
             Part::Whole => whole::namespaces(&runtime, size, options.runs, options.more, &mut table),
             Part::Containers => whole::containers(&runtime, containers, options.runs, &mut table),
             Part::Grow => deploy::run(&runtime, LARGE, 1, true, &mut table),
+            Part::Check => read::run(&mut table),
             Part::RestChild => Ok(()),
         };
         // The others are measured all the same.

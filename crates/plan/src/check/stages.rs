@@ -1,25 +1,28 @@
 //! Nodes that wait for each other in a circle: none of them would ever start. As in containerlab, a
 //! node that waits for any stage of another comes after it as a whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::iter::successors;
 
 use archetype_model::topology::{NodeDecl, Problem, Subject, Topology};
+use petgraph::algo::kosaraju_scc;
+use petgraph::graphmap::DiGraphMap;
 
-/// One problem for each circle.
+/// One problem for each group of nodes that keep each other from starting.
 pub(super) fn check(topology: &Topology) -> Vec<Problem> {
-    let after: BTreeMap<&str, Vec<&str>> =
-        topology.nodes.iter().map(|node| (node.name.as_str(), waited_for(topology, node))).collect();
-    let mut told: BTreeSet<&str> = BTreeSet::new();
+    let after: DiGraphMap<&str, ()> = topology.nodes.iter().flat_map(|node| waits(topology, node)).collect();
+    let mut groups = BTreeMap::new();
+    for (number, group) in kosaraju_scc(&after).into_iter().enumerate() {
+        groups.extend(group.into_iter().map(|node| (node, number)));
+    }
+    let mut told: BTreeSet<usize> = BTreeSet::new();
     let mut problems = Vec::new();
     for node in &topology.nodes {
-        if told.contains(node.name.as_str()) {
-            continue;
-        }
-        let Some(circle) = circle_from(node.name.as_str(), &after) else { continue };
-        told.extend(&circle);
-        let mut words = circle.clone();
-        words.push(node.name.as_str());
-        let message = format!("nodes wait for each other in a circle: {}", words.join(" waits for "));
+        let name = node.name.as_str();
+        let Some(group) = groups.get(name).copied().filter(|group| !told.contains(group)) else { continue };
+        let Some(circle) = circle_from(name, &after, |other| groups.get(other) == Some(&group)) else { continue };
+        told.insert(group);
+        let message = format!("nodes wait for each other in a circle: {}", circle.join(" waits for "));
         let position = topology.position_of_key(node, "stages");
         problems.push(
             super::problem(topology, "cyclic-stages", position, message)
@@ -30,32 +33,36 @@ pub(super) fn check(topology: &Topology) -> Vec<Problem> {
     problems
 }
 
-/// The nodes that a node waits for, by its stages or because it shares their network or processes.
-fn waited_for<'a>(topology: &'a Topology, node: &'a NodeDecl) -> Vec<&'a str> {
+/// Who waits for whom, by its stages or because it shares their network or processes.
+fn waits<'a>(topology: &'a Topology, node: &'a NodeDecl) -> impl Iterator<Item = (&'a str, &'a str)> {
     let stages = node.definition.stages.iter().flat_map(|stages| stages.0.values());
     let waits = stages.flat_map(|stage| &stage.wait_for).map(|wait| wait.node.as_str());
     let shared = topology.network_owner(node).map(|owner| owner.name.as_str());
     let processes = node.definition.pid_mode.as_deref().and_then(|mode| mode.strip_prefix("container:"));
-    waits.chain(shared).chain(processes).collect()
+    waits.chain(shared).chain(processes).map(|other| (node.name.as_str(), other))
 }
 
-/// The shortest way from a node back to it, without its end.
-fn circle_from<'a>(start: &'a str, after: &BTreeMap<&'a str, Vec<&'a str>>) -> Option<Vec<&'a str>> {
-    let mut ways = vec![vec![start]];
-    let mut seen = BTreeSet::new();
-    while !ways.is_empty() {
-        let mut longer = Vec::new();
-        for way in ways {
-            for next in way.last().and_then(|last| after.get(last)).into_iter().flatten() {
-                if *next == start {
-                    return Some(way);
-                }
-                if seen.insert(*next) {
-                    longer.push(way.iter().copied().chain([*next]).collect());
-                }
+/// The shortest way from a node back to it through nodes of its group, both ends told.
+fn circle_from<'a>(
+    start: &'a str,
+    after: &DiGraphMap<&'a str, ()>,
+    is_near: impl Fn(&str) -> bool,
+) -> Option<Vec<&'a str>> {
+    let mut came_from = BTreeMap::new();
+    let mut next = VecDeque::from([start]);
+    while let Some(node) = next.pop_front() {
+        if after.contains_edge(node, start) {
+            let mut way: Vec<&str> = successors(Some(node), |node| came_from.get(node).copied()).collect();
+            way.reverse();
+            way.push(start);
+            return Some(way);
+        }
+        for other in after.neighbors(node).filter(|other| is_near(other)) {
+            if other != start && !came_from.contains_key(other) {
+                came_from.insert(other, node);
+                next.push_back(other);
             }
         }
-        ways = longer;
     }
     None
 }
