@@ -178,7 +178,9 @@ fn a_long_row_of_nodes_that_wait_is_no_circle_and_its_end_may_close_one() {
         Some(Stages(BTreeMap::from([(Stage::Create, StageDecl { wait_for: vec![wait], exec: Vec::new() })])))
     };
     let mut lab = Lab::new("row");
-    (0..2_000).for_each(|_| drop(lab.node(Sort::Namespace)));
+    for _ in 0..2_000 {
+        lab.node(Sort::Namespace);
+    }
     let mut topology = lab.topology();
     let names: Vec<String> = topology.nodes.iter().map(|node| node.name.to_string()).collect();
     for (node, before) in topology.nodes.iter_mut().skip(1).zip(&names) {
