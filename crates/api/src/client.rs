@@ -151,9 +151,10 @@ impl Client {
         self.events(&format!("/labs/{lab}/progress?revision={revision}")).await
     }
 
-    /// What happened, from after the entry `since` on.
-    pub async fn journal(&self, lab: Option<&LabName>, since: u64) -> Result<Journal, ClientError> {
-        self.get(&format!("/journal?since={since}{}", of_lab(lab))).await
+    /// What happened: the first 1000 entries after the entry `since`; without it the newest 1000.
+    pub async fn journal(&self, lab: Option<&LabName>, since: Option<u64>) -> Result<Journal, ClientError> {
+        let since = since.map(|since| format!("&since={since}")).unwrap_or_default();
+        self.get(&format!("/journal?limit=1000{since}{}", of_lab(lab))).await
     }
 
     /// What happened after the entry `since`, and then what happens.

@@ -346,9 +346,9 @@ pub struct JournalArgs {
     /// Go on with what happens from now on
     #[arg(long)]
     pub follow: bool,
-    /// Only what came after the entry of this number
-    #[arg(long, value_name = "ID", default_value_t = 0)]
-    pub since: u64,
+    /// The first 1000 entries after the one of this number [default: the newest 1000]
+    #[arg(long, value_name = "ID")]
+    pub since: Option<u64>,
     /// The form.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -286,8 +286,9 @@ fn every_answer_is_there_for_programs_and_every_exit_code_says_what_it_means() {
         }
 
         // Refused or failed: 1, and a hint where one can be given.
-        let refused: [&[&str]; 7] = [
+        let refused: [&[&str]; 8] = [
             &["inspect", "none"],
+            &["journal", "none"],
             &["explain", "row", "a:eth9"],
             &["explain", "row", "z:eth1"],
             &["exec", "row", "z", "true"],

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 
+use archetype_api::JournalEntry;
 use futures::StreamExt;
 
 use super::{print, print_json};
@@ -27,16 +28,28 @@ pub async fn run(connection: &Connection, args: JournalArgs) -> Result<Exit, Fai
         }
         return Ok(Exit::Fine);
     }
-    let asked = client.follow_journal(lab.as_ref(), args.since);
+    let json = args.output.is_json();
+    let since = match args.since {
+        Some(since) => since,
+        None => {
+            let newest = connection.ask(lab.as_ref(), "", client.journal(lab.as_ref(), None)).await?.entries;
+            newest.iter().try_for_each(|entry| tell(entry, json, paint))?;
+            newest.last().map_or(0, |entry| entry.id)
+        }
+    };
+    let asked = client.follow_journal(lab.as_ref(), since);
     let mut entries = pin!(connection.ask(lab.as_ref(), "", asked).await?);
     while let Some(entry) = entries.next().await {
-        let entry = entry?;
-        if args.output.is_json() {
-            let line = serde_json::to_string(&entry);
-            print(&line.map_err(|error| Failure::plain(format!("an entry cannot be written as JSON: {error}")))?)?;
-        } else {
-            print(&table::entry(&entry, paint))?;
-        }
+        tell(&entry?, json, paint)?;
     }
     Err(Failure::plain("the controller ended the journal"))
+}
+
+/// Prints one entry as a line.
+fn tell(entry: &JournalEntry, json: bool, paint: Paint) -> Result<(), Failure> {
+    if !json {
+        return print(&table::entry(entry, paint));
+    }
+    let line = serde_json::to_string(entry);
+    print(&line.map_err(|error| Failure::plain(format!("an entry cannot be written as JSON: {error}")))?)
 }

@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::stream;
 use crate::desk::Desk;
 use crate::store::Stretch;
+use crate::wishing;
 
 /// Entries in one answer, when it is not said.
 const MANY: u32 = 1000;
@@ -34,13 +35,30 @@ pub(super) struct Part {
 
 /// What happened
 ///
-/// With `since` the oldest entries after it, without it the newest; in the order of ids.
+/// With `since` the oldest entries after it, without it the newest; in the order of ids. A lab that
+/// was destroyed has its entries still; one of which nothing was ever told is not known.
 #[utoipa::path(get, path = "/journal", operation_id = "read_journal", tag = "journal",
     params(("lab" = Option<String>, Query), ("since" = Option<u64>, Query), ("limit" = Option<u32>, Query)),
-    responses((status = 200, body = Journal), (status = 400, body = Problem)))]
+    responses((status = 200, body = Journal), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub(super) async fn read(State(desk): State<Desk>, Asked(part): Asked<Part>) -> Result<Json<Journal>, Failure> {
     let stretch = Stretch { lab: part.lab, since: part.since, limit: part.limit.unwrap_or(MANY).min(MOST) };
-    Ok(Json(Journal { entries: desk.store.journal(&stretch).await? }))
+    let entries = desk.store.journal(&stretch).await?;
+    if let Some(lab) = stretch.lab.filter(|_| entries.is_empty()) {
+        known(&desk, lab).await?;
+    }
+    Ok(Json(Journal { entries }))
+}
+
+/// Refuses a lab that there is not and never was.
+async fn known(desk: &Desk, lab: LabName) -> Result<(), Failure> {
+    if desk.board.look().revisions.contains_key(&lab) {
+        return Ok(());
+    }
+    let newest = Stretch { lab: Some(lab.clone()), since: None, limit: 1 };
+    match desk.store.journal(&newest).await?.is_empty() {
+        true => Err(wishing::lab_unknown(&lab).into()),
+        false => Ok(()),
+    }
 }
 
 /// What happened after an entry, and what happens from now on

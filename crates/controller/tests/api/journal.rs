@@ -6,7 +6,7 @@ use archetype_model::report::{Repair, RepairOutcome};
 use archetype_model::step::Resource;
 use futures::StreamExt;
 
-use super::stand::{Stand, TWO, lab};
+use super::stand::{Stand, TWO, lab, refusal};
 
 fn repair(number: u64) -> Repair {
     Repair {
@@ -40,6 +40,41 @@ async fn a_repair_reaches_the_journal_once_and_is_acknowledged() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("it was not acknowledged");
+}
+
+#[tokio::test]
+async fn of_a_long_journal_the_newest_entries_are_read() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    stand.agent.set(|host| host.repairs = (1..=1100).map(repair).collect());
+    let two = lab("two");
+    let newest = async || stand.client.journal(Some(&two), None).await.unwrap().entries;
+    let mut read = newest().await;
+    for _ in 0..500 {
+        if read.iter().any(|entry| entry.detail["number"] == 1100) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        read = newest().await;
+    }
+    assert!(read.iter().any(|entry| entry.detail["number"] == 1100), "{:?}", read.last());
+    assert_eq!(read.len(), 1000);
+    assert!(read.windows(2).all(|pair| pair[0].id < pair[1].id));
+    let first = stand.client.journal(Some(&two), Some(0)).await.unwrap().entries;
+    assert!(first[0].message.starts_with("deployed from "), "{:?}", first[0]);
+}
+
+#[tokio::test]
+async fn a_lab_that_never_was_has_no_journal_and_one_that_is_gone_has_its_own() {
+    let stand = Stand::new().await;
+    let never = refusal(stand.client.journal(Some(&lab("never")), None).await);
+    assert_eq!((never.status, never.code.as_str()), (404, "lab-unknown"));
+    stand.deploy(TWO).await;
+    let gone = stand.client.destroy(&lab("two")).await.unwrap();
+    stand.client.wait(&gone.lab, gone.revision, Duration::from_secs(10)).await.unwrap();
+    let entries = stand.client.journal(Some(&lab("two")), None).await.unwrap().entries;
+    let last = entries.last().unwrap().id;
+    stand.client.journal(Some(&lab("two")), Some(last + 1000)).await.unwrap();
 }
 
 #[tokio::test]

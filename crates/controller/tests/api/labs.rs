@@ -46,13 +46,13 @@ async fn the_same_file_again_is_no_revision_and_no_spec() {
     let first = stand.deploy(TWO).await;
     stand.noted("two", |entry| entry.kind == "lab" && entry.message == "up").await;
     let handed_out = stand.agent.look(|host| host.accepted);
-    let journal = stand.client.journal(None, 0).await.unwrap().entries.len();
+    let journal = stand.client.journal(None, Some(0)).await.unwrap().entries.len();
     let again = stand.client.deploy(&stand.request(&format!("# a comment\n{TWO}"))).await.unwrap();
     assert!(!again.changed);
     assert_eq!(again.revision, first.revision);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(stand.agent.look(|host| host.accepted), handed_out);
-    assert_eq!(stand.client.journal(None, 0).await.unwrap().entries.len(), journal);
+    assert_eq!(stand.client.journal(None, Some(0)).await.unwrap().entries.len(), journal);
 }
 
 #[tokio::test]

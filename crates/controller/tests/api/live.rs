@@ -103,7 +103,7 @@ async fn a_link_is_added_and_removed_and_the_file_brings_back_what_it_says() {
     assert_eq!(states(&stand, "two").await, both[1..]);
     stand.deploy(TWO).await;
     assert_eq!(states(&stand, "two").await, before);
-    let noted = stand.client.journal(Some(&two), 0).await.unwrap().entries;
+    let noted = stand.client.journal(Some(&two), Some(0)).await.unwrap().entries;
     let wishes = noted.iter().filter(|entry| entry.kind == "wish");
     let told: Vec<_> = wishes.map(|entry| (entry.subject.clone().unwrap(), entry.message.as_str())).collect();
     assert_eq!(told, [("link a:eth2--b:eth7".into(), "added"), ("link a:eth1--b:eth1".into(), "removed")]);

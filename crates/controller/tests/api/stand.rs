@@ -95,13 +95,13 @@ impl Stand {
     /// Waits until the journal of a lab has such an entry, and reads all of it.
     pub async fn noted(&self, name: &str, said: impl Fn(&JournalEntry) -> bool) -> Vec<JournalEntry> {
         for _ in 0..500 {
-            let entries = self.client.journal(Some(&lab(name)), 0).await.unwrap().entries;
+            let entries = self.client.journal(Some(&lab(name)), Some(0)).await.unwrap().entries;
             if entries.iter().any(&said) {
                 return entries;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("it was not noted: {:#?}", self.client.journal(None, 0).await);
+        panic!("it was not noted: {:#?}", self.client.journal(None, Some(0)).await);
     }
 
     pub fn listening(&self) -> SocketAddr {
