@@ -344,7 +344,9 @@ fn right(
     let open = in_work(found);
     let about: BTreeSet<&Resource> = found.findings.iter().filter_map(|finding| finding.resource.as_ref()).collect();
     let readable = |resource: &Resource| match resource {
-        Resource::Bridge => observed.datapath.known().is_some_and(|d| d.switch.is_some()),
+        Resource::Bridge => observed.datapath.known().is_some_and(|d| {
+            d.switch.is_some() && d.bridge.as_ref().is_none_or(|bridge| bridge.flows.known().is_some())
+        }),
         // One that is not there and has no step waits for something else: it was never right.
         Resource::Port(port) => {
             observed.datapath.known().is_some_and(|d| d.switch.is_some() && d.ports.contains_key(port))

@@ -72,6 +72,11 @@ impl Bench {
             .await
     }
 
+    /// Changes what the switch itself is told, past its database.
+    fn ofctl<const N: usize>(&self, args: [&str; N]) {
+        self.ovs.tool("ovs-ofctl", args);
+    }
+
     fn device(&self) -> String {
         self.spec.nodes().next().unwrap().1.interfaces[1].host_device.to_string()
     }
@@ -158,6 +163,15 @@ fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
                 ("host end small", Box::new(|b: &Bench| drop(run("ip", ["link", "set", &b.device(), "mtu", "1400"])))),
                 ("host end down", Box::new(|b: &Bench| drop(run("ip", ["link", "set", &b.device(), "down"])))),
                 ("fail_mode", Box::new(|b: &Bench| drop(b.ovs.vsctl(["set-fail-mode", "arch-ovs", "secure"])))),
+                (
+                    "a flow that drops",
+                    Box::new(|b: &Bench| b.ofctl(["add-flow", "arch-ovs", "priority=100,actions=drop"])),
+                ),
+                ("no flow at all", Box::new(|b: &Bench| b.ofctl(["del-flows", "arch-ovs"]))),
+                ("another flow alone", Box::new(|b: &Bench| b.ofctl(["add-flow", "arch-ovs", "actions=flood"]))),
+                ("no forward", Box::new(|b: &Bench| b.ofctl(["mod-port", "arch-ovs", &b.device(), "no-forward"]))),
+                ("no receive", Box::new(|b: &Bench| b.ofctl(["mod-port", "arch-ovs", &b.device(), "no-receive"]))),
+                ("no flood", Box::new(|b: &Bench| b.ofctl(["mod-port", "arch-ovs", &b.device(), "no-flood"]))),
                 ("bridge gone", Box::new(|b: &Bench| drop(b.ovs.vsctl(["del-br", "arch-ovs"])))),
             ];
             for (what, disturb) in disturb {

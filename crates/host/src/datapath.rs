@@ -4,6 +4,8 @@
 //! until the next one stands. Writing is one transaction for all pending changes.
 
 mod door;
+mod flows;
+mod openflow;
 mod operations;
 mod rows;
 mod switch;
@@ -23,6 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::event::{Event, Waker};
 
 pub(crate) use door::{Door, Learned};
+use flows::Told;
 pub use switch::Switch;
 
 /// A transaction or read that takes longer than this makes the datapath unreadable.
@@ -51,6 +54,9 @@ pub enum DatapathError {
     /// The database refused, or the session broke.
     #[error("Open vSwitch: {0}")]
     Database(#[from] archetype_ovsdb::Error),
+    /// The switch itself could not be told past its database, in its words.
+    #[error("ovs-vswitchd: {0}")]
+    Switch(String),
     /// No answer in time.
     #[error("Open vSwitch gave no answer within {} s", DEADLINE.as_secs())]
     Deadline,
@@ -70,6 +76,7 @@ pub struct Datapath {
     audits: mpsc::UnboundedSender<oneshot::Sender<u64>>,
     written: Arc<Mutex<Written>>,
     switch: Arc<Switch>,
+    flows: flows::Flows,
     waker: Waker,
 }
 
@@ -100,10 +107,11 @@ impl Datapath {
         let (publish, session) = watch::channel(Session::Away("not connected yet".into()));
         let (audits, asked) = mpsc::unbounded_channel();
         let switch = Arc::new(Switch::new(settings.rundir.clone()));
+        let flows = flows::Flows::open(door_of(&settings), session.clone(), waker.clone());
         let settings = Arc::new(settings);
         tokio::spawn(keep_session(settings.clone(), publish, asked, waker.clone()));
         tokio::spawn(switch.clone().watch(waker.clone()));
-        Self { settings, session, audits, written: Arc::default(), switch, waker }
+        Self { settings, session, audits, written: Arc::default(), switch, flows, waker }
     }
 
     /// What is, from the replica.
@@ -122,10 +130,18 @@ impl Datapath {
         let known = done >= live.rows.first_next_cfg;
         let mut ports = live.rows.ports.clone();
         ports.iter_mut().for_each(|(name, port)| port.settled = known && !written.ports.contains_key(name));
+        let told = self.flows.show();
+        for (name, settings) in told.known().into_iter().flat_map(|told| &told.ports) {
+            if let Some(port) = ports.get_mut(name) {
+                port.harmful.extend(settings.harmful().map(|setting| format!("{setting} (ovs-ofctl)")));
+            }
+        }
+        let mut bridge = live.rows.bridges.get(&self.settings.bridge).map(|bridge| bridge.observed.clone());
+        bridge.iter_mut().for_each(|bridge| bridge.flows = told.clone().map(|told| told.flows));
         Reading::Known(DatapathObserved {
             switch: self.switch.running(),
             settled: known && done >= written.last,
-            bridge: live.rows.bridges.get(&self.settings.bridge).map(|bridge| bridge.observed.clone()),
+            bridge,
             ports,
         })
     }
@@ -138,8 +154,7 @@ impl Datapath {
 
     /// The way to the switch itself; none where it is not on this machine.
     pub(crate) fn door(&self) -> Option<Door> {
-        let rundir = self.settings.rundir.clone()?;
-        Some(Door::new(rundir, self.settings.bridge.clone()))
+        door_of(&self.settings)
     }
 
     /// Takes all steps in one transaction. Answers when the replica shows them; that Open vSwitch
@@ -175,6 +190,29 @@ impl Datapath {
             Session::Live(live) => live.rows.next_cfg >= committed.next_cfg,
         };
         session.wait_for(seen).await.map_err(|_| DatapathError::Away("the session has ended".into()))?;
+        drop(session);
+        self.restore(steps).await
+    }
+
+    /// Takes back what the switch was told past its database, where a step is about that.
+    async fn restore(&self, steps: &[Step]) -> Result<(), DatapathError> {
+        let (Some(door), Reading::Known(told)) = (self.door(), self.flows.show()) else { return Ok(()) };
+        let flows = !told.flows.wrong.is_empty() && steps.iter().any(|step| matches!(step, Step::SetBridge { .. }));
+        let ports = steps.iter().filter_map(|step| match step {
+            Step::SetPort { device, .. } => Some((device.clone(), *told.ports.get(device)?)),
+            _ => None,
+        });
+        let (names, settings): (Vec<InterfaceName>, Vec<_>) = ports.unzip();
+        if !flows && names.is_empty() {
+            return Ok(());
+        }
+        let told = tokio::task::spawn_blocking(move || door.restore(flows, &settings)).await;
+        told.map_err(std::io::Error::other).flatten().map_err(|error| DatapathError::Switch(error.to_string()))?;
+        let is_right = |told: &Told| {
+            (!flows || told.flows.wrong.is_empty()) && !names.iter().any(|name| told.ports.contains_key(name))
+        };
+        // What somebody else does at once is seen by the next round.
+        self.flows.until(|told| told.known().is_none_or(is_right)).await;
         Ok(())
     }
 
@@ -196,12 +234,19 @@ impl Datapath {
         }
     }
 
-    /// Reads everything from the database and compares; answers how many rows differed.
+    /// Reads everything from the database and the switch and compares; answers how much differed.
     pub async fn audit(&self) -> u64 {
         let (answer, answered) = oneshot::channel();
         drop(self.audits.send(answer));
-        tokio::time::timeout(DEADLINE, answered).await.ok().and_then(Result::ok).unwrap_or(0)
+        let rows = tokio::time::timeout(DEADLINE, answered);
+        let (rows, flows) = tokio::join!(rows, self.flows.audit());
+        rows.ok().and_then(Result::ok).unwrap_or(0) + flows
     }
+}
+
+/// The way to the switch itself; none where it is not on this machine.
+fn door_of(settings: &DatapathSettings) -> Option<Door> {
+    Some(Door::new(settings.rundir.clone()?, settings.bridge.clone()))
 }
 
 /// Connects, follows, and connects again, for as long as somebody listens.

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use archetype_model::observed::{
-    BridgeObserved, DaemonStart, DatapathKind, DatapathObserved, DeviceObserved, Exit, InsideObserved, Mark,
-    NamespaceObserved, NetworkObserved, NodeObserved, Observed, Part, PortObserved, Reading, RunObserved,
+    BridgeObserved, DaemonStart, DatapathKind, DatapathObserved, DeviceObserved, Exit, FlowsObserved, InsideObserved,
+    Mark, NamespaceObserved, NetworkObserved, NodeObserved, Observed, Part, PortObserved, Reading, RunObserved,
 };
 use archetype_model::report::{ExecState, ProbeResult};
 use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec, NodeBody, NodeSpec};
@@ -338,11 +338,13 @@ impl State {
                     flood_vlans: BTreeSet::new(),
                     harmful: Vec::new(),
                     mirrors: Vec::new(),
+                    flows: Reading::Known(FlowsObserved::default()),
                 });
                 row.fail_mode = "standalone".into();
                 row.forward_bpdu = true;
                 row.flood_vlans.extend(add_flood);
                 row.flood_vlans.retain(|tag| !remove_flood.contains(tag));
+                row.flows = Reading::Known(FlowsObserved::default());
             }
             Step::AddPort { device, tag } => {
                 let mark = self.mark_of_device(spec, device).ok_or("no such interface")?;

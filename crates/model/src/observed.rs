@@ -91,6 +91,17 @@ pub struct BridgeObserved {
     /// Mirrors that copy what ports of ours carry, or end at one: each in words.
     #[serde(default)]
     pub mirrors: Vec<String>,
+    /// What the switch does with frames of this bridge, whatever its database says.
+    pub flows: Reading<FlowsObserved>,
+}
+
+/// The flow table of a bridge, which is to switch every frame normally and to do nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowsObserved {
+    /// How often it was heard to have changed: what was proven before is not proven now.
+    pub changes: u64,
+    /// What else it does, or does not do: each in words that follow the bridge's name.
+    pub wrong: Vec<String>,
 }
 
 /// Who moves the frames.
@@ -315,6 +326,14 @@ impl<T> Reading<T> {
         match self {
             Self::Known(value) => Some(value),
             Self::Unreadable(_) => None,
+        }
+    }
+
+    /// The same reading with another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reading<U> {
+        match self {
+            Self::Known(value) => Reading::Known(change(value)),
+            Self::Unreadable(why) => Reading::Unreadable(why),
         }
     }
 

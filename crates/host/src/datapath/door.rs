@@ -12,21 +12,10 @@ use std::time::Duration;
 
 use archetype_model::BridgeName;
 
+use super::openflow::{self, PortSettings};
+
 /// How long a switch that is only asked about a frame may take.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// OpenFlow 1.0: version, message types and numbers (ONF TS-001).
-const VERSION: u8 = 1;
-const HELLO: u8 = 0;
-const ECHO_REQUEST: u8 = 2;
-const ECHO_REPLY: u8 = 3;
-const PACKET_OUT: u8 = 13;
-const BARRIER_REQUEST: u8 = 18;
-const BARRIER_REPLY: u8 = 19;
-const NO_BUFFER: u32 = u32::MAX;
-const PORT_NORMAL: u16 = 0xfffa;
-const PORT_NONE: u16 = 0xffff;
-const HEADER: usize = 8;
 
 /// The way to a running switch.
 #[derive(Debug, Clone)]
@@ -66,14 +55,32 @@ impl Door {
         self.ask("version", &[], patience).map(drop)
     }
 
+    /// The bridge's socket for those who speak OpenFlow.
+    pub(super) fn management(&self) -> PathBuf {
+        self.rundir.join(format!("{}.mgmt", self.bridge))
+    }
+
     /// Begins to hand frames to the switch.
     pub(crate) fn injector(&self) -> io::Result<Injector> {
-        let socket = UnixStream::connect(self.rundir.join(format!("{}.mgmt", self.bridge)))?;
+        let socket = UnixStream::connect(self.management())?;
         bounded(&socket, PATIENCE)?;
         let mut injector = Injector(socket);
-        injector.send(HELLO, &[])?;
-        injector.await_message(HELLO)?;
+        injector.send(openflow::HELLO, &[])?;
+        injector.await_message(openflow::HELLO)?;
         Ok(injector)
+    }
+
+    /// Has the bridge switch normally and do nothing else, and takes harmful settings of ports back.
+    /// Answers when it is done.
+    pub(super) fn restore(&self, flows: bool, ports: &[PortSettings]) -> io::Result<()> {
+        let mut injector = self.injector()?;
+        if flows {
+            injector.0.write_all(&openflow::switch_normally()?)?;
+        }
+        for port in ports {
+            injector.0.write_all(&port.unset()?)?;
+        }
+        injector.barrier()
     }
 
     fn ask(&self, method: &str, params: &[&str], patience: Duration) -> io::Result<String> {
@@ -95,39 +102,41 @@ impl Injector {
     /// Has a frame switched as if it had come by a port of all tags, and waits until it was.
     pub(crate) fn inject(&mut self, frame: &[u8]) -> io::Result<()> {
         let mut body = Vec::with_capacity(frame.len() + 16);
-        body.extend(NO_BUFFER.to_be_bytes());
-        body.extend(PORT_NONE.to_be_bytes());
+        body.extend(openflow::NO_BUFFER.to_be_bytes());
+        body.extend(openflow::PORT_NONE.to_be_bytes());
         body.extend(8u16.to_be_bytes());
         // One action: output (0), 8 bytes, to the normal switching, no limit.
-        for word in [0, 8, PORT_NORMAL, 0] {
+        for word in [0, 8, openflow::PORT_NORMAL, 0] {
             body.extend(word.to_be_bytes());
         }
         body.extend(frame);
-        self.send(PACKET_OUT, &body)?;
-        self.send(BARRIER_REQUEST, &[])?;
-        self.await_message(BARRIER_REPLY)
+        self.send(openflow::PACKET_OUT, &body)?;
+        self.barrier()
+    }
+
+    /// Waits until everything before is carried out.
+    fn barrier(&mut self) -> io::Result<()> {
+        self.send(openflow::BARRIER_REQUEST, &[])?;
+        self.await_message(openflow::BARRIER_REPLY)
     }
 
     fn send(&mut self, kind: u8, body: &[u8]) -> io::Result<()> {
-        let length = u16::try_from(HEADER + body.len()).map_err(io::Error::other)?;
-        let mut message = vec![VERSION, kind];
-        message.extend(length.to_be_bytes());
-        message.extend([0, 0, 0, 1]);
-        message.extend(body);
-        self.0.write_all(&message)
+        self.0.write_all(&openflow::message(kind, body)?)
     }
 
     /// Reads until a message of this type, answering what wants an answer.
     fn await_message(&mut self, wanted: u8) -> io::Result<()> {
         loop {
-            let mut header = [0; HEADER];
+            let mut header = [0; openflow::HEADER];
             self.0.read_exact(&mut header)?;
             let [_, kind, high, low, ..] = header;
-            let mut body = vec![0; usize::from(u16::from_be_bytes([high, low])).saturating_sub(HEADER)];
+            let length = usize::from(u16::from_be_bytes([high, low]));
+            let mut body = vec![0; length.saturating_sub(openflow::HEADER)];
             self.0.read_exact(&mut body)?;
             match kind {
                 _ if kind == wanted => return Ok(()),
-                ECHO_REQUEST => self.send(ECHO_REPLY, &body)?,
+                openflow::ECHO_REQUEST => self.send(openflow::ECHO_REPLY, &body)?,
+                openflow::ERROR => return Err(io::Error::other(format!("the switch refused it: {body:02x?}"))),
                 _ => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use archetype_model::observed::{BridgeObserved, DatapathKind, Mark, PortObserved};
+use archetype_model::observed::{BridgeObserved, DatapathKind, Mark, PortObserved, Reading};
 use archetype_model::{BridgeName, InterfaceName};
 use archetype_ovsdb::{Replica, Row, Uuid};
 
@@ -107,6 +107,8 @@ fn bridge_of(row: &Row, vlan_limit: Option<&str>) -> BridgeObserved {
         flood_vlans: flood.filter_map(|atom| u16::try_from(atom.as_integer()?).ok()).collect(),
         harmful: [limit, set("stp_enable"), set("rstp_enable"), controller].into_iter().flatten().collect(),
         mirrors: Vec::new(),
+        // No row of the database: whoever shows it fills it in.
+        flows: Reading::Unreadable("not read yet".into()),
     }
 }
 

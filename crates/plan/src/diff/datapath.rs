@@ -187,7 +187,9 @@ fn bridge(look: &Look<'_>, seen: &DatapathObserved, room: &mut Room) {
 }
 
 fn settings_right(bridge: &BridgeObserved) -> bool {
-    bridge.fail_mode == "standalone" && bridge.forward_bpdu
+    // A flow table that could not be read yields no step.
+    let flows_right = bridge.flows.known().is_none_or(|flows| flows.wrong.is_empty());
+    bridge.fail_mode == "standalone" && bridge.forward_bpdu && flows_right
 }
 
 /// Whether the bridge's own port is kept from hearing the wires, as far as it is shown.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use archetype_model::observed::{
-    DeviceObserved, InsideObserved, Mark, NodeObserved, Observed, PortObserved, Reading, RunObserved,
+    DeviceObserved, FlowsObserved, InsideObserved, Mark, NodeObserved, Observed, PortObserved, Reading, RunObserved,
 };
 use archetype_model::report::{EndReport, Fault, Proof, WireReport, Wiring};
 use archetype_model::spec::{
@@ -51,7 +51,8 @@ fn wiring(lab: &LabSpec, wire: &WireSpec, ends: &[&EndReport], observed: &Observ
             (&end.end, port, device, inside, space)
         })
         .collect();
-    Wiring(digest(&(wire.tag, switch, bridge.map(|bridge| bridge.datapath), parts)))
+    let bridge = bridge.map(|bridge| (bridge.datapath, bridge.flows.known().map(|flows| flows.changes)));
+    Wiring(digest(&(wire.tag, switch, bridge, parts)))
 }
 
 fn end_report(
@@ -188,9 +189,24 @@ fn switch_faults(observed: &Observed, settings: &DatapathSettings) -> Vec<Fault>
             if !bridge.forward_bpdu {
                 faults.push(Fault::NotMade(format!("bridge {} does not forward BPDUs", settings.bridge)));
             }
+            // Of a switch that does not run nothing else is to be known.
+            if datapath.switch.is_some() {
+                faults.extend(flow_faults(&bridge.flows, settings));
+            }
         }
     }
     faults
+}
+
+/// What keeps the switch from carrying every frame of the bridge, whatever the database says.
+fn flow_faults(flows: &Reading<FlowsObserved>, settings: &DatapathSettings) -> Vec<Fault> {
+    let bridge = &settings.bridge;
+    match flows {
+        Reading::Known(flows) => {
+            flows.wrong.iter().map(|wrong| Fault::NotMade(format!("bridge {bridge} {wrong}"))).collect()
+        }
+        Reading::Unreadable(why) => vec![Fault::Unreadable(format!("the flow table of bridge {bridge} ({why})"))],
+    }
 }
 
 fn port_faults(
