@@ -354,6 +354,8 @@ fn right(
         Resource::Device(device) => observed.devices.known().is_some_and(|devices| devices.contains_key(device)),
         Resource::Namespace(_) => observed.namespaces.known().is_some(),
         Resource::Network(_) => observed.networks.known().is_some(),
+        // Where nothing filters, nothing was ever opened.
+        Resource::Passage(_) => observed.passages.known().is_some_and(|passages| passages.filtered),
         Resource::Node(container) => spec.node(container).is_some_and(|(_, node)| node_right(observed, node)),
         Resource::Lab(_) => true,
     };
@@ -431,6 +433,6 @@ fn node_of(spec: &HostSpec, step: &Step) -> Option<ContainerName> {
             .nodes()
             .find(|(_, node)| node.interfaces.iter().any(|interface| interface.host_device == device))
             .map(|(_, node)| node.container.clone()),
-        Resource::Network(_) | Resource::Bridge | Resource::Lab(_) => None,
+        Resource::Network(_) | Resource::Passage(_) | Resource::Bridge | Resource::Lab(_) => None,
     }
 }

@@ -67,6 +67,7 @@ pub(crate) fn close(ledger: &mut Ledger, right: &BTreeSet<Resource>, opened_here
 fn found(step: &Step) -> String {
     match step {
         Step::SetNetwork { network } => format!("management network {network} is not as wanted"),
+        Step::OpenPassage { bridge } => format!("the packet filter's rules for bridge {bridge} are not as wanted"),
         Step::MakeNamespace { container } => format!("the namespace of {container} is gone"),
         Step::NameNamespace { container } => format!("/run/netns/{container} is gone"),
         Step::MakePair { device, .. } => format!("device {device} is gone"),
@@ -95,7 +96,7 @@ fn lab_of(spec: &HostSpec, resource: &Resource) -> Option<LabName> {
             Resource::Device(device) | Resource::Port(device) => {
                 node.interfaces.iter().any(|interface| &interface.host_device == device)
             }
-            Resource::Lab(_) | Resource::Network(_) | Resource::Bridge => false,
+            Resource::Lab(_) | Resource::Network(_) | Resource::Passage(_) | Resource::Bridge => false,
         })
         .map(|(lab, _)| lab.name.clone())
 }

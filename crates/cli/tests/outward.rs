@@ -225,3 +225,79 @@ fn interfaces_and_mappings_are_complete_and_name_links_as_inspect_does() {
         assert!(of("eth0").contains(&format!("\"{management}/")), "{interfaces}");
     });
 }
+
+const BRIDGED: &str = "\
+name: bridged
+topology:
+  defaults: {kind: linux, labels: {archetype.runtime: namespace}}
+  nodes:
+    a: {exec: [ip address add 100.64.9.1/24 dev eth1, ip -6 address add fd64:9::1/64 dev eth1 nodad]}
+    b: {exec: [ip address add 100.64.9.2/24 dev eth1, ip -6 address add fd64:9::2/64 dev eth1 nodad]}
+    br-lab: {kind: bridge}
+  links:
+    - endpoints: [\"a:eth1\", \"br-lab:lab-a\"]
+    - endpoints: [\"b:eth1\", \"br-lab:lab-b\"]
+";
+
+/// The rules of ours for the lab's bridge in what Docker leaves to others, IPv4 and IPv6 together.
+fn rules() -> Vec<String> {
+    let families = ["iptables", "ip6tables"].map(|program| attempt(program, ["-w", "-S", "DOCKER-USER"]));
+    let all = families.into_iter().flatten().collect::<String>();
+    all.lines().filter(|rule| rule.contains("br-lab")).map(str::to_owned).collect()
+}
+
+fn pings(from: &str, to: &str) -> bool {
+    attempt("ip", ["netns", "exec", from, "ping", "-c", "1", "-W", "1", to]).is_ok()
+}
+
+#[track_caller]
+fn reach_each_other(what: &str) {
+    for (from, to) in [("a", "100.64.9.2"), ("b", "100.64.9.1"), ("a", "fd64:9::2")] {
+        let from = format!("clab-bridged-{from}");
+        eventually(SOON, &format!("{what}: {from} reaches {to}"), || pings(&from, to).then_some(()));
+    }
+}
+
+#[test]
+fn members_of_a_bridge_of_the_host_reach_each_other_where_docker_filters_what_bridges_carry() {
+    on_a_machine(LIMIT, |world| {
+        run("ip", ["link", "add", "br-lab", "type", "bridge"]);
+        run("ip", ["link", "set", "br-lab", "up"]);
+        // So an engine leaves it on a machine with the kernel's filter for bridges.
+        run("sysctl", ["-qw", "net.bridge.bridge-nf-call-iptables=1", "net.bridge.bridge-nf-call-ip6tables=1"]);
+        run("iptables", ["-P", "FORWARD", "DROP"]);
+        world.write("bridged.clab.yml", BRIDGED);
+        world.cli(["deploy", "-t", "bridged.clab.yml", "--wait", "30s"]).fine();
+        reach_each_other("at once");
+
+        // Somebody clears the chain: a repair.
+        let entry = last_entry(world);
+        run("iptables", ["-F", "DOCKER-USER"]);
+        eventually(SOON, "the rules are back", || {
+            let repairs = repairs_since(world, entry);
+            (repairs.iter().any(|repair| repair.contains("br-lab")) && rules().len() >= 2).then_some(())
+        });
+        reach_each_other("mended");
+        let entry = last_entry(world);
+        world.engine.restart();
+        reach_each_other("after the engine restarted");
+        eprintln!("{:?}", repairs_since(world, entry));
+
+        // One port is left, then none.
+        let one = BRIDGED.replace("    - endpoints: [\"b:eth1\", \"br-lab:lab-b\"]\n", "");
+        world.write("bridged.clab.yml", &one);
+        world.cli(["deploy", "-t", "bridged.clab.yml", "--wait", "30s"]).fine();
+        assert!(rules().len() >= 2, "{:?}", rules());
+        let none = one.replace("    - endpoints: [\"a:eth1\", \"br-lab:lab-a\"]\n", "    []\n");
+        world.write("bridged.clab.yml", &none);
+        world.cli(["deploy", "-t", "bridged.clab.yml", "--wait", "30s"]).fine();
+        eventually(SOON, "no port, no rule", || rules().is_empty().then_some(()));
+
+        world.write("bridged.clab.yml", BRIDGED);
+        world.cli(["deploy", "-t", "bridged.clab.yml", "--wait", "30s"]).fine();
+        assert!(rules().len() >= 2, "{:?}", rules());
+        world.cli(["destroy", "bridged", "--wait", "30s"]).fine();
+        assert_eq!(rules(), [""; 0]);
+        run("ip", ["link", "show", "br-lab"]);
+    });
+}

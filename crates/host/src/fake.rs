@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use archetype_model::observed::{
     BridgeObserved, DaemonStart, DatapathKind, DatapathObserved, DeviceObserved, Exit, FlowsObserved, InsideObserved,
-    Mark, NamespaceObserved, NetworkObserved, NodeObserved, Observed, Part, PortObserved, Reading, RunObserved,
+    Mark, NamespaceObserved, NetworkObserved, NodeObserved, Observed, Part, PassagesObserved, PortObserved, Reading,
+    RunObserved,
 };
 use archetype_model::report::{ExecState, ProbeResult};
 use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec, NodeBody, NodeSpec};
@@ -44,6 +45,8 @@ pub struct State {
     pub processes: BTreeMap<ContainerName, NodeObserved>,
     /// Its networks.
     pub networks: BTreeMap<NetworkName, NetworkObserved>,
+    /// What its packet filter lets through of bridges of others.
+    pub passages: PassagesObserved,
     /// Parts that cannot be read now.
     pub unreadable: BTreeSet<Part>,
     /// Resources whose steps fail.
@@ -73,6 +76,7 @@ impl FakeHost {
             containers: BTreeMap::new(),
             processes: BTreeMap::new(),
             networks: BTreeMap::new(),
+            passages: PassagesObserved { filtered: true, bridges: BTreeMap::new() },
             unreadable: BTreeSet::new(),
             failing: BTreeSet::new(),
             undone: BTreeSet::new(),
@@ -157,6 +161,7 @@ impl State {
             containers: part(self, Part::Engine, &self.containers),
             processes: part(self, Part::Processes, &self.processes),
             networks: part(self, Part::Networks, &self.networks),
+            passages: part(self, Part::Networks, &self.passages),
         }
     }
 
@@ -179,6 +184,8 @@ impl State {
                     self.devices.retain(|_, device| device.ifindex != gone);
                 }
             }
+            Step::OpenPassage { bridge } => drop(self.passages.bridges.insert(bridge.clone(), true)),
+            Step::ClosePassage { bridge } => drop(self.passages.bridges.remove(bridge)),
             Step::MakeNamespace { .. }
             | Step::NameNamespace { .. }
             | Step::RemoveNamespace { .. }

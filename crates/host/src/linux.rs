@@ -192,6 +192,8 @@ impl LinuxHost {
             let done = match &step {
                 Step::SetNetwork { network } => self.networks.apply_set(spec, network).await,
                 Step::RemoveNetwork { network } => self.networks.apply_remove(network).await,
+                Step::OpenPassage { bridge } => self.networks.apply_passage(bridge, true).await,
+                Step::ClosePassage { bridge } => self.networks.apply_passage(bridge, false).await,
                 _ => Ok(()),
             };
             outcomes.push(Outcome { step, error: done.err().map(Into::into) });
@@ -272,9 +274,10 @@ impl Host for LinuxHost {
             None => Reading::Known(BTreeMap::new()),
         };
         let processes = self.processes.show();
-        let (links, networks) = tokio::join!(self.with_links(Links::show), self.networks.show());
+        let of_networks = async { (self.networks.show().await, self.networks.passages().await) };
+        let (links, (networks, passages)) = tokio::join!(self.with_links(Links::show), of_networks);
         let (devices, namespaces) = links.unwrap_or_else(unread);
-        Observed { datapath: self.datapath.show(), devices, namespaces, containers, processes, networks }
+        Observed { datapath: self.datapath.show(), devices, namespaces, containers, processes, networks, passages }
     }
 
     async fn full_read(&self) -> u64 {
@@ -332,7 +335,8 @@ fn no_engine(container: &ContainerName) -> StepError {
 }
 
 fn is_network(step: &Step) -> bool {
-    matches!(step, Step::SetNetwork { .. } | Step::RemoveNetwork { .. })
+    use Step::{ClosePassage, OpenPassage, RemoveNetwork, SetNetwork};
+    matches!(step, SetNetwork { .. } | RemoveNetwork { .. } | OpenPassage { .. } | ClosePassage { .. })
 }
 
 fn is_port(step: &Step) -> bool {

@@ -36,9 +36,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use archetype_model::NetworkName;
-use archetype_model::observed::{NetworkObserved, Part, Reading};
+use archetype_model::observed::{NetworkObserved, Part, PassagesObserved, Reading};
 use archetype_model::spec::{HostSpec, NetworkSpec, PublishedPort};
+use archetype_model::{BridgeName, NetworkName};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -99,10 +99,12 @@ struct State {
     held: Held,
     /// Rules found right, by network: not read again while nothing changed.
     checked: BTreeMap<NetworkName, Checked>,
+    /// Docker's chains as they were read last; none when we changed them since.
+    chains: Option<Read>,
     /// When bridges of ours without a record were last looked for.
     searched: Option<Instant>,
     /// The networks found then.
-    stray: BTreeMap<NetworkName, archetype_model::BridgeName>,
+    stray: BTreeMap<NetworkName, BridgeName>,
 }
 
 /// A look at the rules.
@@ -110,6 +112,14 @@ struct Checked {
     generation: u32,
     at: Instant,
     right: bool,
+}
+
+/// Docker's chains as they were read.
+struct Read {
+    /// The ruleset's generation then; none where the kernel has none.
+    generation: Option<u32>,
+    at: Instant,
+    chains: Arc<user_chain::Chains>,
 }
 
 impl Networks {
@@ -142,6 +152,21 @@ impl Networks {
     /// Reads every network of ours. Never waits for the engine: its part is what it last told.
     pub async fn show(&self) -> Reading<BTreeMap<NetworkName, NetworkObserved>> {
         self.within(reading::show).await.into()
+    }
+
+    /// Reads what lets bridges of the host through Docker's packet filter.
+    pub async fn passages(&self) -> Reading<PassagesObserved> {
+        self.within(reading::passages).await.into()
+    }
+
+    /// Lets what a bridge of the host carries through Docker's packet filter (`open`), or takes our
+    /// rules for it away. Nothing where Docker filters nothing.
+    ///
+    /// # Errors
+    /// When the rules cannot be read or set.
+    pub async fn apply_passage(&self, bridge: &BridgeName, open: bool) -> Result<(), Error> {
+        let bridge = bridge.clone();
+        self.within(move |room| apply::pass(room, &bridge, open)).await
     }
 
     /// Makes a network as the spec wants it, or mends it; writes nothing where it is right. The

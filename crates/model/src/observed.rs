@@ -51,6 +51,8 @@ pub struct Observed {
     pub processes: Reading<BTreeMap<ContainerName, NodeObserved>>,
     /// Management networks, by name.
     pub networks: Reading<BTreeMap<NetworkName, NetworkObserved>>,
+    /// What lets bridges of the host that ports of ours are on through its packet filter.
+    pub passages: Reading<PassagesObserved>,
 }
 
 /// Open vSwitch as its database shows it.
@@ -318,6 +320,16 @@ pub struct NetworkObserved {
     pub leaving: bool,
 }
 
+/// The rules of ours for bridges of the host that are not ours: where a packet filter judges what
+/// bridges carry, and Docker has it drop what nobody accepts, members reach each other only by them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassagesObserved {
+    /// Whether there is a filter that asks for rules.
+    pub filtered: bool,
+    /// The bridges that rules of ours name, and whether each one's rules are as wanted.
+    pub bridges: BTreeMap<BridgeName, bool>,
+}
+
 // === impl Reading ===
 
 impl<T> Reading<T> {
@@ -395,7 +407,7 @@ impl Observed {
             (Part::Namespaces, self.namespaces.why()),
             (Part::Engine, self.containers.why()),
             (Part::Processes, self.processes.why()),
-            (Part::Networks, self.networks.why()),
+            (Part::Networks, self.networks.why().or(self.passages.why())),
         ];
         parts.into_iter().filter_map(|(part, why)| Some((part, why?.to_string()))).collect()
     }
@@ -412,6 +424,7 @@ impl Observed {
             containers: part(why),
             processes: part(why),
             networks: part(why),
+            passages: part(why),
         }
     }
 }

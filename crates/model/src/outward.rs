@@ -2,6 +2,8 @@
 //! the bridge of a management network. What they are follows from a lab's part of a spec alone, so
 //! agent and controller mean the same by their ids.
 
+use std::collections::BTreeSet;
+
 use crate::name::{BridgeName, InterfaceName, LabName, NetworkName, NodeName};
 use crate::number::Mtu;
 use crate::spec::{Attachment, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, WireShape};
@@ -79,6 +81,16 @@ impl HostSpec {
     /// Every link that leads out of a lab that is wanted, with its lab.
     pub fn outward(&self) -> impl Iterator<Item = (&LabName, &LabSpec, Outward<'_>)> {
         self.present().flat_map(|lab| lab.outward().into_iter().map(move |outward| (&lab.name, lab, outward)))
+    }
+
+    /// The bridges of the host, none of them ours, that ports of wanted labs are on.
+    pub fn foreign_bridges(&self) -> BTreeSet<&BridgeName> {
+        let interfaces = self.nodes().flat_map(|(_, node)| &node.interfaces);
+        let bridges = interfaces.filter_map(|interface| match &interface.attachment {
+            Attachment::ForeignBridge { bridge } => Some(bridge),
+            _ => None,
+        });
+        bridges.collect()
     }
 
     /// The bridge of a management network.

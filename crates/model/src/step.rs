@@ -22,6 +22,16 @@ pub enum Step {
         /// Which.
         network: NetworkName,
     },
+    /// Let what a bridge of the host carries through the host's packet filter.
+    OpenPassage {
+        /// The bridge.
+        bridge: BridgeName,
+    },
+    /// Take our rules for a bridge of the host out of the host's packet filter.
+    ClosePassage {
+        /// The bridge.
+        bridge: BridgeName,
+    },
     /// Make and pin a node's namespace.
     MakeNamespace {
         /// The node.
@@ -167,6 +177,8 @@ pub enum Resource {
     Port(InterfaceName),
     /// A node's process or container.
     Node(ContainerName),
+    /// The rules that let what a bridge of the host carries through its packet filter.
+    Passage(BridgeName),
     /// A lab as a whole.
     Lab(LabName),
 }
@@ -212,6 +224,7 @@ impl Step {
     pub fn resource(&self) -> Resource {
         match self {
             Self::SetNetwork { network } | Self::RemoveNetwork { network } => Resource::Network(network.clone()),
+            Self::OpenPassage { bridge } | Self::ClosePassage { bridge } => Resource::Passage(bridge.clone()),
             Self::MakeNamespace { container }
             | Self::NameNamespace { container }
             | Self::WriteFacts { container }
@@ -247,6 +260,8 @@ impl std::fmt::Display for Step {
         match self {
             Self::SetNetwork { network } => write!(f, "set management network {network}"),
             Self::RemoveNetwork { network } => write!(f, "remove management network {network}"),
+            Self::OpenPassage { bridge } => write!(f, "let what bridge {bridge} carries through the packet filter"),
+            Self::ClosePassage { bridge } => write!(f, "take the packet filter's rules for bridge {bridge} away"),
             Self::MakeNamespace { container } => write!(f, "make namespace of {container}"),
             Self::NameNamespace { container } => write!(f, "name namespace of {container}"),
             Self::RemoveNamespace { container } => write!(f, "remove namespace of {container}"),
@@ -290,6 +305,7 @@ impl std::fmt::Display for Resource {
             Self::Bridge => f.write_str("bridge"),
             Self::Port(name) => write!(f, "port {name}"),
             Self::Node(name) => write!(f, "node {name}"),
+            Self::Passage(name) => write!(f, "packet rules of bridge {name}"),
             Self::Lab(name) => write!(f, "lab {name}"),
         }
     }

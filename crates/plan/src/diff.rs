@@ -9,6 +9,7 @@ mod devices;
 mod namespaces;
 mod networks;
 mod nodes;
+mod passages;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,6 +100,7 @@ pub fn diff(spec: &HostSpec, observed: &Observed, settings: &DatapathSettings, m
     let mut all = Room::default();
     for room in [
         networks::diff(&look),
+        passages::diff(&look),
         namespaces::diff(&look),
         devices::diff(&look),
         datapath::diff(&look),
@@ -171,13 +173,13 @@ fn in_order(steps: Vec<Step>) -> Vec<Vec<Step>> {
 
 fn phase(step: &Step) -> usize {
     match step {
-        Step::RemovePort { .. } | Step::SetNetwork { .. } | Step::MakeNamespace { .. } => 0,
+        Step::RemovePort { .. } | Step::SetNetwork { .. } | Step::OpenPassage { .. } | Step::MakeNamespace { .. } => 0,
         Step::Node { action: NodeAction::Create | NodeAction::Stop | NodeAction::Remove, .. } => 0,
         Step::NameNamespace { .. } | Step::RemoveNamespace { .. } => 1,
         Step::RemoveDevice { .. } | Step::SetDevice { .. } | Step::WriteFacts { .. } => 1,
         Step::MakePair { .. } => 2,
         Step::SetBridge { .. } | Step::AddPort { .. } | Step::SetPort { .. } => 3,
-        Step::Node { .. } | Step::RemoveNetwork { .. } => 4,
+        Step::Node { .. } | Step::RemoveNetwork { .. } | Step::ClosePassage { .. } => 4,
     }
 }
 
@@ -211,5 +213,6 @@ fn left_of(look: &Look<'_>, lab: &LabName) -> Vec<String> {
         left.extend(marked.map(|(name, _)| format!("port {name}")));
     }
     left.extend(networks::going(look).map(|name| format!("network {name}")));
+    left.extend(passages::going(look).map(|bridge| format!("packet rules of bridge {bridge}")));
     left
 }

@@ -20,6 +20,9 @@ pub fn resources(spec: &HostSpec) -> BTreeMap<Resource, String> {
         let parts = (network, whole.as_ref().map(|w| w.rules_digest()), whole.as_ref().map(|w| w.hosts_digest()));
         wanted.insert(Resource::Network(network.name.clone()), digest(&parts));
     }
+    for bridge in spec.foreign_bridges() {
+        wanted.insert(Resource::Passage(bridge.clone()), digest(bridge));
+    }
     let all = spec.wires().map(|(lab, wire)| ((&lab.name, &wire.id), wire));
     let wires: BTreeMap<(&LabName, &LinkId), &WireSpec> = all.collect();
     for (lab, node) in spec.nodes() {

@@ -96,6 +96,7 @@ pub fn generation(number: u64) -> Generation {
 pub fn parts_of(spec: &HostSpec, step: &Step) -> BTreeSet<Part> {
     let parts: &[Part] = match step {
         Step::SetNetwork { .. } | Step::RemoveNetwork { .. } => &[Part::Networks],
+        Step::OpenPassage { .. } | Step::ClosePassage { .. } => &[Part::Networks],
         Step::MakeNamespace { .. } | Step::NameNamespace { .. } | Step::WriteFacts { .. } => &[Part::Namespaces],
         Step::RemoveNamespace { .. } => &[Part::Namespaces, Part::Engine, Part::Processes],
         Step::MakePair { .. } => &[Part::Namespaces, Part::Devices],

@@ -84,6 +84,7 @@ fn set_rules(room: &mut Room, record: &mut Record) -> Result<(), Error> {
         let read_back = rules::read(&table)?.unwrap_or_default();
         record.table = Some(TableRecord { made_from, read_back });
     }
+    room.state.chains = None;
     user_chain::set(&installation, &record.wanted)?;
     room.state.checked.remove(&name);
     room.note_generation().map(drop)
@@ -176,6 +177,20 @@ pub(super) fn remove(room: &mut Room, network: &NetworkName) -> Result<(), Error
     Record::forget(&room.settings.place, network)
 }
 
+/// Lets what a bridge of the host carries through Docker's filter, or no longer.
+pub(super) fn pass(room: &mut Room, bridge: &BridgeName, open: bool) -> Result<(), Error> {
+    let installation = room.settings.place.installation();
+    room.state.chains = None;
+    if open {
+        user_chain::open(installation, bridge)?
+    } else {
+        user_chain::close(installation, bridge)?
+    }
+    // A kernel without nftables has no generation, and wakes nobody.
+    let _ = room.note_generation();
+    Ok(())
+}
+
 /// Takes away everything that serves only our nodes. Done once: the record says so afterwards.
 fn strip(room: &mut Room, network: &NetworkName, bridge: &BridgeName, record: Option<&Record>) -> Result<(), Error> {
     if record.is_some_and(|record| record.stripped) {
@@ -183,6 +198,7 @@ fn strip(room: &mut Room, network: &NetworkName, bridge: &BridgeName, record: Op
     }
     let installation = room.settings.place.installation().clone();
     rules::remove(&rules::table(&installation, network))?;
+    room.state.chains = None;
     user_chain::remove(&installation, network, bridge)?;
     room.state.checked.remove(network);
     room.note_generation()?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archetype_model::observed::{NetworkObserved, Reading};
+use archetype_model::observed::{NetworkObserved, PassagesObserved, Reading};
 use archetype_model::{BridgeName, NetworkName};
 use archetype_netns::rtnl::Socket;
 
@@ -13,7 +13,8 @@ use super::guests::Engine;
 use super::hosts::Fence;
 use super::mark::BridgeMark;
 use super::record::{Meant, Record};
-use super::{Checked, Error, Room, nftables, resolvers, rules, user_chain};
+use super::user_chain::Chains;
+use super::{Checked, Error, Read, Room, nftables, resolvers, rules};
 
 /// How often what no event tells is read in full: legacy iptables, bridges without a record.
 const FULL_READ: Duration = Duration::from_secs(30);
@@ -47,10 +48,29 @@ pub(super) fn show(room: &mut Room) -> Result<BTreeMap<NetworkName, NetworkObser
     Ok(shown)
 }
 
+/// What lets bridges of the host through Docker's filter.
+pub(super) fn passages(room: &mut Room) -> Result<PassagesObserved, Error> {
+    let chains = chains(room)?;
+    Ok(chains.passages(room.settings.place.installation()))
+}
+
+/// Docker's chains, read again only when the ruleset changed or a while has passed.
+fn chains(room: &mut Room) -> Result<Arc<Chains>, Error> {
+    // A kernel without nftables has no generation; there only time tells.
+    let generation = nftables::generation().ok();
+    let fresh = |read: &&Read| read.generation == generation && read.at.elapsed() < FULL_READ;
+    if let Some(read) = room.state.chains.as_ref().filter(fresh) {
+        return Ok(read.chains.clone());
+    }
+    let chains = Arc::new(Chains::read()?);
+    room.state.chains = Some(Read { generation, at: Instant::now(), chains: chains.clone() });
+    Ok(chains)
+}
+
 /// Reads everything from its source, and says how many networks' rules were believed wrongly.
 pub(super) fn full(room: &mut Room) -> Result<u64, Error> {
     let believed = std::mem::take(&mut room.state.checked);
-    room.state.searched = None;
+    (room.state.searched, room.state.chains) = (None, None);
     show(room)?;
     let now = &room.state.checked;
     let differs = |(network, was): &(&NetworkName, &Checked)| {
@@ -153,12 +173,13 @@ pub(super) fn rules_are_right(room: &mut Room, record: &Record) -> Result<bool, 
     if let Some(checked) = room.state.checked.get(network).filter(fresh) {
         return Ok(checked.right);
     }
+    let chains = chains(room)?;
     let installation = room.settings.place.installation();
     let made_from = archetype_model::digest(&rules::text(installation, &record.wanted));
     let right = match &record.table {
         Some(table) if table.made_from == made_from => {
             rules::read(&rules::table(installation, network))?.as_ref() == Some(&table.read_back)
-                && user_chain::holds(installation, &record.wanted)?
+                && chains.hold(installation, &record.wanted)
         }
         _ => false,
     };

@@ -2,9 +2,11 @@
 //! "drop", an accept in a table of ours is not enough. The programs are those that Docker itself
 //! calls, so both work on the same rules, nft or legacy; one call each to read, one to write.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use archetype_model::network::NetworkWanted;
+use archetype_model::observed::PassagesObserved;
 use archetype_model::{BridgeName, InstallationId, NetworkName};
 
 use super::{Error, rules};
@@ -21,26 +23,68 @@ fn mark(installation: &InstallationId, network: &NetworkName) -> String {
 /// The rules, in their order, as `iptables -S` prints them without the quotes.
 fn wanted_rules(installation: &InstallationId, wanted: &NetworkWanted) -> Vec<String> {
     let bridge = &wanted.network.bridge;
-    let mark = mark(installation, &wanted.network.name);
-    let mut matches = vec![format!("-i {bridge}")];
-    if wanted.network.external_access {
-        matches.push(format!("-o {bridge}"));
-    } else {
-        matches.push(format!("-o {bridge} -m conntrack --ctstate RELATED,ESTABLISHED,DNAT"));
-    }
+    let out = if wanted.network.external_access { "" } else { " -m conntrack --ctstate RELATED,ESTABLISHED,DNAT" };
+    accepted(&[format!("-i {bridge}"), format!("-o {bridge}{out}")], &mark(installation, &wanted.network.name))
+}
+
+fn accepted(matches: &[String], mark: &str) -> Vec<String> {
     matches.iter().map(|what| format!("-A {CHAIN} {what} -m comment --comment {mark} -j ACCEPT")).collect()
 }
 
-/// Whether both families' chains, where they are, have exactly our rules before all others.
-pub(super) fn holds(installation: &InstallationId, wanted: &NetworkWanted) -> Result<bool, Error> {
-    let rules = wanted_rules(installation, wanted);
-    for program in PROGRAMS {
-        let Some(chain) = list(program)? else { continue };
-        if !is_right(&chain, &mark(installation, &wanted.network.name), &rules) {
-            return Ok(false);
-        }
+/// The mark on the rules of a bridge that is the host's. No network's name has a colon.
+fn bridge_mark(installation: &InstallationId, bridge: &BridgeName) -> String {
+    format!("{}{bridge}", bridge_mark_head(installation))
+}
+
+fn bridge_mark_head(installation: &InstallationId) -> String {
+    format!("archetype:{installation}:bridge:")
+}
+
+fn bridge_rules(installation: &InstallationId, bridge: &BridgeName) -> Vec<String> {
+    accepted(&[format!("-i {bridge}"), format!("-o {bridge}")], &bridge_mark(installation, bridge))
+}
+
+/// The chain of each family that has one: Docker does not filter the others.
+pub(super) struct Chains(Vec<Vec<String>>);
+
+impl Chains {
+    /// Reads them.
+    pub fn read() -> Result<Self, Error> {
+        let read = PROGRAMS.map(list).into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(Self(read.into_iter().flatten().collect()))
     }
-    Ok(true)
+
+    /// Whether every one has exactly the network's rules before all that are not ours.
+    pub fn hold(&self, installation: &InstallationId, wanted: &NetworkWanted) -> bool {
+        let (mark, rules) = (mark(installation, &wanted.network.name), wanted_rules(installation, wanted));
+        self.0.iter().all(|chain| is_right(chain, &mark, &rules))
+    }
+
+    /// What they have of ours for bridges of the host.
+    pub fn passages(&self, installation: &InstallationId) -> PassagesObserved {
+        let head = format!("--comment {}", bridge_mark_head(installation));
+        let named = self.0.iter().flatten().filter_map(|rule| {
+            let (_, rest) = rule.split_once(&head)?;
+            BridgeName::new(rest.split(' ').next()?).ok()
+        });
+        let named: BTreeSet<BridgeName> = named.collect();
+        let right = |bridge: &BridgeName| {
+            let (mark, rules) = (bridge_mark(installation, bridge), bridge_rules(installation, bridge));
+            self.0.iter().all(|chain| is_right(chain, &mark, &rules))
+        };
+        let bridges = named.into_iter().map(|bridge| (bridge.clone(), right(&bridge))).collect();
+        PassagesObserved { filtered: !self.0.is_empty(), bridges }
+    }
+}
+
+/// Lets what a bridge of the host carries through.
+pub(super) fn open(installation: &InstallationId, bridge: &BridgeName) -> Result<(), Error> {
+    replace(&bridge_mark(installation, bridge), &bridge_rules(installation, bridge))
+}
+
+/// Takes a bridge's rules out.
+pub(super) fn close(installation: &InstallationId, bridge: &BridgeName) -> Result<(), Error> {
+    replace(&bridge_mark(installation, bridge), &[])
 }
 
 /// Makes it so, in one transaction a family. A chain that is not there wants nothing: Docker does
@@ -124,5 +168,20 @@ mod tests {
         assert!(!is_right(&chain(&["-j RETURN"]), mark, &wanted));
         assert!(!is_right(&chain(&[one, one]), mark, &wanted));
         assert!(is_right(&chain(&["-j RETURN"]), mark, &[]));
+    }
+
+    #[test]
+    fn bridges_of_the_host_are_told_by_our_mark_alone_and_right_only_in_every_chain() {
+        let (ours, bridge) = ("ab1c2".parse().unwrap(), "br-lab".parse().unwrap());
+        let rules = bridge_rules(&ours, &bridge);
+        let foreign = chain(&["-i br-x -m comment --comment archetype:zz9zz:bridge:br-x -j ACCEPT", "-j RETURN"]);
+        let whole: Vec<String> = rules.iter().chain(&foreign).cloned().collect();
+        let seen =
+            |chains: &[&Vec<String>]| Chains(chains.iter().map(|&chain| chain.clone()).collect()).passages(&ours);
+        assert_eq!(seen(&[&whole, &whole]).bridges, [(bridge.clone(), true)].into());
+        assert_eq!(seen(&[&whole, &foreign]).bridges, [(bridge.clone(), false)].into());
+        assert_eq!(seen(&[&whole[1..].to_vec()]).bridges, [(bridge, false)].into());
+        assert_eq!(seen(&[&foreign]), PassagesObserved { filtered: true, bridges: [].into() });
+        assert!(!seen(&[]).filtered);
     }
 }

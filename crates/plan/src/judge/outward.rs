@@ -23,6 +23,7 @@ pub fn outward_report(
         let (node, interface) = lab.interface(end)?;
         let bridge = bridge.map(|name| Bridge { seen: seen(name, observed), ours });
         let mut report = end_report(spec, end, node, interface, observed, bridge);
+        report.faults.extend(filter_fault(outward, observed));
         report.faults.extend((!interface.desired.is_up()).then(|| wanted_down(lab, end)));
         Some(report)
     };
@@ -130,4 +131,12 @@ fn bridge_fault(interface: &InterfaceSpec, device: &DeviceObserved, bridge: &Bri
         return Some(Fault::NotMade(format!("device {} is no port of bridge {name}", interface.host_device)));
     }
     (!seen.up).then(|| stays(format!("bridge {name} is down")))
+}
+
+/// Where the host filters what bridges carry, frames of a bridge of the host pass by rules of ours.
+fn filter_fault(outward: &Outward<'_>, observed: &Observed) -> Option<Fault> {
+    let OutwardTo::Bridge(bridge) = outward.to else { return None };
+    let passages = observed.passages.known()?;
+    let shut = passages.filtered && passages.bridges.get(bridge) != Some(&true);
+    shut.then(|| Fault::NotMade(format!("the host's packet filter lacks our rules for bridge {bridge}")))
 }
