@@ -96,15 +96,20 @@ fn links_out_of_a_lab_are_proven_by_frames_each_way_and_explained() {
 /// What a link is after something was done to it: not up, then proven again by itself with a repair.
 #[track_caller]
 fn mended(world: &World, link: usize, words: &str) {
+    mended_in("out", world, link, words);
+}
+
+#[track_caller]
+fn mended_in(lab: &str, world: &World, link: usize, words: &str) {
     let entry = last_entry(world);
     let (program, args) = words.split_once(' ').unwrap();
     run(program, args.split(' '));
     let repairs = eventually(SOON, &format!("{words}: mended and told"), || {
         let repairs = repairs_since(world, entry);
-        (!repairs.is_empty() && state(world, "out", link) == "up").then_some(repairs)
+        (!repairs.is_empty() && state(world, lab, link) == "up").then_some(repairs)
     });
     eprintln!("{words}: {repairs:?}");
-    assert_eq!(world.until_up("out", SOON)["state"], "up");
+    assert_eq!(world.until_up(lab, SOON)["state"], "up");
 }
 
 #[test]
@@ -299,5 +304,80 @@ fn members_of_a_bridge_of_the_host_reach_each_other_where_docker_filters_what_br
         world.cli(["destroy", "bridged", "--wait", "30s"]).fine();
         assert_eq!(rules(), [""; 0]);
         run("ip", ["link", "show", "br-lab"]);
+    });
+}
+
+const SIZED: &str = "\
+name: sized
+topology:
+  defaults: {kind: linux, labels: {archetype.runtime: namespace}}
+  nodes:
+    a: {exec: [ip address add 100.64.9.1/24 dev eth1, ip address add 100.64.8.1/24 dev eth2]}
+    b: {exec: [ip address add 100.64.9.2/24 dev eth1]}
+    br-lab: {kind: bridge}
+  links:
+    - {endpoints: [\"a:eth1\", \"br-lab:lab-a\"], MTU}
+    - {endpoints: [\"b:eth1\", \"br-lab:lab-b\"], MTU}
+    - {endpoints: [\"a:eth2\", \"host:to-a\"], MTU}
+";
+
+fn mtu(device: &str) -> u64 {
+    let shown: Value = serde_json::from_str(&run("ip", ["-j", "link", "show", device])).unwrap();
+    shown[0]["mtu"].as_u64().unwrap()
+}
+
+/// Whether a packet of this many bytes comes back unfragmented; in a node where one is named.
+fn carries(node: Option<&str>, to: &str, bytes: u32) -> bool {
+    let data = (bytes - 28).to_string();
+    let words = format!("ping -c 1 -W 1 -M do -s {data} {to}");
+    match node {
+        Some(node) => attempt("ip", format!("netns exec clab-sized-{node} {words}").split(' ')).is_ok(),
+        None => attempt("sh", ["-c", &words]).is_ok(),
+    }
+}
+
+#[track_caller]
+fn sized(world: &World, size: u32) {
+    for device in ["to-a", "lab-a", "lab-b"] {
+        assert_eq!(mtu(device), u64::from(size), "{device}");
+    }
+    for (from, to) in
+        [(Some("a"), "100.64.9.2"), (Some("b"), "100.64.9.1"), (Some("a"), "100.64.8.2"), (None, "100.64.8.1")]
+    {
+        eventually(SOON, &format!("{from:?} reaches {to} with {size} bytes"), || carries(from, to, size).then_some(()));
+        assert!(!carries(from, to, size + 1), "{from:?} {to}: {} bytes", size + 1);
+    }
+    let entry = last_entry(world);
+    world.look_again("sized");
+    world.until_up("sized", SOON);
+    assert_eq!(repairs_since(world, entry), [""; 0]);
+}
+
+#[test]
+fn both_ends_of_a_link_out_of_a_lab_have_its_mtu_and_get_another_one_in_place() {
+    on_a_machine(LIMIT, |world| {
+        run("ip", ["link", "add", "br-lab", "type", "bridge"]);
+        run("ip", ["link", "set", "br-lab", "up"]);
+        world.write("sized.clab.yml", &SIZED.replace(", MTU", ""));
+        world.cli(["deploy", "-t", "sized.clab.yml", "--wait", "30s"]).fine();
+        run("ip", ["address", "add", "100.64.8.2/24", "dev", "to-a"]);
+        sized(world, 9500);
+        // Nobody has set the bridge's own: it is that of its smallest port.
+        assert_eq!(mtu("br-lab"), 9500);
+        run("ip", ["link", "add", "other", "type", "veth", "peer", "name", "another"]);
+        run("ip", ["link", "set", "other", "master", "br-lab"]);
+        assert_eq!(mtu("br-lab"), 1500);
+        sized(world, 9500);
+        run("ip", ["link", "del", "other"]);
+
+        world.write("sized.clab.yml", &SIZED.replace("MTU", "mtu: 1400"));
+        world.cli(["deploy", "-t", "sized.clab.yml", "--wait", "30s"]).fine();
+        sized(world, 1400);
+        assert_eq!(mtu("br-lab"), 1400);
+
+        // Changed by hand on the host's side: a repair.
+        mended_in("sized", world, 0, "ip link set lab-a mtu 3000");
+        mended_in("sized", world, 2, "ip link set to-a mtu 3000");
+        sized(world, 1400);
     });
 }

@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 
 use crate::name::{BridgeName, InterfaceName, LabName, NetworkName, NodeName};
-use crate::number::Mtu;
 use crate::spec::{Attachment, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, WireShape};
 
 /// The name by which topologies call the host as the end of a link.
@@ -96,12 +95,6 @@ impl HostSpec {
     /// The bridge of a management network.
     pub fn network_bridge(&self, name: &NetworkName) -> Option<&BridgeName> {
         self.networks.iter().find(|network| &network.name == name).map(|network| &network.bridge)
-    }
-
-    /// The MTU that the host's end of an interface is to have; none where it is the host's to size.
-    pub fn kept_mtu(&self, interface: &InterfaceSpec) -> Option<Mtu> {
-        let ours = matches!(interface.attachment, Attachment::Wire { .. } | Attachment::Network { .. });
-        ours.then(|| self.host_mtu(interface))
     }
 }
 

@@ -530,12 +530,18 @@ impl HostSpec {
         self.labs.iter().find(|lab| &lab.name == name)
     }
 
-    /// The MTU of the host's end of an interface: as large as it can be, but on a management bridge
-    /// the network's, for a bridge is as small as its smallest port.
+    /// The MTU of the host's end of an interface. On a wire as large as it can be; on a management
+    /// bridge the network's, for a bridge is as small as its smallest port; where the host or a
+    /// bridge of its uses the end, the link's own: what is larger would be lost at the node.
     pub fn host_mtu(&self, interface: &InterfaceSpec) -> Mtu {
-        let Attachment::Network { network, .. } = &interface.attachment else { return Mtu::HOST_END };
-        let found = self.networks.iter().find(|candidate| &candidate.name == network);
-        found.map_or(Mtu::HOST_END, |network| network.mtu)
+        match &interface.attachment {
+            Attachment::Wire { .. } => Mtu::HOST_END,
+            Attachment::Host | Attachment::ForeignBridge { .. } => interface.mtu,
+            Attachment::Network { network, .. } => {
+                let found = self.networks.iter().find(|candidate| &candidate.name == network);
+                found.map_or(Mtu::HOST_END, |network| network.mtu)
+            }
+        }
     }
 
     /// The node with this name on the host.

@@ -118,10 +118,9 @@ fn wanted_controller(look: &Look<'_>, interface: &InterfaceSpec) -> Option<Bridg
     }
 }
 
-/// Whether the host's end has its MTU. What leads to the host itself is the host's to size.
+/// Whether the host's end has its MTU.
 fn is_sized(look: &Look<'_>, interface: &InterfaceSpec, device: &DeviceObserved) -> bool {
-    let ours = matches!(interface.attachment, Attachment::Wire { .. } | Attachment::Network { .. });
-    !ours || device.mtu == look.spec.host_mtu(interface).get()
+    device.mtu == look.spec.host_mtu(interface).get()
 }
 
 fn is_port_of(look: &Look<'_>, device: &DeviceObserved, bridge: &BridgeName) -> bool {

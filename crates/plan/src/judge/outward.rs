@@ -107,12 +107,13 @@ fn device_faults(
 ) -> Vec<Fault> {
     let name = &interface.host_device;
     let mut faults = unreadable(observed);
-    match (device, spec.kept_mtu(interface)) {
-        (None, _) if faults.is_empty() => faults.push(Fault::NotMade(format!("device {name} is missing"))),
-        (Some(device), _) if device.up != interface.desired.is_up() => {
+    let mtu = spec.host_mtu(interface);
+    match device {
+        None if faults.is_empty() => faults.push(Fault::NotMade(format!("device {name} is missing"))),
+        Some(device) if device.up != interface.desired.is_up() => {
             faults.push(Fault::NotMade(format!("device {name} is {}", if device.up { "up" } else { "down" })));
         }
-        (Some(device), Some(mtu)) if device.mtu != mtu.get() => {
+        Some(device) if device.mtu != mtu.get() => {
             faults.push(Fault::NotMade(format!("device {name} has MTU {}, not {mtu}", device.mtu)));
         }
         _ => {}
