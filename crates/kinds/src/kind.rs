@@ -34,6 +34,8 @@ pub struct Kind {
     /// Interfaces that the device keeps for itself.
     #[serde(default)]
     pub reserved: Vec<Reserved>,
+    /// What `type` may be; any text where there is none.
+    pub types: Option<Types>,
     /// Who logs in to a device as it comes, where somebody can.
     pub login: Option<Login>,
     /// How Ansible speaks to it, where there is a usual way.
@@ -116,6 +118,25 @@ pub struct Reserved {
     pub names: Vec<String>,
     /// What for.
     pub why: String,
+}
+
+/// What `type` of a node may be.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Types {
+    /// The types.
+    pub names: Vec<String>,
+    /// Whether they may be written in any case.
+    #[serde(default)]
+    pub any_case: bool,
+}
+
+impl Types {
+    /// Whether `written` is one of them.
+    pub fn has(&self, written: &str) -> bool {
+        self.names.iter().any(|name| name == written || self.any_case && name.eq_ignore_ascii_case(written))
+    }
 }
 
 /// Who logs in to a device as it comes: known to everybody, and no secret.

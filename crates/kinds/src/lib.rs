@@ -14,7 +14,7 @@ mod unfit;
 
 use std::sync::LazyLock;
 
-pub use kind::{Ansible, Kind, Login, Loose, Management, Packaging, Ports, Reserved};
+pub use kind::{Ansible, Kind, Login, Loose, Management, Packaging, Ports, Reserved, Types};
 pub use pattern::{BadPattern, Numbers, Pattern, Reading};
 pub use unfit::Unfit;
 

@@ -3,9 +3,9 @@
 mod addresses;
 mod published;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use archetype_kinds::Unfit;
+use archetype_kinds::{Kind, Unfit};
 use archetype_model::topology::codes::CODES;
 use archetype_model::topology::{
     CARRIER_LABEL, EndpointDecl, LinkDecl, NetworkMode, NodeDecl, Place, Position, Problem, RUNTIME_LABEL, RuntimeKind,
@@ -17,10 +17,12 @@ use crate::kinds;
 use crate::suggest::nearest;
 
 /// Gives every end its Linux name and names everything that is wrong. `known` are all names the
-/// file has under `nodes`, those that could not be read included.
-pub fn check(topology: &mut Topology, known: &[String]) -> Vec<Problem> {
+/// file has under `nodes`, those that could not be read included; `before` is what was already wrong
+/// with the values themselves.
+pub fn check(topology: &mut Topology, known: &[String], before: &[Problem]) -> Vec<Problem> {
     let file = topology.source.shown.clone();
-    let mut check = Check { file, problems: Vec::new(), looked_for: 0 };
+    let refused = before.iter().map(|problem| Position { line: problem.line, column: problem.column }).collect();
+    let mut check = Check { file, refused, problems: Vec::new(), looked_for: 0 };
     check.nodes(topology);
     let mut links = std::mem::take(&mut topology.links);
     let nodes = Nodes { by_name: topology.nodes.iter().map(|node| (node.name.as_str(), node)).collect(), known };
@@ -45,6 +47,8 @@ struct Nodes<'t> {
 
 struct Check {
     file: String,
+    /// Where values stand that could not be read.
+    refused: HashSet<Position>,
     problems: Vec<Problem>,
     /// How many names were compared with all others.
     looked_for: usize,
@@ -76,27 +80,29 @@ impl Check {
             }
             self.others(topology, node);
             self.labels(topology, node);
+            self.bridges_network(topology, node);
         }
     }
 
     fn kind_and_image(&mut self, topology: &Topology, node: &NodeDecl) {
         let subject = Some(Subject::Node(node.name.clone()));
-        if node.kind.is_empty() && topology.position_of_key(node, "kind") != node.position {
+        let at = topology.position_of_key(node, "kind");
+        if node.kind.is_empty() && self.refused.contains(&at) {
             return;
         }
         if node.kind.is_empty() {
-            let problem = self.add("missing-kind", node.position, format!("node {} has no kind", node.name));
+            let problem = self.add("missing-kind", at, format!("node {} has no kind", node.name));
             problem.hint = Some("add \"kind: linux\" to the node, its group or the defaults".into());
             problem.subject = subject;
             return;
         }
         let Some(kind) = archetype_kinds::find(&node.kind) else {
-            let at = topology.position_of_key(node, "kind");
             let problem = self.add("unknown-kind", at, format!("node {}: unknown kind {:?}", node.name, node.kind));
             problem.hint = Some(kinds::hint(&node.kind));
             problem.subject = subject;
             return;
         };
+        self.variant(topology, node, kind);
         let imageless = node.runtime() != RuntimeKind::Container || !kind.needs_image();
         // An image that is stated and could not be read has its own problem already.
         let stated = topology.position_of_key(node, "image") != node.position;
@@ -107,6 +113,35 @@ impl Check {
             problem.hint = Some(hint.into());
             problem.subject = subject;
         }
+    }
+
+    /// `type` is one of those that the kind has, where it has some.
+    fn variant(&mut self, topology: &Topology, node: &NodeDecl, kind: &Kind) {
+        let (Some(written), Some(types)) = (&node.definition.variant, &kind.types) else { return };
+        if types.has(written) {
+            return;
+        }
+        let at = topology.position_of_key(node, "type");
+        let message = format!("node {}: kind {} has no type {written:?}", node.name, node.kind);
+        let problem = self.add("unknown-type", at, message);
+        problem.hint = Some(match nearest(written, types.names.iter().map(String::as_str)) {
+            Some(name) => format!("did you mean {name:?}?"),
+            None => format!("types: {}", types.names.join(", ")),
+        });
+        problem.subject = Some(Subject::Node(node.name.clone()));
+    }
+
+    /// A bridge stands on the host or in the network of another container, and nowhere else.
+    fn bridges_network(&mut self, topology: &Topology, node: &NodeDecl) {
+        let Some(mode) = node.definition.network_mode.as_ref().filter(|_| node.kind == "bridge") else { return };
+        if matches!(mode, NetworkMode::Host | NetworkMode::Container(_)) {
+            return;
+        }
+        let at = topology.position_of_key(node, "network-mode");
+        let message = format!("node {}: a bridge cannot have network-mode {:?}", node.name, mode.to_string());
+        let problem = self.add("bad-value", at, message);
+        problem.hint = Some("leave it out, or write container: and the name of the node it stands in".into());
+        problem.subject = Some(Subject::Node(node.name.clone()));
     }
 
     fn container_name(&mut self, topology: &Topology, node: &NodeDecl) {

@@ -11,7 +11,7 @@ use archetype_model::topology::{
 };
 
 use crate::scalar;
-use crate::tree::Tree;
+use crate::tree::{Tree, Value};
 use crate::walk::{Fields, Walker};
 
 const STAGES: [(&str, Stage); 5] = [
@@ -45,16 +45,21 @@ pub fn definition(walker: &mut Walker, path: &str, tree: &Tree) -> NodeDefinitio
 
 /// A time like `8760h`, `1h30m`, or a number of nanoseconds, as written.
 pub fn duration(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Option<String> {
-    f.parsed(w, key, "bad-value", |text| match is_duration(&text) {
-        true => Ok(text),
-        false => Err(format!("{text:?} is no time like 8760h or 1h30m")),
-    })
+    let tree = f.take(w, key).filter(|tree| !tree.is_null())?;
+    let path = f.path_of(key);
+    let text = w.text(&path, tree)?;
+    let is_number = matches!(&tree.value, Value::Scalar { plain: true, .. }) && scalar::number(&text).is_some();
+    if is_number || is_duration(&text) {
+        return Some(text);
+    }
+    w.problem("bad-value", tree.at, format!("{path}: {text:?} is no time like 8760h or 1h30m"));
+    None
 }
 
-/// Whether Go's `time.ParseDuration` takes it, or it is a whole number.
+/// Whether Go's `time.ParseDuration` takes it.
 fn is_duration(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if scalar::whole(text).is_some() {
+    if unsigned == "0" {
         return true;
     }
     let mut rest = unsigned;

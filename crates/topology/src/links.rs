@@ -48,7 +48,7 @@ fn link(w: &mut Walker, mut fields: Fields<'_>) -> Option<Read> {
     let brief_form = word.trim().eq_ignore_ascii_case("brief");
     let found = match word.trim().to_lowercase().as_str() {
         "brief" => brief(w, f, &addresses),
-        "veth" => Some((LinkKind::Veth, pair(w, f, &addresses))),
+        "veth" => Some(outward(pair(w, f, &addresses))),
         "veth-stitch" => Some((LinkKind::VethStitch, pair(w, f, &addresses))),
         "host" => host_side(w, f, Place::Host).map(|ends| (LinkKind::Host, ends)),
         "mgmt-net" => host_side(w, f, Place::MgmtNet).map(|ends| (LinkKind::MgmtNet, ends)),
@@ -166,6 +166,27 @@ fn pair(w: &mut Walker, f: &mut Fields<'_>, addresses: &[Vec<String>; 2]) -> Vec
     let mut ends: Vec<EndpointDecl> = items.iter().enumerate().filter_map(|item| read(w, item)).collect();
     give_addresses(w, f, &mut ends, addresses);
     ends
+}
+
+/// A link of the long form whose one end is the node `host` or `mgmt-net`, which is no node of the
+/// file, is one to that place.
+fn outward(mut ends: Vec<EndpointDecl>) -> (LinkKind, Vec<EndpointDecl>) {
+    let place = |end: &EndpointDecl| match end.node.as_str() {
+        "host" => Some((LinkKind::Host, Place::Host)),
+        "mgmt-net" => Some((LinkKind::MgmtNet, Place::MgmtNet)),
+        _ => None,
+    };
+    let (near, (kind, far)) = match ends.as_slice() {
+        [first, second] => match (place(first), place(second)) {
+            (None, Some(found)) => (0, found),
+            (Some(found), None) => (1, found),
+            _ => return (LinkKind::Veth, ends),
+        },
+        _ => return (LinkKind::Veth, ends),
+    };
+    ends.rotate_left(near);
+    ends[1].place = far;
+    (kind, ends)
 }
 
 fn endpoint(w: &mut Walker, path: &str, tree: &Tree) -> Option<EndpointDecl> {

@@ -86,7 +86,7 @@ impl Applied<'_> {
             entrypoint: self.last(|d| d.entrypoint.as_ref()),
             cmd: self.last(|d| d.cmd.as_ref()),
             exec: self.joined(|d| &d.exec),
-            binds: self.by_target(|d| &d.binds),
+            binds: binds(self.by_target(|d| &d.binds)),
             volumes: self.by_target(|d| &d.volumes),
             devices: self.joined(|d| &d.devices),
             cap_add: self.joined(|d| &d.cap_add),
@@ -217,6 +217,17 @@ impl Applied<'_> {
         let login = stated().find(|c| c.username.is_some() || c.password.is_some()).cloned().unwrap_or_default();
         Some(Credentials { identity_file: stated().find_map(|c| c.identity_file.clone()), ..login })
     }
+}
+
+/// Binds as containerlab writes them again: without options that are empty.
+fn binds(mut binds: Vec<String>) -> Vec<String> {
+    for bind in &mut binds {
+        if bind.split(':').count() == 3 && bind.ends_with(':') {
+            bind.pop();
+        }
+    }
+    binds.sort();
+    binds
 }
 
 /// The path inside the node that a bind or volume is mounted at.

@@ -187,7 +187,8 @@ impl Resolving<'_> {
         let links: Vec<LinkDecl> = declared.links.into_iter().map(|read| typed(&joined, read)).collect();
         topology.links = links;
         let mut problems = self.walker.problems;
-        problems.extend(check::check(&mut topology, &known));
+        let found = check::check(&mut topology, &known, &problems);
+        problems.extend(found);
         in_file_order(&mut problems);
         Reading { topology: Some(topology), problems }
     }

@@ -2,11 +2,14 @@
 //! still what the user wrote. Aliases and merge keys are resolved, duplicate keys are named.
 //! Knows nothing of topologies.
 
+mod tagged;
+
 use std::collections::HashMap;
 
 use archetype_model::topology::Position;
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
+use crate::scalar::{Resolved, resolved};
 use crate::source::Text;
 
 /// Values an alias may bring in at most, so that a small file cannot ask for all memory.
@@ -100,8 +103,12 @@ pub fn parse_last_wins(text: &Text) -> (Option<Tree>, Vec<Fault>) {
 }
 
 fn read(text: &Text, last_wins: bool) -> (Option<Tree>, Vec<Fault>) {
+    if let Some(fault) = other_version(text) {
+        return (None, vec![fault]);
+    }
+    let has_escaped_slash = text.as_str().contains("\\/");
     let events = Parser::new_from_str(text.as_str());
-    let mut reader = Reader { events, text, anchors: HashMap::new(), faults: Vec::new(), last_wins };
+    let mut reader = Reader { events, text, anchors: HashMap::new(), faults: Vec::new(), last_wins, has_escaped_slash };
     let tree = match reader.document() {
         Ok(tree) => tree,
         Err(fault) => {
@@ -110,6 +117,23 @@ fn read(text: &Text, last_wins: bool) -> (Option<Tree>, Vec<Fault>) {
         }
     };
     (tree, reader.faults)
+}
+
+/// A `%YAML` line that asks for another version than 1.1, which containerlab's reader refuses.
+fn other_version(text: &Text) -> Option<Fault> {
+    let mut offset = 0;
+    for line in text.as_str().split_inclusive('\n') {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["%YAML", version, ..] if *version != "1.1" => {
+                let what = format!("it says that it is YAML {version}, and topologies are YAML 1.1");
+                return Some(Fault::Syntax(text.position(offset), what));
+            }
+            [first, ..] if !first.starts_with(['%', '#']) => return None,
+            _ => offset += line.chars().count(),
+        }
+    }
+    None
 }
 
 /// Whether an event is part of the data; comments are not.
@@ -171,6 +195,8 @@ struct Reader<'t> {
     anchors: HashMap<usize, Tree>,
     faults: Vec<Fault>,
     last_wins: bool,
+    /// Whether `\/` stands anywhere in the text.
+    has_escaped_slash: bool,
 }
 
 impl<'t> Reader<'t> {
@@ -178,11 +204,30 @@ impl<'t> Reader<'t> {
         loop {
             match self.events.next_event() {
                 Some(Ok((event, _))) if !is_content(&event) => {}
-                Some(Ok((event, span))) => return Ok((event, self.place(&span))),
+                Some(Ok((event, span))) => {
+                    self.escaped_slash(&event, &span)?;
+                    return Ok((event, self.place(&span)));
+                }
                 Some(Err(error)) => return Err(self.syntax(&error)),
                 None => return Ok((Event::StreamEnd, Position::START)),
             }
         }
+    }
+
+    /// `\/` inside double quotes came with YAML 1.2; containerlab's reader refuses it.
+    fn escaped_slash(&self, event: &Event<'_>, span: &Span) -> Result<(), Fault> {
+        if !self.has_escaped_slash || !matches!(event, Event::Scalar(_, ScalarStyle::DoubleQuoted, ..)) {
+            return Ok(());
+        }
+        let (from, to) = (span.start.index(), span.end.index());
+        let mut escaped = false;
+        for (offset, char) in self.text.as_str().chars().enumerate().skip(from).take(to - from) {
+            if escaped && char == '/' {
+                return Err(Fault::Syntax(self.text.position(offset), "\"\\/\" is no escape of YAML 1.1".into()));
+            }
+            escaped = char == '\\' && !escaped;
+        }
+        Ok(())
     }
 
     fn place(&self, span: &Span) -> Position {
@@ -211,11 +256,7 @@ impl<'t> Reader<'t> {
     fn value(&mut self, event: Event<'t>, at: Position) -> Result<Tree, Fault> {
         let (tree, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                // A tag for a number or a truth makes one of a text in quotes, too.
-                let plain = match &tag {
-                    Some(tag) => ["int", "float", "bool", "null"].contains(&tag.suffix()),
-                    None => style == ScalarStyle::Plain,
-                };
+                let (text, plain) = tagged::read(text, style, tag.as_deref()).map_err(|why| Fault::Syntax(at, why))?;
                 (Tree::new(Value::Scalar { text: text.into_owned(), plain }, at), anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.sequence(at)?, anchor),
@@ -271,6 +312,9 @@ impl<'t> Reader<'t> {
                 self.merge(value, &mut gathered);
                 continue;
             }
+            // Nothing, `~` and the empty text are one key.
+            let is_null = plain && resolved(&text) == Resolved::Null;
+            let text = if is_null { String::new() } else { text };
             match first.insert(text.clone(), place).filter(|_| !self.last_wins) {
                 Some(before) => self.faults.push(Fault::Duplicate(place, before, text)),
                 None => gathered.put(Key { text, plain, at: place, clash: None }, value),

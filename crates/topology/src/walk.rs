@@ -141,8 +141,7 @@ impl Walker {
             let path = format!("{path}.{}", key.text);
             self.positions.insert(path.clone(), key.at);
             if let Some(text) = self.text(&path, value) {
-                let is_null = key.plain && scalar::resolved(&key.text) == Resolved::Null;
-                map.insert(if is_null { String::new() } else { key.text.clone() }, text);
+                map.insert(key.text.clone(), text);
             }
         }
         map
@@ -271,7 +270,7 @@ impl<'t> Fields<'t> {
         }
     }
 
-    /// One of a few words, compared in any case.
+    /// One of a few words.
     pub fn choice<T: Copy>(
         &mut self,
         walker: &mut Walker,
@@ -279,8 +278,7 @@ impl<'t> Fields<'t> {
         words: &[(&'static str, T)],
     ) -> Option<T> {
         self.parsed(walker, key, "bad-value", |text| {
-            let wanted = text.trim().to_lowercase();
-            words.iter().find(|(word, _)| *word == wanted).map(|(_, value)| *value).ok_or_else(|| {
+            words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
                 let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
                 format!("{text:?} is not one of {}", known.join(", "))
             })

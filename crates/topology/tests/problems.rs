@@ -184,6 +184,7 @@ topology:
       binds: [missing.txt:/x, \"~/nothing:/y\"]
       env-files: [gone.env]
       stages: {create: {wait-for: [{node: r9, stage: healthy}]}}
+    r6: {kind: srl, image: srl, type: ixr-d2x}
 "), @r#"
     lab.clab.yml:4:5: node r1 has no image [missing-image]
       hint: add "image:" to the node, its group, its kind or the defaults; or the label "archetype.runtime: namespace" to run it without one
@@ -199,6 +200,8 @@ topology:
       hint: it was looked for at /nowhere/gone.env
     lab.clab.yml:14:15: node r5 waits for "r9", which is no node of the topology [unknown-node]
       hint: did you mean "r1"?
+    lab.clab.yml:15:39: node r6: kind srl has no type "ixr-d2x" [unknown-type]
+      hint: did you mean "ixr-d2"?
     "#);
 }
 

@@ -104,6 +104,8 @@ pub const CODES: &[Code] = &[
     code("unknown-link-type", "A link has a type that is not known.", "The message lists the types."),
     code("unknown-node", "A link or a stage names a node that the file does not have.",
         "The message has the node that was probably meant."),
+    code("unknown-type", "A node's kind has types, and the node's is none of them.",
+        "The message has the type that was probably meant, or all of them."),
     code("wrong-type", "A value is of another sort than the key takes: a list instead of a text, for instance.",
         "The message says what is expected."),
     code("yaml-syntax", "The file is not YAML from the named place on.", "Look at the named line and the one above it."),
