@@ -5,6 +5,7 @@
 
 mod access;
 mod exec_book;
+mod exec_refusal;
 mod terminal;
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -33,6 +33,7 @@ every_sort! {
     a_node_wanted_stopped_stays_stopped_whoever_starts_again
     macs_and_addresses_stay_through_restart_recreation_and_redeployment
     nodes_reach_each_other_the_host_and_the_world_by_name_and_address
+    a_command_runs_as_who_was_named_in_the_root_and_ends_as_a_shell_says
 }
 
 fn interfaces_are_as_declared_before_the_first_process_runs(world: &mut World, sort: Sort) {
@@ -188,6 +189,9 @@ fn a_node_wanted_stopped_stays_stopped_whoever_starts_again(world: &mut World, s
     world.cli(["node", "box", "a", "stop"]).fine();
     eventually(SOON, "it is stopped", || (state(world) == "stopped").then_some(()));
     assert!(!answers(world));
+    let refused = world.exec("box", "a", "true");
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("node a does not run") && refused.stderr.contains("hint: "), "{refused:?}");
     world.serve.kill9();
     world.serve.start();
     world.cli(["deploy", "-t", "box.clab.yml"]).fine();
@@ -209,6 +213,26 @@ fn a_node_wanted_stopped_stays_stopped_whoever_starts_again(world: &mut World, s
     world.cli(["node", "box", "a", "start"]).fine();
     started(world, before + 1);
     eventually(SOON, "it answers", || answers(world).then_some(()));
+}
+
+fn a_command_runs_as_who_was_named_in_the_root_and_ends_as_a_shell_says(world: &mut World, sort: Sort) {
+    deploy(world, sort);
+    let said = |words: &[&str]| {
+        let words = ["exec"].iter().chain(words).copied();
+        world.cli(words).fine().stdout.trim().to_owned()
+    };
+    assert_eq!(said(&["box", "b", "--", "sh", "-c", "id -u; pwd"]), "0\n/");
+    let whose = ["box", "b", "--", "sh", "-c", "echo $(id -u) $(id -g) $HOME"];
+    assert_eq!(said(&[&["-u", "31234"], &whose[..]].concat()), "31234 0 /");
+    assert_eq!(said(&[&["--user", "31234:7"], &whose[..]].concat()), "31234 7 /");
+    let unknown = world.cli(["exec", "-u", "no-such-user", "box", "b", "true"]);
+    assert!(unknown.code != 0 && unknown.stdout.is_empty(), "{unknown:?}");
+    assert!(unknown.stderr.contains("no-such-user"), "{unknown:?}");
+    for (program, code) in [("no-such-program", 127), ("/no/such/program", 127), ("/etc", 126)] {
+        let ended = world.exec("box", "b", program);
+        assert_eq!((ended.code, ended.stdout.as_str()), (code, ""), "{ended:?}");
+        assert!(ended.stderr.contains(program), "{ended:?}");
+    }
 }
 
 /// MACs of every interface and addresses of the management's, as the kernel has them in both nodes.

@@ -7,6 +7,7 @@
 mod health;
 mod run;
 mod state;
+mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,8 @@ use crate::event::{Event, TaskEnded, TaskError, Waker};
 use crate::place::Place;
 use crate::process_end;
 
-pub use run::{Output, run_inside, spawn_inside, status};
+pub use run::{Inside, Output, run_inside, spawn_inside, status};
+pub use user::User;
 
 /// Cold boots at once. They share the kernel's one lock for network changes, so more gain nothing.
 const AT_ONCE: usize = 3;
@@ -53,6 +55,11 @@ struct Inner {
 
 /// How long a supervisor needs to make its node dead on the wire, about.
 const ENDING: Duration = Duration::from_millis(10);
+
+/// Whether a node runs, as its run folder and `/proc` tell.
+pub fn runs(place: &Place, container: &ContainerName) -> bool {
+    state::runs(place, container)
+}
 
 /// A task on a node.
 #[derive(Debug, Clone)]

@@ -13,6 +13,33 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::error::{Error, Result};
 
+/// Whom a command runs as, in place of root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user's number.
+    pub uid: u32,
+    /// The number of the user's first group.
+    pub gid: u32,
+    /// The numbers of all the user's groups.
+    pub groups: Vec<u32>,
+}
+
+impl Credentials {
+    /// Makes this process that user's, for good. Plain system calls: it may be used between fork
+    /// and exec.
+    ///
+    /// # Errors
+    /// When this process is not root.
+    pub fn take_on(&self) -> io::Result<()> {
+        // SAFETY: the list lives until the call is over.
+        check(unsafe { libc::setgroups(self.groups.len(), self.groups.as_ptr()) })?;
+        // SAFETY: both take numbers, no pointers.
+        check(unsafe { libc::setgid(self.gid) })?;
+        // SAFETY: as above.
+        check(unsafe { libc::setuid(self.uid) })
+    }
+}
+
 /// The namespaces of a process, held open: they can be entered even when it has ended meanwhile.
 #[derive(Debug)]
 pub struct Entry {
@@ -37,13 +64,19 @@ impl Entry {
 
     /// Starts `command` inside, in the folder `cwd` there. Its standard streams are as `command`
     /// says; with `terminal` its standard input, a terminal, becomes the one that controls it.
-    /// Folders set on `command` itself are without effect.
+    /// Without `user` it runs as root. Folders and users set on `command` itself are without effect.
     ///
     /// # Errors
-    /// When the namespaces cannot be entered or the command is not there.
-    pub fn spawn(&self, mut command: Command, cwd: &Path, terminal: bool) -> Result<Child> {
-        let what = format!("run {} inside the node", command.get_program().to_string_lossy());
-        let folder = CString::new(cwd.as_os_str().as_bytes()).map_err(|error| Error::system(what.as_str(), error))?;
+    /// The system's own, so that a command that is not there can be told: also when the namespaces
+    /// cannot be entered.
+    pub fn spawn(
+        &self,
+        mut command: Command,
+        cwd: &Path,
+        terminal: bool,
+        user: Option<Credentials>,
+    ) -> io::Result<Child> {
+        let folder = CString::new(cwd.as_os_str().as_bytes())?;
         let fds = [&self.net, &self.host_name, &self.mount].map(AsRawFd::as_raw_fd);
         // SAFETY: the closure makes plain system calls only, on descriptors and a text that live
         // until the command has been started.
@@ -56,7 +89,7 @@ impl Entry {
                     check(libc::setsid())?;
                     check(libc::ioctl(0, libc::TIOCSCTTY, 0))?;
                 }
-                Ok(())
+                user.as_ref().map_or(Ok(()), Credentials::take_on)
             });
         }
         // A process enters a process namespace only by being born into it, and who is born is
@@ -68,7 +101,6 @@ impl Entry {
             });
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
-        .map_err(|error: io::Error| Error::system(what, error))
     }
 }
 

@@ -17,6 +17,7 @@ use futures::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
+use super::exec_refusal::Refusal;
 use super::terminal;
 
 /// Pieces on their way between a command and its client.
@@ -96,10 +97,16 @@ impl AgentAccess for Access {
                     tty: start.tty,
                     stdin: start.stdin,
                     env: start.env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+                    user: start.user,
                     size: start.size.map(|size| (size.rows, size.columns)),
                 };
-                let session = self.engine()?.exec(&node.container, request).await;
-                Ok(attach(session.map_err(|error| of_engine("exec-failed", &error))?))
+                match self.engine()?.exec(&node.container, request).await {
+                    Ok(session) => Ok(attach(session)),
+                    Err(EngineError::Refused { status: 409, message }) if message.ends_with("is not running") => {
+                        Err(not_running(node))
+                    }
+                    Err(error) => Err(of_engine("exec-failed", &error)),
+                }
             }
         }
     }
@@ -125,6 +132,13 @@ pub(super) fn problem(code: &str, detail: &str) -> Box<Problem> {
     Box::new(Problem::new(409, code, detail))
 }
 
+/// A node in which nothing can be run now.
+pub(super) fn not_running(node: &NodeSpec) -> Box<Problem> {
+    let hint =
+        format!("`archetype inspect` says why, `archetype node LAB {} start` starts one that was stopped", node.name);
+    Box::new(problem("exec-failed", &format!("node {} does not run", node.name)).hint(hint))
+}
+
 /// What the engine has against a request.
 fn of_engine(code: &str, error: &EngineError) -> Box<Problem> {
     Box::new(problem(code, &error.to_string()).hint(error.hint()))
@@ -140,6 +154,7 @@ fn attach(session: ExecSession) -> Attached {
 
 async fn follow(mut session: ExecSession, mut wishes: mpsc::Receiver<ExecInput>, answers: mpsc::Sender<ExecOutput>) {
     let mut listening = true;
+    let mut refusal = Refusal::default();
     let end = loop {
         // Cancel safe: a stream's next piece and a channel's next message are not lost by waiting for both.
         tokio::select! {
@@ -150,8 +165,10 @@ async fn follow(mut session: ExecSession, mut wishes: mpsc::Receiver<ExecInput>,
                         containers::Output::Out(bytes) => ExecOutput::Stdout(bytes),
                         containers::Output::Error(bytes) => ExecOutput::Stderr(bytes),
                     };
-                    if answers.send(piece).await.is_err() {
-                        return;
+                    for piece in refusal.sift(piece) {
+                        if answers.send(piece).await.is_err() {
+                            return;
+                        }
                     }
                 }
                 Some(Err(error)) => break ExecEnd::Failed(problem("exec-failed", &error.to_string())),
@@ -163,8 +180,10 @@ async fn follow(mut session: ExecSession, mut wishes: mpsc::Receiver<ExecInput>,
             },
         }
     };
-    // A client that is gone wants no answer.
-    drop(answers.send(ExecOutput::End(end)).await);
+    for piece in refusal.end(end) {
+        // A client that is gone wants no answer.
+        drop(answers.send(piece).await);
+    }
 }
 
 /// Hands on what the client sent; false when nothing more can be handed on.

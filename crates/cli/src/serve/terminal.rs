@@ -13,13 +13,14 @@ use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish, T
 use archetype_api::problem::Problem;
 use archetype_controller::{Attached, Output};
 use archetype_host::Place;
-use archetype_host::processes::{spawn_inside, status};
+use archetype_host::processes::{self, Inside, User, spawn_inside, status};
 use archetype_model::spec::NodeSpec;
 use futures::StreamExt as _;
 use nix::pty::{Winsize, openpty};
+use nix::unistd::{Uid, fchown};
 use tokio::sync::mpsc;
 
-use super::access::problem;
+use super::access::{not_running, problem};
 
 const PIECES: usize = 64;
 /// How often a followed file is looked at.
@@ -32,39 +33,94 @@ pub(super) fn run(
     env: &BTreeMap<String, String>,
     start: ExecStart,
 ) -> Result<Attached, Box<Problem>> {
+    if !processes::runs(place, &node.container) {
+        return Err(not_running(node));
+    }
     let failed =
         |error: io::Error| problem("exec-failed", &format!("{}: {error}", archetype_api::words::shown(&start.argv)));
     let (program, words) = start.argv.split_first().ok_or_else(|| problem("exec-failed", "no command was given"))?;
+    let user = start.user.as_deref().map(User::find).transpose();
+    let hint = "commands in a namespace node run as users of its host";
+    let user = user.map_err(|error| Box::new(problem("exec-failed", &error.to_string()).hint(hint)))?;
     let mut command = Command::new(program);
-    command.args(words).envs(env).envs(&start.env);
+    command.args(words).envs(env).envs(user.iter().flat_map(User::env)).envs(&start.env);
+    let how = Inside { terminal: start.tty, user: user.map(|user| user.credentials) };
+    let started = match start.tty {
+        true => on_terminal(place, node, command, how, start.size),
+        false => on_pipes(place, node, command, how, start.stdin),
+    };
+    started.or_else(|error| match status_of_unstarted(&error) {
+        Some(code) => Ok(unstarted(program, &error, code)),
+        None => Err(failed(error)),
+    })
+}
+
+fn on_terminal(
+    place: &Place,
+    node: &NodeSpec,
+    mut command: Command,
+    how: Inside,
+    size: Option<TerminalSize>,
+) -> io::Result<Attached> {
+    let (ours, theirs) = terminal(size).map_err(io::Error::other)?;
+    if let Some(user) = &how.user {
+        // Programs open their terminal anew by its name.
+        fchown(&theirs, Some(Uid::from_raw(user.uid)), None).map_err(io::Error::other)?;
+    }
     let (input, wishes) = mpsc::channel(PIECES);
     let (answers, output) = mpsc::channel(PIECES);
-    if start.tty {
-        let (ours, theirs) = terminal(start.size).map_err(failed)?;
-        let stdio = || Ok::<_, io::Error>(Stdio::from(theirs.try_clone()?));
-        command.stdin(stdio().map_err(failed)?).stdout(stdio().map_err(failed)?).stderr(stdio().map_err(failed)?);
-        let child = spawn_inside(place, node, command, true).map_err(failed)?;
-        drop(theirs);
-        let (reader, writer) = (ours.try_clone().map_err(failed)?, ours);
-        pump(reader.into(), answers.clone(), ExecOutput::Stdout);
-        wait(child, answers);
-        tokio::spawn(feed(wishes, Some(Sink::Terminal(writer.into()))));
-    } else {
-        command.stdin(if start.stdin { Stdio::piped() } else { Stdio::null() });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = spawn_inside(place, node, command, false).map_err(failed)?;
-        let sink = child.stdin.take().map(|stdin| Sink::Pipe(File::from(OwnedFd::from(stdin))));
-        let pipes = [
-            child.stdout.take().map(|pipe| (OwnedFd::from(pipe), ExecOutput::Stdout as fn(Vec<u8>) -> ExecOutput)),
-            child.stderr.take().map(|pipe| (OwnedFd::from(pipe), ExecOutput::Stderr as fn(Vec<u8>) -> ExecOutput)),
-        ];
-        for (pipe, channel) in pipes.into_iter().flatten() {
-            pump(pipe.into(), answers.clone(), channel);
-        }
-        wait(child, answers);
-        tokio::spawn(feed(wishes, sink));
-    }
+    let reader = ours.try_clone()?;
+    command.stdin(theirs.try_clone()?).stdout(theirs.try_clone()?).stderr(theirs);
+    let child = spawn_inside(place, node, command, how)?;
+    pump(reader.into(), answers.clone(), ExecOutput::Stdout);
+    wait(child, answers);
+    tokio::spawn(feed(wishes, Some(Sink::Terminal(ours.into()))));
     Ok(Attached { input, output })
+}
+
+fn on_pipes(place: &Place, node: &NodeSpec, mut command: Command, how: Inside, stdin: bool) -> io::Result<Attached> {
+    let (input, wishes) = mpsc::channel(PIECES);
+    let (answers, output) = mpsc::channel(PIECES);
+    command.stdin(if stdin { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spawn_inside(place, node, command, how)?;
+    let sink = child.stdin.take().map(|stdin| Sink::Pipe(File::from(OwnedFd::from(stdin))));
+    let pipes = [
+        child.stdout.take().map(|pipe| (OwnedFd::from(pipe), ExecOutput::Stdout as fn(Vec<u8>) -> ExecOutput)),
+        child.stderr.take().map(|pipe| (OwnedFd::from(pipe), ExecOutput::Stderr as fn(Vec<u8>) -> ExecOutput)),
+    ];
+    for (pipe, channel) in pipes.into_iter().flatten() {
+        pump(pipe.into(), answers.clone(), channel);
+    }
+    wait(child, answers);
+    tokio::spawn(feed(wishes, sink));
+    Ok(Attached { input, output })
+}
+
+/// What a shell ends with when it cannot start a program: 127 when it is not there, 126 when it
+/// cannot be run.
+fn status_of_unstarted(error: &io::Error) -> Option<i64> {
+    match error.raw_os_error()? {
+        libc::ENOENT | libc::ENOTDIR => Some(127),
+        libc::EACCES | libc::EISDIR | libc::ENOEXEC => Some(126),
+        _ => None,
+    }
+}
+
+/// A command that has ended before it began, as a shell would tell it.
+fn unstarted(program: &str, error: &io::Error, code: i64) -> Attached {
+    let (input, _) = mpsc::channel(1);
+    let (answers, output) = mpsc::channel(2);
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such program in the node".to_owned(),
+        _ => error.to_string(),
+    };
+    let told = [ExecOutput::Stderr(format!("{program}: {why}\n").into_bytes()), ExecOutput::End(ExecEnd::Exit(code))];
+    for piece in told {
+        // There is room for both.
+        drop(answers.try_send(piece));
+    }
+    Attached { input, output }
 }
 
 /// Where the client's input goes.

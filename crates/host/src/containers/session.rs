@@ -26,6 +26,8 @@ pub struct ExecRequest {
     pub stdin: bool,
     /// Its environment beyond the node's, as `NAME=VALUE`.
     pub env: Vec<String>,
+    /// Whom it runs as, as the engine reads it; the node's own user when absent.
+    pub user: Option<String>,
     /// The terminal's size at the beginning, as (rows, columns).
     pub size: Option<(u16, u16)>,
 }
@@ -113,6 +115,7 @@ fn options(request: &ExecRequest) -> CreateExecOptions<String> {
         attach_stderr: Some(true),
         tty: Some(request.tty),
         env: Some(request.env.clone()),
+        user: request.user.clone(),
         cmd: Some(request.command.clone()),
         ..Default::default()
     }

@@ -105,7 +105,7 @@ fn passes(inner: &Inner, node: &NodeSpec, test: &[String], limit: Duration) -> b
     if let NodeBody::Namespace(body) = &node.body {
         command.envs(&body.env);
     }
-    let Ok(mut child) = run::spawn_inside(&inner.place, node, command, false) else { return false };
+    let Ok(mut child) = run::spawn_inside(&inner.place, node, command, run::Inside::default()) else { return false };
     let until = std::time::Instant::now() + limit;
     loop {
         match child.try_wait() {

@@ -11,7 +11,7 @@ use archetype_model::ContainerName;
 use archetype_model::observed::Mark;
 use archetype_model::report::ExecState;
 use archetype_model::spec::{NamespaceBody, NodeBody, NodeSpec};
-use archetype_netns::enter::Entry;
+use archetype_netns::enter::{Credentials, Entry};
 use archetype_netns::supervised::{Process, Started as Running};
 use archetype_netns::{Lock, Namespace, cold_boot, folder, mounts, quiesce};
 
@@ -167,7 +167,10 @@ pub(super) fn exec(place: &Place, node: &NodeSpec, command: &[String]) -> ExecSt
     let vars = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     match run_inside(place, node, command, vars) {
         Ok(Output { code, text }) => ExecState::Ended { code, output: end_of(&text) },
-        Err(error) => ExecState::Ended { code: 127, output: error.to_string() },
+        Err(error) => {
+            let program = command.first().map(String::as_str).unwrap_or_default();
+            ExecState::Ended { code: 127, output: format!("{program}: {error}") }
+        }
     }
 }
 
@@ -184,7 +187,7 @@ pub fn run_inside<'a>(
     let (program, words) = command.split_first().ok_or_else(|| io::Error::other("no command"))?;
     let mut command = Command::new(program);
     command.args(words).envs(env).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let output = spawn_inside(place, node, command, false)?.wait_with_output()?;
+    let output = spawn_inside(place, node, command, Inside::default())?.wait_with_output()?;
     let code = status(output.status);
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
@@ -197,22 +200,36 @@ pub fn status(status: std::process::ExitStatus) -> i64 {
     status.code().map_or_else(|| 128 + i64::from(signal), i64::from)
 }
 
-/// Starts a command inside a node: in all namespaces of its process if it has one, else in its
-/// network namespace and a mount namespace with its binds. With `terminal` its standard input
-/// becomes the terminal that controls it.
+/// How a command runs inside a node.
+#[derive(Debug, Clone, Default)]
+pub struct Inside {
+    /// Whether its standard input, a terminal, becomes the one that controls it.
+    pub terminal: bool,
+    /// Whom it runs as; root when absent.
+    pub user: Option<Credentials>,
+}
+
+/// Starts a command inside a node, in the folder `/`: in all namespaces of its process if it has
+/// one, else in its network namespace and a mount namespace with its binds.
 ///
 /// # Errors
-/// When the node has no namespace, or the program cannot be started.
-pub fn spawn_inside(place: &Place, node: &NodeSpec, mut command: Command, terminal: bool) -> io::Result<Child> {
+/// The system's own when the program cannot be started, so that one that is not there can be told;
+/// of the kind `Other` when the node has no namespace.
+pub fn spawn_inside(place: &Place, node: &NodeSpec, mut command: Command, how: Inside) -> io::Result<Child> {
     if let Some(running) = state::running(&place.run_folder(&node.container)) {
         let entry = Entry::of_process(running.process.pid).map_err(io::Error::other)?;
-        return entry.spawn(command, Path::new("/"), terminal).map_err(io::Error::other);
+        return entry.spawn(command, Path::new("/"), how.terminal, how.user);
     }
     let namespace = Namespace::open_node(place.pin(&node.container)).map_err(io::Error::other)?;
     let binds = binds(place, node);
-    if terminal {
+    command.current_dir("/");
+    if how.terminal {
         // SAFETY: the closure makes plain system calls only.
         unsafe { command.pre_exec(take_terminal) };
+    }
+    if let Some(user) = how.user {
+        // SAFETY: as above, on numbers that live until the command has been started.
+        unsafe { command.pre_exec(move || user.take_on()) };
     }
     // A thread takes the namespaces on, the command inherits them, and the thread ends.
     let without = [place.root().join("netns"), "/run/netns".into()];
