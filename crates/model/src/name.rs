@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use ecow::EcoString;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Why a text is not a valid name or number. The message says what was expected and what came.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,16 +25,17 @@ impl Invalid {
 }
 
 /// Declares a name type: a string with a check, ordered, hashable, serialised as the bare string.
+/// A pass copies names by the thousand, so a short one lies in its value, and copies of a long one
+/// share it.
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident = $what:literal, $check:path;)*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(EcoString);
 
         impl $name {
             /// Checks `value` and takes it as a name.
-            pub fn new(value: impl Into<String>) -> Result<Self, Invalid> {
+            pub fn new(value: impl Into<EcoString>) -> Result<Self, Invalid> {
                 let value = value.into();
                 match $check(&value) {
                     Ok(()) => Ok(Self(value)),
@@ -69,7 +71,19 @@ macro_rules! names {
 
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0
+                name.0.into()
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::new(deserializer.deserialize_str(Text)?).map_err(de::Error::custom)
             }
         }
 
@@ -85,6 +99,21 @@ macro_rules! names {
             }
         }
     )*};
+}
+
+/// Takes a string as it comes, to be checked.
+struct Text;
+
+impl de::Visitor<'_> for Text {
+    type Value = EcoString;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<EcoString, E> {
+        Ok(value.into())
+    }
 }
 
 names! {

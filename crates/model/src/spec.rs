@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
+use ecow::{EcoString, eco_format};
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
@@ -374,18 +375,18 @@ pub enum Attachment {
 /// in byte order; or the name of a LAN.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LinkId(String);
+pub struct LinkId(EcoString);
 
 impl LinkId {
     /// The id of the link between two ends.
     pub fn between(a: &EndRef, b: &EndRef) -> Self {
         let (a, b) = if a <= b { (a, b) } else { (b, a) };
-        Self(format!("{a}--{b}"))
+        Self(eco_format!("{a}--{b}"))
     }
 
     /// The id of the LAN that the bridge node `name` stands for.
     pub fn lan(name: &NodeName) -> Self {
-        Self(name.to_string())
+        Self(name.as_str().into())
     }
 
     /// The id as text.
