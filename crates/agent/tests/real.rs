@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Handle, Ledger};
 use archetype_host::datapath::DatapathSettings;
-use archetype_host::{LinuxHost, LinuxSettings, Place, Waker};
+use archetype_host::{Host as _, LinuxHost, LinuxSettings, Place, Waker};
 use archetype_model::spec::{Attachment, HostSpec, Presence};
 use archetype_model::status::LinkState;
+use archetype_model::step::Step;
 use archetype_plan::judge;
 use archetype_testbed::{Ovs, run, sandbox, scratch_dir, slowly};
 use lab::{Shape, datapath, generation, spec_of};
@@ -82,8 +83,7 @@ impl Bench {
     }
 }
 
-fn agent(ovs: &Ovs, ledger: &str) -> (Handle, UnboundedReceiver<Envelope>) {
-    let (waker, events) = Waker::channel();
+fn host(ovs: &Ovs, waker: &Waker) -> LinuxHost {
     let settings = LinuxSettings {
         place: Place::new("ab1c2".parse().unwrap()),
         datapath: DatapathSettings {
@@ -99,7 +99,12 @@ fn agent(ovs: &Ovs, ledger: &str) -> (Handle, UnboundedReceiver<Envelope>) {
         hosts_path: None,
         supervisor: "/nonexistent".into(),
     };
-    let host = Arc::new(LinuxHost::open(settings, &waker).unwrap());
+    LinuxHost::open(settings, waker).unwrap()
+}
+
+fn agent(ovs: &Ovs, ledger: &str) -> (Handle, UnboundedReceiver<Envelope>) {
+    let (waker, events) = Waker::channel();
+    let host = Arc::new(host(ovs, &waker));
     let settings =
         AgentSettings { datapath: datapath(), full_read_interval: Duration::from_secs(60), probe_interval: None };
     let ledger = Ledger::open(&scratch_dir(ledger)).unwrap();
@@ -146,6 +151,41 @@ fn namespace_nodes_come_up_wired_and_proven() {
             assert!(tags.contains("dot1q-tunnel"), "{tags}");
             let inside = run("ip", ["-n", "clab-lab0-n0", "-br", "link"]);
             assert!(inside.contains("UP"), "{inside}");
+        });
+    });
+}
+
+/// The kernel tells of no mark that is put on a device which is down.
+#[test]
+fn a_pair_that_is_made_down_bears_its_mark_at_the_next_look() {
+    sandbox(|| {
+        block_on(async {
+            let ovs = Ovs::start(scratch_dir("ovs"));
+            let (waker, _events) = Waker::channel();
+            let host = host(&ovs, &waker);
+            let spec = Arc::new(pair());
+            // A first look, so that the rest is what the watch tells.
+            host.observe().await;
+            let nodes = || spec.nodes().map(|(_, node)| node);
+            let spaces: Vec<Step> =
+                nodes().map(|node| Step::MakeNamespace { container: node.container.clone() }).collect();
+            let pairs = nodes().flat_map(|node| node.interfaces.iter().map(move |one| (node, one)));
+            let pairs: Vec<Step> = pairs
+                .map(|(node, one)| Step::MakePair {
+                    container: node.container.clone(),
+                    interface: one.name.clone(),
+                    device: one.host_device.clone(),
+                    up: false,
+                })
+                .collect();
+            for outcome in host.apply(&spec, &spaces).await.into_iter().chain(host.apply(&spec, &pairs).await) {
+                assert!(outcome.error.is_none(), "{outcome:?}");
+            }
+            let observed = host.observe().await;
+            let devices = observed.devices.known().unwrap();
+            for one in nodes().flat_map(|node| &node.interfaces) {
+                assert!(devices[&one.host_device].mark.is_some(), "{devices:?}");
+            }
         });
     });
 }

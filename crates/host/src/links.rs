@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use archetype_model::observed::{DeviceObserved, InsideObserved, NamespaceObserved, Reading};
+use archetype_model::observed::{DeviceObserved, InsideObserved, Mark, NamespaceObserved, Reading};
 use archetype_model::{ContainerName, InterfaceName, Mac};
 use archetype_netns::pin::NETNS_FOLDER;
 use archetype_netns::rtnl::{Link, LinkEvent, Socket, Watch};
@@ -85,7 +85,7 @@ impl Links {
                 .count(),
             _ => 0,
         };
-        self.devices = now.map(|links| links.into_iter().map(|link| (link.index, link)).collect());
+        self.devices = now.map(|links| links.into_iter().map(kept).collect());
         self.spaces.values_mut().for_each(Space::forget_all);
         differences as u64
     }
@@ -114,7 +114,7 @@ impl Links {
             match event {
                 LinkEvent::Changed { nsid: None, link } => {
                     if let Some(devices) = &mut self.devices {
-                        devices.insert(link.index, *link);
+                        devices.extend([kept(*link)]);
                     }
                 }
                 LinkEvent::Gone { nsid: None, link } => {
@@ -136,7 +136,7 @@ impl Links {
     fn devices(&mut self) -> Result<&BTreeMap<u32, Link>, Error> {
         if self.devices.is_none() {
             let links = self.host.links()?;
-            self.devices = Some(links.into_iter().map(|link| (link.index, link)).collect());
+            self.devices = Some(links.into_iter().map(kept).collect());
         }
         // Just filled.
         Ok(self.devices.get_or_insert_default())
@@ -167,6 +167,16 @@ impl Links {
             seen.insert(container, NamespaceObserved { identity, mark, named, name_taken, facts, inside });
         }
         Ok(seen)
+    }
+
+    /// The host's devices without a mark of this installation: number, name, whether it is a bridge.
+    /// None where they cannot be read.
+    pub fn devices_of_others(&mut self) -> Vec<(u32, String, bool)> {
+        self.hear();
+        let own = self.place.installation().clone();
+        let is_own = |link: &Link| link.alias.parse().is_ok_and(|mark: Mark| mark.installation == own);
+        let others = self.devices().into_iter().flatten().filter(|(_, link)| !is_own(link));
+        others.map(|(index, link)| (*index, link.name.clone(), link.kind == "bridge")).collect()
     }
 
     /// Names under `/run/netns` that lead to namespaces of others, with who holds each in words. One
@@ -209,18 +219,17 @@ impl Links {
         devices.filter_map(|(index, link)| Some((*index, link.mac()?))).collect()
     }
 
-    /// The number of a device of the host now.
-    pub(crate) fn ifindex(&mut self, name: &InterfaceName) -> Option<u32> {
-        self.hear();
-        self.devices().ok()?.values().find(|link| link.name == name.as_str()).map(|link| link.index)
-    }
-
     /// The numbers of all devices of the host now, by name.
     pub(crate) fn ifindexes(&mut self) -> BTreeMap<String, u32> {
         self.hear();
         let devices = self.devices().map(|devices| devices.values().map(|link| (link.name.clone(), link.index)));
         devices.map(Iterator::collect).unwrap_or_default()
     }
+}
+
+/// A device as the room keeps it: its settings, a kilobyte each, are of no use here.
+fn kept(link: Link) -> (u32, Link) {
+    (link.index, Link { settings: Vec::new(), altnames: Vec::new(), ..link })
 }
 
 fn device(link: &Link) -> Option<(InterfaceName, DeviceObserved)> {

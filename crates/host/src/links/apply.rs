@@ -6,11 +6,11 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use archetype_model::ContainerName;
 use archetype_model::facts::{InterfaceFacts, NamespaceFacts};
 use archetype_model::observed::{DatapathKind, Mark};
 use archetype_model::spec::{HostSpec, InterfaceSpec, LabSpec, NodeSpec};
 use archetype_model::step::Step;
-use archetype_model::{ContainerName, InterfaceName};
 use archetype_netns::rtnl::{LinkChange, LinkKey, Socket};
 use archetype_netns::{Error, Namespace, VethOrder, folder, pin, veth};
 
@@ -52,6 +52,7 @@ impl Links {
             self.make_namespaces(spec, these, processes)
         });
         batch(|step| matches!(step, Step::MakePair { .. }), &mut |these| self.make_pairs(spec, these));
+        batch(|step| matches!(step, Step::SetDevice { .. }), &mut |these| self.set_devices(spec, these));
         batch(|step| matches!(step, Step::RemoveDevice { .. }), &mut |these| remove_devices(these));
         batch(|step| matches!(step, Step::RemoveNamespace { .. }), &mut |these| self.remove_namespaces(these));
         batch(single, &mut |these| these.iter().map(|step| self.one(spec, step, datapath)).collect());
@@ -65,20 +66,43 @@ impl Links {
                 pin::publish(&Namespace::open_node(self.place.pin(container))?, container.as_str())
             }
             Step::WriteFacts { container } => self.write_facts(spec, container, datapath),
-            Step::SetDevice { device, ifindex, up, controller } => {
-                let mut change = LinkChange::new(LinkKey::Index(*ifindex), Some(*up));
-                if let Some(one) = interface_of(spec, device) {
-                    change = change.mtu(spec.host_mtu(one));
-                }
-                if let Some(bridge) = controller {
-                    let missing = || Error::Missing { what: format!("bridge {bridge} is missing") };
-                    let name = InterfaceName::new(bridge.as_str()).map_err(|_| missing())?;
-                    change = change.master(self.ifindex(&name).ok_or_else(missing)?);
-                }
-                self.host.change(&change)
-            }
             _ => Ok(()),
         }
+    }
+
+    /// Sets devices of the host, all in one batch.
+    fn set_devices(&mut self, spec: &HostSpec, steps: &[&Step]) -> Vec<Done> {
+        let indexes = self.ifindexes();
+        let interfaces = spec.nodes().flat_map(|(_, node)| &node.interfaces);
+        let interfaces: BTreeMap<_, _> = interfaces.map(|one| (&one.host_device, one)).collect();
+        let change = |step: &Step| {
+            let Step::SetDevice { device, ifindex, up, controller } = step else {
+                return Err(Error::Missing { what: format!("no device is set by: {step}") });
+            };
+            let mut change = LinkChange::new(LinkKey::Index(*ifindex), Some(*up));
+            if let Some(one) = interfaces.get(device) {
+                change = change.mtu(spec.host_mtu(one));
+            }
+            if let Some(bridge) = controller {
+                let missing = || Error::Missing { what: format!("bridge {bridge} is missing") };
+                change = change.master(*indexes.get(bridge.as_str()).ok_or_else(missing)?);
+            }
+            Ok(change)
+        };
+        let (mut answers, mut changes) = (Vec::with_capacity(steps.len()), Vec::new());
+        for (at, step) in steps.iter().enumerate() {
+            answers.push(change(step).map(|change| changes.push((at, change))));
+        }
+        let requests: Vec<_> = changes.iter().map(|(_, change)| change.request().clone()).collect();
+        match self.host.batch(&requests) {
+            Ok(done) => changes.iter().zip(done).for_each(|((at, _), done)| {
+                answers[*at] = done.map_err(|refusal| refusal.about(format!("{}", steps[*at])));
+            }),
+            Err(error) => changes.iter().for_each(|(at, _)| {
+                answers[*at] = Err(Error::Missing { what: error.to_string() });
+            }),
+        }
+        answers
     }
 
     fn make_namespaces(
@@ -176,6 +200,10 @@ impl Links {
             }
         }
         self.spaces.values_mut().for_each(Space::forget_if_new);
+        // A mark that is put on a device which is down is told by no event: the one of its making,
+        // without the mark, would be the last word.
+        self.hear();
+        self.devices = None;
         answers
     }
 
@@ -280,7 +308,7 @@ impl Links {
 }
 
 fn single(step: &Step) -> bool {
-    matches!(step, Step::NameNamespace { .. } | Step::WriteFacts { .. } | Step::SetDevice { .. })
+    matches!(step, Step::NameNamespace { .. } | Step::WriteFacts { .. })
 }
 
 fn order<'a>(
@@ -341,10 +369,6 @@ fn container_of(step: &Step) -> Option<&ContainerName> {
 
 fn node_of<'a>(spec: &'a HostSpec, container: &ContainerName) -> Result<(&'a LabSpec, &'a NodeSpec), Error> {
     spec.node(container).ok_or_else(|| Error::Missing { what: format!("{container} is not in the spec") })
-}
-
-fn interface_of<'a>(spec: &'a HostSpec, device: &InterfaceName) -> Option<&'a InterfaceSpec> {
-    spec.nodes().find_map(|(_, node)| node.interfaces.iter().find(|one| &one.host_device == device))
 }
 
 fn find<'a>(spec: &'a HostSpec, step: &Step) -> Result<(&'a LabSpec, &'a NodeSpec, &'a InterfaceSpec), Error> {
