@@ -121,25 +121,15 @@ impl LinuxHost {
 
     /// Names of the host's devices that are not ours; the second set has those of them that are bridges.
     pub async fn devices_of_others(&self) -> (BTreeSet<String>, BTreeSet<String>) {
-        let networks = self.networks.show().await;
-        let own: BTreeSet<u32> = networks
-            .known()
-            .into_iter()
-            .flatten()
-            .filter(|(_, one)| one.ours)
-            .filter_map(|(_, one)| one.bridge)
-            .collect();
-        let devices = self.with_links(|links| links.show().0).await;
+        let (networks, devices) = tokio::join!(self.networks.show(), self.with_links(Links::devices_of_others));
+        let ours = networks.known().into_iter().flatten().filter(|(_, one)| one.ours);
+        let own: BTreeSet<u32> = ours.filter_map(|(_, one)| one.bridge).collect();
         let mut others = (BTreeSet::new(), BTreeSet::new());
-        for (name, device) in devices.as_ref().and_then(Reading::known).into_iter().flatten() {
-            let installation = device.mark.as_ref().map(|mark| &mark.installation);
-            if installation == Some(self.place().installation()) || own.contains(&device.ifindex) {
-                continue;
+        for (_, name, is_bridge) in devices.into_iter().flatten().filter(|(index, ..)| !own.contains(index)) {
+            if is_bridge {
+                others.1.insert(name.clone());
             }
-            others.0.insert(name.to_string());
-            if device.kind == "bridge" {
-                others.1.insert(name.to_string());
-            }
+            others.0.insert(name);
         }
         others
     }

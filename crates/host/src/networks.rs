@@ -97,6 +97,8 @@ struct State {
     /// Blocks of hosts files found right.
     known: hosts::Known,
     held: Held,
+    /// Who holds sockets that others listen on.
+    holders: listeners::Holders,
     /// Rules found right, by network: not read again while nothing changed.
     checked: BTreeMap<NetworkName, Checked>,
     /// Docker's chains as they were read last; none when we changed them since.

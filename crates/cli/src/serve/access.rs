@@ -56,8 +56,12 @@ impl AgentAccess for Access {
     }
 
     async fn facts(&self) -> Result<HostFacts, String> {
-        let survey = self.host.networks().survey().await.map_err(|error| error.to_string())?;
-        let (devices, bridges) = self.host.devices_of_others().await;
+        let (survey, (devices, bridges), namespaces) = tokio::join!(
+            self.host.networks().survey(),
+            self.host.devices_of_others(),
+            self.host.namespaces_of_others()
+        );
+        let survey = survey.map_err(|error| error.to_string())?;
         // Of an engine that cannot be read no name is known; it shows when the node is to be made.
         let containers = match self.host.containers().filter(|engine| engine.engine().known().is_some()) {
             Some(engine) => engine.names_of_others().await.unwrap_or_default(),
@@ -80,7 +84,7 @@ impl AgentAccess for Access {
             held: survey.networks.into_iter().map(network).collect(),
             listeners: survey.listeners.into_iter().map(port).collect(),
             containers,
-            namespaces: self.host.namespaces_of_others().await,
+            namespaces,
         })
     }
 

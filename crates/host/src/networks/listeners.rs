@@ -1,12 +1,16 @@
-//! Who listens on a port of the host, told by `/proc`. Knows nothing of what is published.
+//! Who listens on a port of the host, told by the kernel and by `/proc`. Knows nothing of what is published.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use archetype_model::spec::{Protocol, PublishedPort};
+use archetype_netns::rtnl::{Request, Socket};
 
 use super::survey::HeldPort;
+
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const TCP_LISTEN: u32 = 10;
 
 /// A socket that waits for others to speak first.
 struct Listener {
@@ -26,27 +30,75 @@ pub(super) fn of(ports: &[PublishedPort]) -> Vec<(PublishedPort, String)> {
     ports.iter().filter_map(|port| Some((port.clone(), holder(port)?))).collect()
 }
 
-/// Everything on which somebody other than this process listens.
-pub(super) fn all() -> Vec<HeldPort> {
-    let held = |(listener, holder): (Listener, String)| HeldPort {
-        address: Some(listener.address).filter(|address| !address.is_unspecified()),
-        port: listener.port,
-        protocol: listener.protocol,
-        holder,
+/// Who holds each socket that was seen, in words; none where this process does. A socket's number is
+/// its own for as long as it lives, and who holds it takes a look at every file of every process.
+#[derive(Debug, Default)]
+pub(super) struct Holders(BTreeMap<(Protocol, IpAddr, u16, String), Option<String>>);
+
+/// Everything on which somebody other than this process listens. Sockets that were seen before are
+/// not asked after again.
+pub(super) fn all(known: &mut Holders) -> Vec<HeldPort> {
+    let found = read();
+    let key = |listener: &Listener| (listener.protocol, listener.address, listener.port, listener.inode.clone());
+    let all: BTreeSet<_> = found.iter().map(key).collect();
+    known.0.retain(|socket, _| all.contains(socket));
+    if known.0.len() < all.len() {
+        let owners = owners();
+        known.0 = found.iter().map(|listener| (key(listener), holder(&owners, listener))).collect();
+    }
+    let held = |listener: Listener| {
+        Some(HeldPort {
+            holder: known.0.get(&key(&listener))?.clone()?,
+            address: Some(listener.address).filter(|address| !address.is_unspecified()),
+            port: listener.port,
+            protocol: listener.protocol,
+        })
     };
-    named(read()).into_iter().map(held).collect()
+    found.into_iter().filter_map(held).collect()
 }
 
 /// Every listener of this network namespace.
 fn read() -> Vec<Listener> {
-    let tables = [(Protocol::Tcp, "tcp"), (Protocol::Tcp, "tcp6"), (Protocol::Udp, "udp"), (Protocol::Udp, "udp6")];
-    let mut found = Vec::new();
-    for (protocol, table) in tables {
-        // A thread's own view: the process's main thread may be in another namespace.
-        let text = std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default();
-        found.extend(text.lines().skip(1).filter_map(|line| parse(protocol, line)));
-    }
+    let mut found = of_tcp().unwrap_or_else(|_| table(Protocol::Tcp, ["tcp", "tcp6"]));
+    found.extend(table(Protocol::Udp, ["udp", "udp6"]));
     found
+}
+
+/// What `/proc` shows of a protocol.
+fn table(protocol: Protocol, names: [&str; 2]) -> Vec<Listener> {
+    // A thread's own view: the process's main thread may be in another namespace.
+    let read = |name| std::fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
+    let lines = |text: String| text.lines().skip(1).filter_map(|line| parse(protocol, line)).collect::<Vec<_>>();
+    names.into_iter().flat_map(|name| lines(read(name))).collect()
+}
+
+/// TCP's listeners as the kernel tells them when asked for those alone: for the same `/proc` walks
+/// through its whole table of connections, which takes 5 ms and more on a machine with much memory.
+fn of_tcp() -> archetype_netns::Result<Vec<Listener>> {
+    let mut socket = Socket::open_protocol(libc::NETLINK_SOCK_DIAG)?;
+    let mut found = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        // Family, protocol, no extensions; the wanted states; any pair of addresses.
+        let mut wanted = [0u8; 56];
+        (wanted[0], wanted[1]) = (family as u8, libc::IPPROTO_TCP as u8);
+        wanted[4..8].copy_from_slice(&(1u32 << TCP_LISTEN).to_ne_bytes());
+        let request = Request::new(SOCK_DIAG_BY_FAMILY, 0, &wanted);
+        let told = socket.dump("list the listening sockets", &request)?;
+        found.extend(told.iter().filter_map(|message| told_listener(&message.body)));
+    }
+    Ok(found)
+}
+
+/// A message of the kernel's about a socket: family and state, its port at 4, its address at 8, both
+/// in network order, its inode at 68.
+fn told_listener(body: &[u8]) -> Option<Listener> {
+    let port = u16::from_be_bytes(body.get(4..6)?.try_into().ok()?);
+    let address = match i32::from(*body.first()?) {
+        libc::AF_INET => IpAddr::from(<[u8; 4]>::try_from(body.get(8..12)?).ok()?),
+        _ => IpAddr::from(<[u8; 16]>::try_from(body.get(8..24)?).ok()?),
+    };
+    let inode = u32::from_ne_bytes(body.get(68..72)?.try_into().ok()?);
+    Some(Listener { protocol: Protocol::Tcp, address, port, inode: inode.to_string() })
 }
 
 /// Listeners with who they are; our own are left out.
@@ -54,13 +106,17 @@ fn named(found: Vec<Listener>) -> Vec<(Listener, String)> {
     if found.is_empty() {
         return Vec::new();
     }
-    let (owners, own) = (owners(), std::process::id());
-    let holder = |listener: &Listener| match owners.get(&listener.inode) {
-        Some((pid, _)) if *pid == own => None,
+    let owners = owners();
+    found.into_iter().filter_map(|listener| holder(&owners, &listener).map(|holder| (listener, holder))).collect()
+}
+
+/// Who holds a listener's socket, in words; none where this process does.
+fn holder(owners: &BTreeMap<String, (u32, String)>, listener: &Listener) -> Option<String> {
+    match owners.get(&listener.inode) {
+        Some((pid, _)) if *pid == std::process::id() => None,
         Some((pid, name)) => Some(format!("{name} (pid {pid})")),
         None => Some("a process that cannot be named".to_owned()),
-    };
-    found.into_iter().filter_map(|listener| holder(&listener).map(|holder| (listener, holder))).collect()
+    }
 }
 
 fn meets(port: &PublishedPort, listener: &Listener) -> bool {
@@ -137,6 +193,22 @@ mod tests {
         assert_eq!((listener.address, listener.port), ("127.0.0.53".parse().unwrap(), 53));
         assert_eq!(listener.inode, "16210");
         assert!(parse(Protocol::Tcp, &line.replace(" 0A ", " 01 ")).is_none());
+    }
+
+    #[test]
+    fn the_kernel_tells_the_listeners_that_proc_shows() {
+        let mine = [std::net::TcpListener::bind("127.0.0.1:0"), std::net::TcpListener::bind("[::1]:0")];
+        let mine: Vec<_> =
+            mine.into_iter().flatten().map(|listener| (listener.local_addr().unwrap(), listener)).collect();
+        let has = |found: &[Listener], at: &std::net::SocketAddr| {
+            found.iter().any(|one| (one.address, one.port) == (at.ip(), at.port()) && one.inode != "0")
+        };
+        let (told, shown) = (of_tcp().unwrap(), table(Protocol::Tcp, ["tcp", "tcp6"]));
+        for (address, _) in &mine {
+            assert!(has(&told, address) && has(&shown, address), "{address}");
+            let inode = |found: &[Listener]| found.iter().find(|one| one.port == address.port()).unwrap().inode.clone();
+            assert_eq!(inode(&told), inode(&shown));
+        }
     }
 
     #[test]

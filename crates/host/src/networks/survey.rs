@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use archetype_model::spec::Protocol;
-use archetype_netns::rtnl::{Link, Route, Socket};
+use archetype_netns::rtnl::{LinkKey, Route, Socket};
 use ipnet::IpNet;
 
 use super::guests::Engine;
@@ -50,7 +50,6 @@ pub struct HeldPort {
 pub(super) fn survey(room: &mut Room) -> Result<Survey, Error> {
     let mut socket = Socket::open()?;
     let installation = room.settings.place.installation().clone();
-    let links: BTreeMap<u32, Link> = socket.links()?.into_iter().map(|link| (link.index, link)).collect();
     let mut networks = Vec::new();
     let mut told = BTreeMap::new();
     if let Engine::Known(guests) = room.guests.engine() {
@@ -64,7 +63,8 @@ pub(super) fn survey(room: &mut Room) -> Result<Survey, Error> {
         }
     }
     for (index, subnets) in connected(&socket.routes()?) {
-        let Some(link) = links.get(&index) else { continue };
+        // One that went meanwhile holds nothing.
+        let Some(link) = socket.link(&LinkKey::Index(index))? else { continue };
         let mark = BridgeMark::parse(&link.alias);
         let ours = mark.as_ref().is_some_and(|mark| mark.installation == installation);
         if ours || told.contains_key(&link.name) {
@@ -74,7 +74,7 @@ pub(super) fn survey(room: &mut Room) -> Result<Survey, Error> {
             mark.as_ref().map_or_else(|| format!("the network behind device {}", link.name), BridgeMark::holder);
         networks.push(HeldNetwork { name: mark.map(|mark| mark.network.to_string()), subnets, holder });
     }
-    Ok(Survey { networks, listeners: listeners::all() })
+    Ok(Survey { networks, listeners: listeners::all(&mut room.state.holders) })
 }
 
 /// The bridge that Docker makes for a network that names none.
