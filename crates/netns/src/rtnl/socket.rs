@@ -3,6 +3,7 @@
 //! A socket belongs for ever to the namespace in which it was opened, so one descriptor a
 //! namespace serves from any thread. It does not know what its messages mean.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -48,7 +49,15 @@ impl Refusal {
 pub struct Socket {
     fd: OwnedFd,
     sequence: u32,
-    buffer: Vec<u8>,
+}
+
+/// Room for one read of a socket; the kernel fills 32 KiB of it where it has much to say.
+const RECEIVED: usize = 64 * 1024;
+
+thread_local! {
+    /// What a read is put into. Each thread's own and not each socket's: a host keeps a socket open
+    /// for every node, and few threads read them.
+    static RECEIVING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Socket {
@@ -72,7 +81,7 @@ impl Socket {
             // Each is an improvement that an older kernel may lack; none is needed to be right.
             let _ = set_option(&fd, libc::SOL_NETLINK, option, 1);
         }
-        Ok(Self { fd, sequence: 0, buffer: vec![0; 64 * 1024] })
+        Ok(Self { fd, sequence: 0 })
     }
 
     /// Sends one request and waits for the kernel's yes or no.
@@ -207,18 +216,20 @@ impl Socket {
     /// # Errors
     /// When reading fails; `ENOBUFS` means that answers were lost.
     pub fn receive(&mut self) -> Result<Vec<Message>> {
-        loop {
-            let room = self.buffer.len();
-            // SAFETY: the pointer and the length describe `buffer`, which outlives the call.
-            let got = unsafe { libc::recv(self.fd.as_raw_fd(), self.buffer.as_mut_ptr().cast(), room, 0) };
-            if got >= 0 {
-                return Ok(Message::parse_all(&self.buffer[..got as usize]));
+        RECEIVING.with_borrow_mut(|buffer| {
+            buffer.resize(RECEIVED, 0);
+            loop {
+                // SAFETY: the pointer and the length describe `buffer`, which outlives the call.
+                let got = unsafe { libc::recv(self.fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+                if got >= 0 {
+                    return Ok(Message::parse_all(&buffer[..got as usize]));
+                }
+                let error = io::Error::last_os_error();
+                if error.raw_os_error() != Some(libc::EINTR) {
+                    return Err(Error::system("read a netlink answer", error));
+                }
             }
-            let error = io::Error::last_os_error();
-            if error.raw_os_error() != Some(libc::EINTR) {
-                return Err(Error::system("read a netlink answer", error));
-            }
-        }
+        })
     }
 
     /// Waits for the answer to the request numbered `sequence`, sent by [`Self::send`].
