@@ -24,6 +24,11 @@ use crate::probes::Proofs;
 /// before: a hundred nodes that end their starts one by one are looked at together. A change of the
 /// switch is never held back, for that is where drift of wires shows.
 const GATHER: Duration = Duration::from_millis(25);
+/// One more of that for each so many nodes under way: a pass looks at everything, and takes its time
+/// from the tasks that it waits for.
+const CROWD: u32 = 12;
+/// And no more of it than this.
+const LONGEST_GATHER: u32 = 8;
 
 /// How an agent works.
 #[derive(Debug, Clone)]
@@ -211,8 +216,12 @@ impl<H: Host> Agent<H> {
 
     /// Waits a moment for what may come along, while tasks are under way.
     async fn gather(&mut self, verified: &mut Vec<oneshot::Sender<()>>) {
-        let until = self.passed + GATHER;
-        while !self.urgent && !self.busy.is_empty() && Instant::now() < until {
+        loop {
+            let crowd = u32::try_from(self.busy.len()).unwrap_or(u32::MAX) / CROWD;
+            let until = self.passed + GATHER * (1 + crowd).min(LONGEST_GATHER);
+            if self.urgent || self.busy.is_empty() || Instant::now() >= until {
+                return;
+            }
             // Cancel safe: every arm only takes a message, or waits.
             tokio::select! {
                 Some(command) = self.commands.recv() => self.take_command(command, verified).await,

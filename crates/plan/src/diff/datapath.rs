@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::observed::{BridgeObserved, DatapathObserved, Mark, PortObserved};
 use archetype_model::report::Finding;
-use archetype_model::spec::{Attachment, InterfaceSpec, LabSpec, NodeSpec, WireShape, WireSpec};
+use archetype_model::spec::{Attachment, InterfaceSpec, LabSpec, LinkId, NodeSpec, WireShape, WireSpec};
 use archetype_model::step::{PortTag, Resource, Step};
 use archetype_model::{InterfaceName, LabName, VlanTag};
 
@@ -44,10 +44,13 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
 
 fn wanted<'a>(look: &Look<'a>) -> BTreeMap<&'a InterfaceName, Wanted<'a>> {
     let mut wanted = BTreeMap::new();
-    for (lab, node) in look.spec.nodes() {
-        for interface in &node.interfaces {
-            if let Some(port) = wanted_port(look, lab, node, interface) {
-                wanted.insert(&interface.host_device, port);
+    for lab in look.spec.present() {
+        let wires: BTreeMap<&LinkId, &WireSpec> = lab.wires.iter().map(|wire| (&wire.id, wire)).collect();
+        for node in &lab.nodes {
+            for interface in &node.interfaces {
+                if let Some(port) = wanted_port(look, (lab, &wires), node, interface) {
+                    wanted.insert(&interface.host_device, port);
+                }
             }
         }
     }
@@ -57,12 +60,12 @@ fn wanted<'a>(look: &Look<'a>) -> BTreeMap<&'a InterfaceName, Wanted<'a>> {
 /// The port of one interface. An interface whose wire is not on this host yet is parked.
 fn wanted_port<'a>(
     look: &Look<'a>,
-    lab: &'a LabSpec,
+    (lab, wires): (&'a LabSpec, &BTreeMap<&LinkId, &WireSpec>),
     node: &NodeSpec,
     interface: &'a InterfaceSpec,
 ) -> Option<Wanted<'a>> {
     let Attachment::Wire { wire } = &interface.attachment else { return None };
-    let tag = match lab.wires.iter().find(|candidate| &candidate.id == wire) {
+    let tag = match wires.get(wire) {
         Some(wire) if !is_half(look, lab, wire, interface) => PortTag::Wire { tag: wire.tag },
         _ => PortTag::Parked { tag: look.settings.dead_tag },
     };
