@@ -31,7 +31,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// How it is to work: few arenas, threads keep only what is small, what is unused goes back within a second.
 // SAFETY: jemalloc reads the symbol's first word as a pointer to text that ends with a zero.
 #[unsafe(export_name = "_rjem_malloc_conf")]
-pub static ALLOCATOR_SETTINGS: &[u8] = b"background_thread:true,narenas:2,tcache_max:2048,dirty_decay_ms:500,muzzy_decay_ms:0\0";
+pub static ALLOCATOR_SETTINGS: &[u8] =
+    b"background_thread:true,narenas:2,tcache_max:2048,dirty_decay_ms:500,muzzy_decay_ms:0\0";
 
 fn main() {
     clap_complete::CompleteEnv::with_factory(Cli::command).var(commands::COMPLETION).complete();

@@ -21,13 +21,15 @@ pub fn child(runtime: &Runtime, size: Size) -> anyhow::Result<()> {
     let datapaths = if dummy { Datapaths::Dummy } else { Datapaths::Real };
     let ovs = Ovs::start_with(scratch_dir(&format!("rest-ovs{}", size.links)), datapaths);
     let mut agent = Ours::start(runtime, &ovs, &format!("rest-ledger{}", size.links), dummy)?;
-    agent.deploy(&Arc::new(spec(size, 1)))?;
+    let wanted = Arc::new(spec(size, 1));
+    agent.deploy(&wanted)?;
     agent.quiet(Duration::from_secs(1))?;
     let before = processor_time(std::process::id())?;
     std::thread::sleep(WATCHED);
     let used = processor_time(std::process::id())? - before;
     println!("rest {} {}", memory(std::process::id())?, used.as_micros() / u128::from(WATCHED.as_secs()));
-    Ok(())
+    // The next child finds an empty host.
+    super::deploy::destroy(&mut agent, &wanted).map(drop)
 }
 
 /// Measures in a process of its own.
