@@ -231,5 +231,6 @@ pub fn runtime_word(runtime: topology::RuntimeKind) -> &'static str {
         topology::RuntimeKind::Namespace => "namespace",
         topology::RuntimeKind::Container => "container",
         topology::RuntimeKind::Bridge => "bridge",
+        topology::RuntimeKind::Host => "host",
     }
 }

@@ -47,7 +47,12 @@ fn repairs_since(world: &World, entry: u64) -> Vec<String> {
 /// Every fact behind a link is good, and what was asked of it is among them.
 #[track_caller]
 fn explained(world: &World, end: &str, wanted: &[&str]) {
-    let told = world.cli(["explain", "out", end, "--format", "json"]).json();
+    explained_in("out", world, end, wanted);
+}
+
+#[track_caller]
+fn explained_in(lab: &str, world: &World, end: &str, wanted: &[&str]) {
+    let told = world.cli(["explain", lab, end, "--format", "json"]).json();
     let facts = told["facts"].as_array().unwrap();
     assert!(facts.iter().all(|fact| fact["good"] == true), "{told:#}");
     for text in wanted {
@@ -379,5 +384,84 @@ fn both_ends_of_a_link_out_of_a_lab_have_its_mtu_and_get_another_one_in_place() 
         mended_in("sized", world, 0, "ip link set lab-a mtu 3000");
         mended_in("sized", world, 2, "ip link set to-a mtu 3000");
         sized(world, 1400);
+    });
+}
+
+const SAMPLE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../artefacts/tests/data/containerlab-0.79/03-linux-nodes-to-bridge-and-host/\
+     03-linux-nodes-to-bridge-and-host.clab.yml"
+);
+
+#[test]
+fn a_lab_of_containerlabs_with_a_node_that_is_the_host_is_deployed() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("alpine:3");
+        run("ip", ["link", "add", "br-01-03-clab", "type", "bridge"]);
+        run("ip", ["link", "set", "br-01-03-clab", "up"]);
+        world.write("03.clab.yml", &std::fs::read_to_string(SAMPLE).unwrap());
+        world.cli(["deploy", "-t", "03.clab.yml", "--artefacts", "out", "--wait", "60s"]).fine();
+        let lab = world.lab("03-bridge-and-host");
+        assert_eq!(lab["state"], "up", "{lab}");
+        let host = lab["nodes"].as_array().unwrap().iter().find(|node| node["name"] == "hostnode").unwrap();
+        let told = ["kind", "runtime", "state", "image", "container"].map(|key| host[key].as_str());
+        assert_eq!(told, [Some("host"), Some("host"), Some("running"), None, None], "{host}");
+        let inventory = world.folder.join("out/clab-03-bridge-and-host/ansible-inventory.yml");
+        let inventory = std::fs::read_to_string(inventory).unwrap();
+        assert!(
+            inventory.contains("    host:\n      hosts:\n        clab-03-bridge-and-host-hostnode:\n"),
+            "{inventory}"
+        );
+        world.cli(["destroy", "03-bridge-and-host", "--wait", "30s"]).fine();
+    });
+}
+
+const HOSTNODE: &str = "\
+name: hosted
+topology:
+  defaults: {kind: linux, image: bb, labels: {archetype.runtime: namespace}}
+  nodes:
+    a: {exec: [ip address add 100.64.7.1/24 dev eth1]}
+    here: {kind: host}
+  links:
+    - endpoints: [\"a:eth1\", \"here:to-a\"]
+";
+
+#[test]
+fn an_end_at_a_node_that_is_the_host_is_a_device_of_the_host() {
+    on_a_machine(LIMIT, |world| {
+        world.write("hosted.clab.yml", HOSTNODE);
+        world.cli(["deploy", "-t", "hosted.clab.yml", "--wait", "30s"]).fine();
+        run("ip", ["address", "add", "100.64.7.2/24", "dev", "to-a"]);
+        eventually(SOON, "the node reaches the host", || {
+            attempt("ip", ["netns", "exec", "clab-hosted-a", "ping", "-c", "1", "-W", "1", "100.64.7.2"]).ok()
+        });
+        explained_in("hosted", world, "a:eth1", &["ip -d link show to-a"]);
+        let refused = world.cli(["node", "hosted", "here", "stop"]);
+        assert!(refused.code != 0 && refused.stderr.contains("the host itself"), "{refused:?}");
+        world.write("hosted.clab.yml", &HOSTNODE.replace("{kind: host}", "{kind: host, exec: [\"true\"]}"));
+        let refused = world.cli(["check", "-t", "hosted.clab.yml"]);
+        assert!(refused.code != 0 && refused.stderr.contains("not-runnable-key"), "{refused:?}");
+        world.cli(["destroy", "hosted", "--wait", "30s"]).fine();
+        assert!(attempt("ip", ["link", "show", "to-a"]).is_err());
+    });
+}
+
+#[test]
+fn kinds_that_are_outside_of_a_lab_have_one_problem_with_a_hint_that_holds() {
+    on_a_machine(LIMIT, |world| {
+        for kind in ["ext-container", "k8s-kind", "ovs-bridge"] {
+            let text = format!("name: x\ntopology: {{nodes: {{a: {{kind: {kind}}}}}}}\n");
+            world.write("x.clab.yml", &text);
+            let told = world.cli(["check", "-t", "x.clab.yml", "--format", "json"]);
+            let told: Value = serde_json::from_str(&told.stdout).unwrap();
+            let problems = told["problems"].as_array().unwrap();
+            let codes: Vec<_> = problems.iter().map(|problem| problem["code"].as_str().unwrap()).collect();
+            assert_eq!(codes, ["not-runnable-kind"], "{told:#}");
+            assert!(!told.to_string().contains("archetype.runtime"), "{told:#}");
+        }
+        world.write("x.clab.yml", "name: x\ntopology: {nodes: {ob: {kind: ovs-bridge}}}\n");
+        let told = world.cli(["check", "-t", "x.clab.yml"]);
+        assert!(!format!("{told:?}").contains("becomes a LAN"), "{told:?}");
     });
 }

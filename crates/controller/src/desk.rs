@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use archetype_api::{Problem, TopologyText};
 use archetype_model::spec::NodeSpec;
-use archetype_model::topology::RuntimeKind;
 use archetype_model::{LabName, NodeName};
 use tokio::task::JoinError;
 
@@ -54,8 +53,8 @@ pub(crate) fn node<'a>(now: &'a Now, lab: &LabName, node: &NodeName) -> Result<&
         return Ok(spec);
     }
     let declared = revision.wish.present().and_then(|present| present.topology.node(node.as_str()));
-    Err(Box::new(match declared.map(|declared| declared.runtime()) {
-        Some(RuntimeKind::Bridge) => wishing::without_process(node),
+    Err(Box::new(match declared {
+        Some(declared) if !declared.runtime().runs() => wishing::without_process(declared),
         _ => wishing::node_unknown(lab, node),
     }))
 }

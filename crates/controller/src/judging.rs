@@ -139,8 +139,8 @@ impl View<'_> {
             return Status::because(NodeState::Unknown, "its host is silent");
         }
         let Some(part) = self.wanted_part() else { return Status::because(NodeState::Pending, "not planned yet") };
-        if runtime == RuntimeKind::Bridge {
-            // Nothing runs in a bridge: it is there with its members.
+        if !runtime.runs() {
+            // Nothing runs in a bridge: it is there with its members. So is the host.
             let told = self.now.is_told(&part.name);
             return Status::plain(if told { NodeState::Running } else { NodeState::Pending });
         }

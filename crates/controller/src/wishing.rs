@@ -158,8 +158,8 @@ pub(crate) fn node_wish(
     let revision = now.revision(lab).ok_or_else(|| Box::new(lab_unknown(lab)))?;
     let present = revision.wish.present().ok_or_else(|| Box::new(lab_unknown(lab)))?;
     let declared = present.topology.node(node.as_str()).ok_or_else(|| Box::new(node_unknown(lab, node)))?;
-    if declared.runtime() == topology::RuntimeKind::Bridge {
-        return Err(Box::new(without_process(node)));
+    if !declared.runtime().runs() {
+        return Err(Box::new(without_process(declared)));
     }
     let mut present = present.clone();
     change(&mut present.wishes, node, action, has_ended(now, lab, node));
@@ -207,9 +207,12 @@ pub(crate) fn node_unknown(lab: &LabName, node: &NodeName) -> Problem {
 }
 
 /// The node is a bridge.
-pub(crate) fn without_process(node: &NodeName) -> Problem {
-    Problem::new(409, codes::NODE_WITHOUT_PROCESS, format!("{node} is a bridge; nothing runs in it"))
-        .hint("name one of the nodes that are on it")
+pub(crate) fn without_process(node: &topology::NodeDecl) -> Problem {
+    let (what, hint) = match node.runtime() {
+        topology::RuntimeKind::Host => ("the host itself", "name one of the nodes that something runs in"),
+        _ => ("a bridge", "name one of the nodes that are on it"),
+    };
+    Problem::new(409, codes::NODE_WITHOUT_PROCESS, format!("{} is {what}; nothing runs in it", node.name)).hint(hint)
 }
 
 /// The file has problems.

@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 
 use crate::name::{BridgeName, InterfaceName, LabName, NetworkName, NodeName};
 use crate::spec::{Attachment, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, WireShape};
+use crate::topology::HOST;
 
-/// The name by which topologies call the host as the end of a link.
-const HOST: &str = "host";
 /// The name by which topologies call the management network as the end of a link.
 const MANAGEMENT: &str = "mgmt-net";
 

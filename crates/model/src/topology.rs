@@ -19,7 +19,7 @@ pub use definition::{Certificate, Credentials, Dns, Extras, Healthcheck, NodeDef
 pub use link::{EndpointDecl, LinkDecl, LinkKind, MacvlanMode, Place, VxlanDecl};
 pub use management::{MgmtDecl, Subnet};
 pub use problem::{Position, Problem, Subject};
-pub use unsupported::unsupported;
+pub use unsupported::{is_runnable, unsupported};
 pub use value::{ByteSize, LinkApplyMode, NetworkMode, PullPolicy, RestartPolicy, Stage, Stages};
 
 use crate::name::{ContainerName, Invalid, LabName, NodeName};
@@ -28,6 +28,9 @@ use crate::stages::StageCommand;
 
 /// The prefix of container names when the file states none.
 pub const DEFAULT_PREFIX: &str = "clab";
+
+/// The kind of a node that is the host, and the name of the host as the end of a link.
+pub(crate) const HOST: &str = "host";
 /// The label that says by what a node is run; the one value known is `namespace`.
 pub const RUNTIME_LABEL: &str = "archetype.runtime";
 /// The label that says what becomes of the carrier of a link's end when the other end is shut:
@@ -199,14 +202,24 @@ pub enum RuntimeKind {
     Container,
     /// Nothing runs: a bridge of the host, or a segment of ours.
     Bridge,
+    /// Nothing is run: the host itself, whose devices the ends of its links are.
+    Host,
+}
+
+impl RuntimeKind {
+    /// Whether something of ours runs for such a node.
+    pub fn runs(self) -> bool {
+        matches!(self, Self::Namespace | Self::Container)
+    }
 }
 
 impl NodeDecl {
-    /// By what the node is run: kind `bridge` is a bridge, the label `archetype.runtime:
-    /// namespace` asks for a namespace, everything else is a container.
+    /// By what the node is run: kind `bridge` is a bridge, kind `host` the host, the label
+    /// `archetype.runtime: namespace` asks for a namespace, everything else is a container.
     pub fn runtime(&self) -> RuntimeKind {
         match (self.kind.as_str(), self.definition.labels.get(RUNTIME_LABEL).map(String::as_str)) {
             ("bridge" | "ovs-bridge", _) => RuntimeKind::Bridge,
+            (HOST, _) => RuntimeKind::Host,
             (_, Some("namespace")) => RuntimeKind::Namespace,
             _ => RuntimeKind::Container,
         }
@@ -219,7 +232,7 @@ impl NodeDecl {
 
     /// Whether the node gets an `eth0` on the management network.
     pub fn is_managed(&self) -> bool {
-        self.runtime() != RuntimeKind::Bridge && self.network_mode() == NetworkMode::Bridge
+        self.runtime().runs() && self.network_mode() == NetworkMode::Bridge
     }
 
     /// The host name inside the node.
@@ -256,15 +269,16 @@ impl Topology {
         self.node(named).or_else(|| self.nodes.iter().find(is_meant))
     }
 
-    /// The interface that an end of a link is: one of the node in whose network it is. None when
-    /// the end has no name that Linux takes.
+    /// The interface that an end of a link is: one of the node in whose network it is, which for a
+    /// node of kind `host` is the host. None when the end has no name that Linux takes.
     pub fn end_ref(&self, end: &EndpointDecl) -> Option<EndRef> {
-        let owner = match end.place {
-            Place::Node => self.node(&end.node).and_then(|node| self.network_owner(node)),
-            _ => None,
+        let node = self.node(&end.node).filter(|_| end.place == Place::Node);
+        let name = match node.map(|node| (node.runtime(), self.network_owner(node))) {
+            Some((RuntimeKind::Host, _)) => HOST,
+            Some((_, Some(owner))) => owner.name.as_str(),
+            _ => end.node.as_str(),
         };
-        let node = owner.map_or_else(|| NodeName::new(end.node.as_str()).ok(), |owner| Some(owner.name.clone()))?;
-        Some(EndRef { node, interface: end.linux_interface.clone()? })
+        Some(EndRef { node: NodeName::new(name).ok()?, interface: end.linux_interface.clone()? })
     }
 
     /// The absolute lab directory.

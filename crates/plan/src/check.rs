@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use archetype_model::Mtu;
 use archetype_model::name::NodeName;
 use archetype_model::topology::{
-    EndpointDecl, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology, unsupported,
+    EndpointDecl, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology, is_runnable, unsupported,
 };
 
 use crate::blueprint::HostFacts;
@@ -36,7 +36,7 @@ pub fn check(topology: &Topology, left_out: &BTreeSet<Subject>, facts: &HostFact
 
 /// Bridge nodes of the topology, and whether each is a bridge of the host (true) or a LAN of ours.
 pub fn bridges(topology: &Topology, facts: &HostFacts) -> BTreeMap<NodeName, bool> {
-    let bridges = topology.nodes.iter().filter(|node| node.runtime() == RuntimeKind::Bridge);
+    let bridges = topology.nodes.iter().filter(|node| node.runtime() == RuntimeKind::Bridge && is_runnable(node));
     bridges.map(|node| (node.name.clone(), facts.bridges.contains(node.name.as_str()))).collect()
 }
 
@@ -72,13 +72,14 @@ impl Check<'_> {
 
     fn nodes(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        for node in self.wanted_nodes().filter(|node| node.runtime() != RuntimeKind::Bridge) {
+        for node in self.wanted_nodes().filter(|node| node.runtime().runs()) {
             let mut add = |code, position, message: String, hint: &str| {
                 let subject = Subject::Node(node.name.clone());
                 problems.push(problem(self.topology, code, position, message).hint(hint).about(subject));
             };
             let has_image = node.definition.image.as_deref().is_some_and(|image| !image.is_empty());
-            if node.runtime() == RuntimeKind::Container && !has_image {
+            // What does not run for its kind has that problem; some kinds have no image at all.
+            if node.runtime() == RuntimeKind::Container && is_runnable(node) && !has_image {
                 let message = format!("node {} has no image", node.name);
                 let hint = "state image, or run it as a namespace with the label archetype.runtime: namespace";
                 add("missing-image", node.position, message, hint);

@@ -145,8 +145,8 @@ impl Check {
     }
 
     fn container_name(&mut self, topology: &Topology, node: &NodeDecl) {
-        let bridge = node.runtime() == RuntimeKind::Bridge;
-        if let (Err(error), false) = (topology.container_name(&node.name), bridge) {
+        let runs = node.runtime().runs();
+        if let (Err(error), true) = (topology.container_name(&node.name), runs) {
             let message = format!("node {}: {error}", node.name);
             self.add("bad-container-name", node.position, message).subject = Some(Subject::Node(node.name.clone()));
         }
@@ -306,7 +306,7 @@ fn namespace<'e>(nodes: &Nodes<'e>, end: &'e EndpointDecl) -> &'e str {
     match nodes.by_name.get(end.node.as_str()) {
         // A bridge inside another node's namespace.
         Some(node) if node.name.as_str().contains('|') => &end.node,
-        Some(node) if node.kind == "host" || node.runtime() == RuntimeKind::Bridge => HOST,
+        Some(node) if !node.runtime().runs() => HOST,
         Some(node) => match node.network_mode() {
             NetworkMode::Host => HOST,
             NetworkMode::Container(other) => match nodes.by_name.get(other.as_str()) {

@@ -360,7 +360,7 @@ topology:
       hint: leave it out with --partial
       about: Some(Node(NodeName("br|r1")))
     lab.clab.yml:10:17: node srl: this version cannot run kind nokia_srlinux [not-runnable-kind]
-      hint: kinds linux and bridge run, and others with the label "archetype.runtime: namespace"; leave it out with --partial
+      hint: kinds linux, bridge and host run, and others with the label "archetype.runtime: namespace"; leave it out with --partial
       about: Some(Node(NodeName("srl")))
     lab.clab.yml:12:19: node r3: this version runs containers through docker only [not-runnable-runtime]
       hint: leave out runtime

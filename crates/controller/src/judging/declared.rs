@@ -62,7 +62,7 @@ fn declared(topology: &Topology, index: usize, link: &LinkDecl) -> DeclaredLink 
         _ => link.endpoints.iter().map(|end| format!("{}:{}", end.node, end.interface)).collect::<Vec<_>>().join("--"),
     };
     let what = |end: &EndpointDecl| match end.place {
-        Place::Node => topology.node(&end.node).map(NodeDecl::runtime),
+        Place::Node => topology.node(&end.node).map(NodeDecl::runtime).filter(|runtime| *runtime != RuntimeKind::Host),
         _ => None,
     };
     let sides: Vec<_> = link.endpoints.iter().map(what).collect();

@@ -7,7 +7,7 @@ use archetype_model::observed::RunObserved;
 use archetype_model::report::{ExecReport, ExecState, NodeReport};
 use archetype_model::spec::{Attachment, NodeSpec, Protocol, PublishedPort};
 use archetype_model::status::{NodeState, Status};
-use archetype_model::topology::{NodeDecl, RuntimeKind, Topology};
+use archetype_model::topology::{NodeDecl, Topology};
 
 use crate::now::Now;
 
@@ -22,7 +22,7 @@ pub(crate) fn node(
     let part = now.part(lab);
     let spec = part.and_then(|part| part.node(&declared.name));
     let report = spec.and_then(|spec| now.heard.as_ref()?.report.nodes.get(&spec.container));
-    let runs = declared.runtime() != RuntimeKind::Bridge;
+    let runs = declared.runtime().runs();
     Some(Node {
         name: declared.name.clone(),
         kind: declared.kind.clone(),

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{LinkKind, NetworkMode, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology};
+use super::{HOST, LinkKind, NetworkMode, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology};
 
 /// Kinds that this version runs.
-pub const RUNNABLE_KINDS: [&str; 2] = ["linux", "bridge"];
+pub const RUNNABLE_KINDS: [&str; 3] = ["linux", "bridge", HOST];
 
 /// Everything this version cannot run, in the order of the file; each problem names the node or the link to leave out.
 /// A link of a node that cannot run is named as well.
@@ -63,7 +63,7 @@ fn of_shared(topology: &Topology, node: &NodeDecl, left_out: &BTreeSet<String>) 
 /// Whether a node uses the host's network, by itself or through the node that it joins.
 fn is_on_host(topology: &Topology, node: &NodeDecl) -> bool {
     let owner = topology.network_owner(node).unwrap_or(node);
-    node.runtime() != RuntimeKind::Bridge && owner.network_mode() == NetworkMode::Host
+    node.runtime().runs() && owner.network_mode() == NetworkMode::Host
 }
 
 /// The container engine's own network: it is no network of a lab.
@@ -75,10 +75,28 @@ fn of_network(topology: &Topology) -> Option<Problem> {
     Some(problem.hint("give the management network a name of its own, or leave it out"))
 }
 
-/// Nodes that are namespaces have no image: of their kind they have the names of the interfaces.
-fn is_runnable(node: &NodeDecl) -> bool {
-    let is_outside = matches!(node.kind.as_str(), "host" | "ext-container" | "k8s-kind" | "ovs-bridge");
-    RUNNABLE_KINDS.contains(&node.kind.as_str()) || node.runtime() == RuntimeKind::Namespace && !is_outside
+/// Whether this version runs a node's kind. Nodes that are namespaces have no image: of their kind
+/// they have the names of the interfaces.
+pub fn is_runnable(node: &NodeDecl) -> bool {
+    RUNNABLE_KINDS.contains(&node.kind.as_str()) || node.runtime() == RuntimeKind::Namespace && !is_outside(&node.kind)
+}
+
+/// Whether nodes of the kind are something outside of the lab: no namespace can stand for one.
+fn is_outside(kind: &str) -> bool {
+    matches!(kind, "ext-container" | "k8s-kind" | "ovs-bridge")
+}
+
+/// What to do about a kind that does not run.
+fn hint_for(kind: &str) -> &'static str {
+    match kind {
+        "ext-container" => "containers of others join no lab; leave it out with --partial",
+        "ovs-bridge" => "a node of kind bridge is a LAN, or a Linux bridge of the host; leave it out with --partial",
+        kind if is_outside(kind) => "leave it out with --partial",
+        _ => {
+            "kinds linux, bridge and host run, and others with the label \"archetype.runtime: namespace\"; leave it out \
+             with --partial"
+        }
+    }
 }
 
 fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
@@ -91,12 +109,7 @@ fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
     let position = |key| topology.position_of_key(node, key);
     if !is_runnable(node) {
         let message = format!("node {}: this version cannot run kind {}", node.name, node.kind);
-        add(
-            "not-runnable-kind",
-            position("kind"),
-            message,
-            "kinds linux and bridge run, and others with the label \"archetype.runtime: namespace\"; leave it out with --partial",
-        );
+        add("not-runnable-kind", position("kind"), message, hint_for(&node.kind));
         return problems;
     }
     if let Some((what, hint)) = of_network_mode(topology, node) {
@@ -121,7 +134,7 @@ fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
 fn of_network_mode(topology: &Topology, node: &NodeDecl) -> Option<(String, &'static str)> {
     let mode = node.network_mode();
     match (&mode, node.runtime()) {
-        (_, RuntimeKind::Bridge) | (NetworkMode::Bridge | NetworkMode::None, _) => None,
+        (_, RuntimeKind::Bridge | RuntimeKind::Host) | (NetworkMode::Bridge | NetworkMode::None, _) => None,
         (NetworkMode::Host | NetworkMode::Container(_), RuntimeKind::Namespace) => {
             let whose = if mode == NetworkMode::Host { "the host's" } else { "another node's" };
             Some((format!("a namespace node cannot use {whose} network"), "leave out network-mode or the label"))

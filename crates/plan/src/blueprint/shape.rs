@@ -77,7 +77,7 @@ impl<'a> Shape<'a> {
     /// The shape of a topology without what is left out. Links that `check` refuses are not in it.
     pub fn of(topology: &'a Topology, left_out: &BTreeSet<Subject>, host_bridges: &BTreeSet<NodeName>) -> Self {
         let is_left = |node: &&NodeDecl| !left_out.contains(&Subject::Node(node.name.clone()));
-        let runs = |node: &&NodeDecl| node.runtime() != RuntimeKind::Bridge;
+        let runs = |node: &&NodeDecl| node.runtime().runs();
         let mut shape = Self {
             nodes: topology.nodes.iter().filter(is_left).filter(runs).collect(),
             ends: BTreeMap::new(),
@@ -205,7 +205,7 @@ pub(crate) enum What {
     HostNode,
     /// A bridge node.
     Bridge,
-    /// The host.
+    /// The host, by its name or as a node.
     Host,
     /// The management network.
     Network,
@@ -220,6 +220,7 @@ impl<'a> Side<'a> {
             Place::MacvlanParent => return None,
             Place::Node => match topology.node(&declared.node)? {
                 node if node.runtime() == RuntimeKind::Bridge => What::Bridge,
+                node if node.runtime() == RuntimeKind::Host => What::Host,
                 node => match topology.network_owner(node).unwrap_or(node).network_mode() {
                     NetworkMode::Host => What::HostNode,
                     _ => What::Node,

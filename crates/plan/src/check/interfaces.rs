@@ -7,7 +7,7 @@ use archetype_model::name::{InterfaceName, NodeName};
 use archetype_model::number::Mac;
 use archetype_model::spec::EndRef;
 use archetype_model::topology::{
-    EndpointDecl, LinkDecl, LinkKind, NodeDecl, Place, Position, Problem, Subject, Topology,
+    EndpointDecl, LinkDecl, LinkKind, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology,
 };
 
 use crate::blueprint::shape::{Side, What, is_in};
@@ -74,7 +74,7 @@ impl<'a> Ends<'a> {
 
     fn end(&mut self, index: usize, end: &'a EndpointDecl) {
         let shown = format!("{}:{}", end.node, end.interface);
-        let node = self.nodes.get(end.node.as_str());
+        let node = self.nodes.get(end.node.as_str()).copied();
         if end.place == Place::Node && node.is_none() {
             let message = format!("{shown}: there is no node {}", end.node);
             return self.add(index, end.position, "unknown-node", message, "name a node of topology.nodes");
@@ -89,7 +89,8 @@ impl<'a> Ends<'a> {
             let hint = "use another interface, or network-mode: none";
             self.add(index, end.position, "interface-reserved", message, hint);
         }
-        if end.place != Place::Node {
+        // The host's devices are looked at as devices.
+        if end.place != Place::Node || node.is_some_and(|node| node.runtime() == RuntimeKind::Host) {
             return;
         }
         let Some(used) = self.topology.end_ref(end) else { return };

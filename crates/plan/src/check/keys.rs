@@ -1,11 +1,11 @@
 //! Keys of a node that would change what it is and that nothing here carries out yet: told, not
 //! swallowed.
 
-use archetype_model::topology::{NodeDecl, Problem, RuntimeKind, Subject, Topology};
+use archetype_model::topology::{NodeDecl, Problem, RuntimeKind, Subject, Topology, is_runnable};
 
 /// One problem for each such key of each node.
 pub(super) fn check(topology: &Topology) -> Vec<Problem> {
-    let nodes = topology.nodes.iter().filter(|node| node.runtime() != RuntimeKind::Bridge);
+    let nodes = topology.nodes.iter().filter(|node| node.runtime() != RuntimeKind::Bridge && is_runnable(node));
     nodes.flat_map(|node| of_node(topology, node)).collect()
 }
 
@@ -22,6 +22,9 @@ fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
 
 fn keys(node: &NodeDecl) -> Vec<&'static str> {
     let definition = &node.definition;
+    if node.runtime() == RuntimeKind::Host {
+        return if node.execs.is_empty() { Vec::new() } else { vec!["exec"] };
+    }
     // What only a container can have.
     let in_namespace = node.runtime() == RuntimeKind::Namespace;
     let stated = [
