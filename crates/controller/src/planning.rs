@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use archetype_model::LabName;
 use archetype_model::topology::{Problem, RuntimeKind, Subject, Topology};
-use archetype_plan::blueprint::{HostFacts, LabInput, Overrides, PlanInput, PlanSettings, Planned, Wanted, plan};
+use archetype_plan::blueprint::{HostFacts, LabInput, Overrides, PlanInput, PlanSettings, Planned, Wanted, plan_after};
 use tokio::sync::Notify;
 
 use crate::now::{Board, Now, Planning};
@@ -117,16 +117,18 @@ impl Planner {
     pub(crate) fn try_out(&self, wish: Option<(&LabName, &Wish)>) -> Planned {
         let now = self.board.look();
         let identity = self.store.identity();
-        plan(&PlanInput {
+        let wanted = inputs(&now, wish);
+        let input = PlanInput {
             installation: identity.installation.clone(),
             incarnation: identity.incarnation.clone(),
             host: now.host.clone(),
             settings: self.settings.clone(),
-            labs: inputs(&now, wish).iter().map(Prepared::input).collect(),
+            labs: wanted.iter().map(Prepared::input).collect(),
             reported_gone: now.gone().into_iter().collect(),
             facts: self.facts(),
             parent: now.target.as_ref().map(|target| &*target.blueprint),
-        })
+        };
+        plan_after(&input, now.target.as_ref().map(|target| target.digest.as_str()))
     }
 
     /// Takes a wish: it is durable when this returns, and the target follows it in a moment, before
