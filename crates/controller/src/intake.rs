@@ -23,6 +23,10 @@ const GATHER: Duration = Duration::from_millis(200);
 /// A heartbeat alone is written so rarely: it only says when things were verified last.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
+/// How long after a start the host may be read in part, or not be as wanted yet, without that being
+/// told: it is taken for the start itself, in which daemons are reached one by one.
+const BEGINNING: Duration = Duration::from_secs(10);
+
 /// The task that listens to an agent.
 pub(crate) struct Intake {
     pub store: Arc<dyn Store>,
@@ -49,6 +53,7 @@ impl Intake {
         let mut memory = Memory::of(&self.board.look(), self.silent_after);
         let mut unwritten = Unwritten::default();
         let mut acknowledged = 0;
+        let (begun, mut beginning) = (Instant::now() + BEGINNING, true);
         loop {
             let due = unwritten.due;
             let flush = async move {
@@ -66,15 +71,26 @@ impl Intake {
                 }
                 changed = watch.changed() => if changed.is_err() { break },
                 () = flush => {}
+                () = tokio::time::sleep_until(begun), if beginning => beginning = false,
                 _ = stop.wait_for(|stop| *stop) => break,
             }
             watch.mark_unchanged();
-            unwritten.take_notes(memory.learn(&self.board.look(), self.silent_after));
+            beginning = beginning && !self.has_come_to_rest();
+            if !beginning {
+                unwritten.take_notes(memory.learn(&self.board.look(), self.silent_after));
+            }
             if unwritten.due.is_some_and(|due| due <= Instant::now()) {
                 acknowledged = self.write(&mut unwritten, acknowledged).await;
             }
         }
         self.write(&mut unwritten, acknowledged).await;
+    }
+
+    /// Whether the host has told, in this life, of everything as wanted.
+    fn has_come_to_rest(&self) -> bool {
+        let now = self.board.look();
+        let heard = now.heard.as_ref().filter(|heard| heard.received.is_some());
+        heard.is_some_and(|heard| heard.report.unreadable.is_empty() && heard.report.converged)
     }
 
     fn take(&self, envelope: &ReportEnvelope) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use archetype_api::words::shown;
+use archetype_model::observed::RunObserved;
 use archetype_model::report::{ExecState, Finding};
 use archetype_model::status::{LabState, LinkState, NodeState, Status};
 use archetype_model::{LabName, NodeName};
@@ -13,7 +14,7 @@ use serde_json::json;
 use crate::clock;
 use crate::judging::{Judged, host_findings, judge};
 use crate::now::Now;
-use crate::store::Note;
+use crate::store::{Note, Revision};
 
 /// What was told last.
 #[derive(Debug, Default)]
@@ -36,12 +37,18 @@ impl Memory {
     /// What is so at the start is taken as told.
     pub fn of(now: &Now, silent_after: Duration) -> Self {
         let mut memory = Self::default();
-        memory.learn(now, silent_after);
+        // Nothing is planned yet in this life, and what the target has was planned in the last.
+        memory.learn_of(now, silent_after, |_| true);
         memory
     }
 
     /// What is to be told about what changed since.
     pub fn learn(&mut self, now: &Now, silent_after: Duration) -> Vec<Note> {
+        // What is wished and not planned yet is no news of the lab: it is planned in a moment.
+        self.learn_of(now, silent_after, |revision| now.is_planned(revision))
+    }
+
+    fn learn_of(&mut self, now: &Now, silent_after: Duration, is_news: impl Fn(&Revision) -> bool) -> Vec<Note> {
         let silent = now.is_silent(silent_after);
         let mut notes = Vec::new();
         let shown: BTreeSet<LabName> = now.labs().map(|revision| revision.lab.clone()).collect();
@@ -50,8 +57,7 @@ impl Memory {
         }
         learn_findings(&mut self.host, None, &host_findings(now), &mut notes);
         self.labs.retain(|lab, _| shown.contains(lab));
-        // What is wished and not planned yet is no news of the lab: it is planned in a moment.
-        for revision in now.labs().filter(|revision| now.is_planned(revision)) {
+        for revision in now.labs().filter(|revision| is_news(revision)) {
             let judged = judge(now, revision, silent);
             let told = self.labs.entry(revision.lab.clone()).or_default();
             told.learn_states(&revision.lab, &judged, &mut notes);
@@ -89,11 +95,14 @@ impl Told {
         let (Some(part), Some(heard)) = (now.part(lab), &now.heard) else { return };
         let mut ended = BTreeSet::new();
         for node in &part.nodes {
-            let Some(report) = heard.report.nodes.get(&node.container) else { continue };
-            let start = match &report.run {
-                Some(archetype_model::observed::RunObserved::Running { start, .. }) => start.clone(),
-                _ => continue,
+            let Some((report, run)) =
+                heard.report.nodes.get(&node.container).and_then(|report| Some((report, report.run.as_ref()?)))
+            else {
+                // A node that could not be read has not begun anew.
+                ended.extend(self.execs.iter().filter(|(name, ..)| name == &node.name).cloned());
+                continue;
             };
+            let RunObserved::Running { start, .. } = run else { continue };
             for (index, exec) in report.execs.iter().enumerate() {
                 let how = match &exec.state {
                     ExecState::Ended { code, .. } => format!("ended with status {code}"),

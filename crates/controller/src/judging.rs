@@ -217,9 +217,13 @@ impl View<'_> {
             let state = if self.wanted_part().is_some() { LabState::Degraded } else { LabState::Pending };
             return Status::because(state, format!("it cannot be planned: {}", problem.message));
         }
-        let Some(part) = self.wanted_part().filter(|_| planning.is_some_and(|p| p.revision == revision.number)) else {
+        let Some(part) = self.wanted_part() else {
             return Status::because(LabState::Pending, "not planned yet");
         };
+        // Before the first planning of the controller's life the target is what the last one planned.
+        if planning.is_some_and(|planning| planning.revision != revision.number) {
+            return Status::because(LabState::Converging, "the last change is being planned");
+        }
         let told = self.now.is_told(&part.name);
         let node_states = nodes.iter().filter_map(|(name, status)| {
             let node = part.node(name)?;

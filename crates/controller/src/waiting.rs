@@ -74,11 +74,12 @@ impl Waiting {
         if unplannable {
             return Some(Settled::Finding);
         }
-        if fresh && matches!(judged.state.state, LabState::Up | LabState::Down) && judged.execs_done {
+        let planned = now.is_planned(revision);
+        if fresh && planned && matches!(judged.state.state, LabState::Up | LabState::Down) && judged.execs_done {
             return Some(Settled::AsWanted);
         }
         let stands_in_the_way = judged.findings.iter().any(|finding| finding.lab.is_some());
-        if !(fresh && stands_in_the_way && now.is_told(&self.lab)) {
+        if !(fresh && planned && stands_in_the_way && now.is_told(&self.lab)) {
             self.finding_since = None;
             return None;
         }

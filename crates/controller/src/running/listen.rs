@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net as std_unix;
 use std::path::Path;
 
@@ -35,8 +36,15 @@ fn made(path: &Path) -> nix::Result<std_unix::UnixListener> {
     Ok(socket.into())
 }
 
-/// Removes a socket on which nobody listens any more.
+/// Removes a socket on which nobody listens any more; anything else that stands there is somebody's.
 fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            let why = "something that is no socket stands there; move it away, or name another --socket";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        }
+        _ => {}
+    }
     match std_unix::UnixStream::connect(path) {
         Ok(_) => {
             Err(io::Error::new(io::ErrorKind::AddrInUse, "another controller serves there; name another --socket"))
@@ -54,4 +62,29 @@ pub(super) async fn tcp(address: SocketAddr) -> Result<TcpListener, StartError> 
         return Err(failed("only loopback addresses are allowed: the token would cross a network in the clear".into()));
     }
     TcpListener::bind(address).await.map_err(|error| failed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_socket_is_never_removed_and_a_socket_nobody_listens_on_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("notes");
+        fs::write(&file, "words").unwrap();
+        let refused = remove_stale(&file).unwrap_err();
+        assert!(refused.to_string().contains("no socket"), "{refused}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "words");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        remove_stale(&link).unwrap_err();
+
+        let socket = folder.path().join("socket");
+        let listener = std_unix::UnixListener::bind(&socket).unwrap();
+        remove_stale(&socket).unwrap_err();
+        drop(listener);
+        remove_stale(&socket).unwrap();
+        assert!(!socket.exists());
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use archetype_model::observed::Part;
 use archetype_model::report::{Repair, RepairOutcome};
+use archetype_model::status::LabState;
 use archetype_model::step::Resource;
 use futures::StreamExt;
 
@@ -91,6 +93,39 @@ async fn the_journal_tells_how_a_lab_came_to_be() {
     assert!(has("exec", Some("a"), "exec `ip addr add 10.0.0.1/24 dev eth1` ended with status 0"));
     assert!(has("lab", None, "up"));
     assert!(entries.windows(2).all(|pair| pair[0].id < pair[1].id));
+}
+
+#[tokio::test]
+async fn a_start_tells_nothing_that_was_told_in_the_life_before() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    stand.noted("two", |entry| entry.kind == "lab" && entry.message == "up").await;
+    let Stand { running, directory, .. } = stand;
+    running.stop().await;
+    // The engine is reached a moment after the start, and then everything is as it was.
+    let away = |host: &mut super::agent::Host| host.unreadable = vec![(Part::Containers, "not reached yet".into())];
+    let stand = Stand::on_a_host(directory, Duration::from_secs(60), away).await;
+    let before = stand.client.journal(None, None).await.unwrap().entries;
+    let shown = stand.client.lab(&lab("two")).await.unwrap();
+    assert_ne!(shown.state, LabState::Pending, "{shown:?}");
+    stand.until("two", |two| two.findings.iter().any(|finding| finding.code == "host-unreadable")).await;
+    stand.agent.set(|host| host.unreadable.clear());
+    stand.until("two", |two| two.findings.is_empty()).await;
+    stand.agent.set(|host| host.repairs = vec![repair(1)]);
+    let after = stand.noted("two", |entry| entry.kind == "repair").await;
+    let last = before.last().unwrap().id;
+    let new: Vec<_> = after.iter().filter(|entry| entry.id > last).map(|entry| entry.kind.as_str()).collect();
+    assert_eq!(new, ["repair"], "{after:#?}");
+    // From then on it is news when the engine is away.
+    stand.agent.set(|host| host.unreadable = vec![(Part::Containers, "gone".into())]);
+    for _ in 0..500 {
+        let all = stand.client.journal(None, None).await.unwrap().entries;
+        if all.iter().any(|entry| entry.message.ends_with("could not be read: gone")) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it was not told");
 }
 
 #[tokio::test]

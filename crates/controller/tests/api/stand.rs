@@ -10,7 +10,7 @@ use archetype_controller::{Controller, FileReader, FileReading, Running, Setting
 use archetype_model::LabName;
 use archetype_plan::blueprint::PlanSettings;
 
-use super::agent::Agent;
+use super::agent::{Agent, Host};
 
 pub const TWO: &str = "name: two
 topology:
@@ -45,7 +45,13 @@ impl Stand {
     }
 
     pub async fn on(directory: tempfile::TempDir, silent_after: Duration) -> Self {
+        Self::on_a_host(directory, silent_after, |_| ()).await
+    }
+
+    /// On a host that is like this from the first moment.
+    pub async fn on_a_host(directory: tempfile::TempDir, silent_after: Duration, host: impl FnOnce(&mut Host)) -> Self {
         let (agent, port) = Agent::new();
+        agent.set(host);
         let socket = directory.path().join("run").join("a.sock");
         let settings = Settings {
             data: directory.path().join("data"),
