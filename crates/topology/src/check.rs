@@ -224,7 +224,8 @@ impl Check {
         };
         name.map_err(|unfit| {
             let code = if unfit.is_reserved() { "interface-reserved" } else { "invalid-interface" };
-            self.add(code, end.position, format!("{}:{unfit}", end.node)).hint = unfit.hint();
+            let problem = self.add(code, end.position, format!("{}:{unfit}", end.node));
+            problem.hint = unfit.hint().or(problem.hint.take());
         })
         .ok()
     }

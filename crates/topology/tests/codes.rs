@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use archetype_model::topology::codes::CODES;
+use archetype_model::topology::{Position, Problem};
 
 #[test]
 fn every_code_is_produced_by_a_test() {
@@ -18,6 +19,14 @@ fn every_code_is_produced_by_a_test() {
     let missing: Vec<_> = listed.difference(&produced).collect();
     assert!(missing.is_empty(), "no test produces {missing:?}");
     assert!(CODES.is_sorted_by_key(|code| code.code) && listed.len() == CODES.len());
+}
+
+#[test]
+fn a_problem_of_every_code_has_a_hint() {
+    for code in CODES {
+        let problem = Problem::new(code.code, "x", Position::START, "x");
+        assert!(problem.hint.is_some_and(|hint| !hint.is_empty() && !hint.ends_with('.')), "{}", code.code);
+    }
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn the_interface_for_management_is_no_end_of_a_link() {
     x.clab.yml:18:38: vmx:fxp0 is the node's interface on the management network: eth0 in Linux [interface-reserved]
       hint: use another, or "network-mode: none" for a node without management network
     x.clab.yml:19:33: vmx:em1 is not for links on kind juniper_vmx: the routing engine speaks to its forwarding plane over it [interface-reserved]
+      hint: Use another interface, or `network-mode: none` for a node without management network. `archetype kinds NAME` shows what a kind's interfaces are called
     "#);
 }
 

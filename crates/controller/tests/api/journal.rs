@@ -103,7 +103,7 @@ async fn a_start_tells_nothing_that_was_told_in_the_life_before() {
     let Stand { running, directory, .. } = stand;
     running.stop().await;
     // The engine is reached a moment after the start, and then everything is as it was.
-    let away = |host: &mut super::agent::Host| host.unreadable = vec![(Part::Containers, "not reached yet".into())];
+    let away = |host: &mut super::agent::Host| host.unreadable = vec![(Part::Engine, "not reached yet".into())];
     let stand = Stand::on_a_host(directory, Duration::from_secs(60), away).await;
     let before = stand.client.journal(None, None).await.unwrap().entries;
     let shown = stand.client.lab(&lab("two")).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_start_tells_nothing_that_was_told_in_the_life_before() {
     let new: Vec<_> = after.iter().filter(|entry| entry.id > last).map(|entry| entry.kind.as_str()).collect();
     assert_eq!(new, ["repair"], "{after:#?}");
     // From then on it is news when the engine is away.
-    stand.agent.set(|host| host.unreadable = vec![(Part::Containers, "gone".into())]);
+    stand.agent.set(|host| host.unreadable = vec![(Part::Engine, "gone".into())]);
     for _ in 0..500 {
         let all = stand.client.journal(None, None).await.unwrap().entries;
         if all.iter().any(|entry| entry.message.ends_with("could not be read: gone")) {

@@ -16,6 +16,12 @@ const fn code(code: &'static str, meaning: &'static str, remedy: &'static str) -
     Code { code, meaning, remedy }
 }
 
+/// What to do about a problem of this code, in general.
+pub fn remedy(code: &str) -> Option<&'static str> {
+    let at = CODES.binary_search_by_key(&code, |known| known.code).ok()?;
+    CODES.get(at).map(|known| known.remedy)
+}
+
 /// All codes, in alphabetical order.
 #[rustfmt::skip]
 pub const CODES: &[Code] = &[
@@ -39,7 +45,7 @@ pub const CODES: &[Code] = &[
         "For instance `8080:80`, `127.0.0.1:53:53/udp`, `8000-8009:9000-9009`."),
     code("bad-size", "An amount of memory has no number or an unknown unit.",
         "For instance `512MB` (millions of bytes) or `512MiB` (steps of 1024)."),
-    code("bad-value", "A value is not one of those the key takes.", "The message lists them."),
+    code("bad-value", "A value is not one of those the key takes.", "Write one of those that the message lists."),
     code("bad-variables", "A file of template variables cannot be read, or is no YAML or JSON mapping.",
         "Name it with `--vars`, or correct it."),
     code("bad-volume", "A volume is not `name:target[:options]`, or names a path of the host.",
@@ -70,7 +76,7 @@ pub const CODES: &[Code] = &[
     code("missing-image", "A node that is a container has no image.",
         "State `image` at the node, its group, its kind or the defaults."),
     code("missing-kind", "A node has no kind.", "State `kind` at the node, its group or the defaults."),
-    code("missing-value", "A value that must be there is not.", "The message names it."),
+    code("missing-value", "A value that must be there is not.", "Add what the message names."),
     code("not-runnable-certificate", "A node asks for a certificate; this version issues none.",
         "Leave out `certificate`, or leave the node out with `--partial`."),
     code("not-runnable-dummy-link", "This version makes no dummy links.", "Leave the link out with `--partial`."),
@@ -99,14 +105,14 @@ pub const CODES: &[Code] = &[
     code("template-syntax", "The file is a template, and this is none: every file is read as one of Go's \
         `text/template`, so `{{` begins an action.", "For two braces write `{{ \"{{\" }}`."),
     code("unclosed-variable", "A `${` has no `}` on its line.", "Write `$$` for a dollar sign."),
-    code("unknown-key", "A key is not known.", "The message has the key that was probably meant, or all that are known."),
-    code("unknown-kind", "A node has a kind that is not known.", "The message has the kind that was probably meant."),
-    code("unknown-link-type", "A link has a type that is not known.", "The message lists the types."),
+    code("unknown-key", "A key is not known.", "Write the key that was meant, or leave it out."),
+    code("unknown-kind", "A node has a kind that is not known.", "`archetype kinds` lists all of them."),
+    code("unknown-link-type", "A link has a type that is not known.", "Leave out `type` for a link between two nodes."),
     code("unknown-node", "A link or a stage names a node that the file does not have.",
-        "The message has the node that was probably meant."),
+        "Write the node that was meant, or add it under `nodes`."),
     code("unknown-type", "A node's kind has types, and the node's is none of them.",
-        "The message has the type that was probably meant, or all of them."),
+        "Write one of the types of its kind."),
     code("wrong-type", "A value is of another sort than the key takes: a list instead of a text, for instance.",
-        "The message says what is expected."),
+        "Write it as the message says; text that looks like a number or a list stands in quotes."),
     code("yaml-syntax", "The file is not YAML from the named place on.", "Look at the named line and the one above it."),
 ];

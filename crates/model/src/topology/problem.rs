@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::codes;
 use crate::name::NodeName;
 
 /// A place in a topology file; both numbers count from 1, the column in characters.
@@ -65,7 +66,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem at `position` of `file`.
+    /// A problem at `position` of `file`; until a closer one is given its hint is what helps with its
+    /// code in general.
     pub fn new(code: &'static str, file: impl Into<String>, position: Position, message: impl Into<String>) -> Self {
         Self {
             code: Cow::Borrowed(code),
@@ -73,7 +75,7 @@ impl Problem {
             file: file.into(),
             line: position.line,
             column: position.column,
-            hint: None,
+            hint: codes::remedy(code).map(without_full_stop),
             subject: None,
         }
     }
@@ -96,6 +98,11 @@ impl Problem {
     pub fn position(&self) -> Position {
         Position { line: self.line, column: self.column }
     }
+}
+
+/// A hint is one sentence, or some, without the last full stop.
+fn without_full_stop(remedy: &str) -> String {
+    remedy.strip_suffix('.').unwrap_or(remedy).to_owned()
 }
 
 /// `file:line:column: message [code]`, and the hint on a line of its own.
