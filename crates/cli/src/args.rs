@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::{completing, duration};
 
 pub use serve::{ServeArgs, ServeFlags};
-pub use settings::{SOCKET, SettingProblem, Settings, place};
+pub use settings::{SettingProblem, Settings, place};
 
 /// Runs network labs: hand over a topology file, get nodes that are wired, proven and kept so.
 #[derive(Debug, Parser)]
@@ -74,7 +74,7 @@ pub enum Command {
     Version(OutputArgs),
     /// Print a completion script for a shell
     ///
-    /// The script asks this program at each Tab, so that labs, nodes and interfaces are completed too.
+    /// The script asks this program at each Tab, so that labs, nodes and ends of links are completed too.
     Completions {
         /// The shell.
         shell: Shell,
@@ -314,10 +314,10 @@ pub struct LinkArgs {
     #[arg(value_enum, value_name = "WISH")]
     pub wish: LinkWish,
     /// One end of the link, NODE:INTERFACE
-    #[arg(value_name = "NODE:IF")]
+    #[arg(value_name = "NODE:IF", add = ArgValueCandidates::new(completing::ends_of_links))]
     pub end: String,
     /// Its other end; `add` needs it
-    #[arg(value_name = "NODE:IF")]
+    #[arg(value_name = "NODE:IF", add = ArgValueCandidates::new(completing::ends_of_links))]
     pub other: Option<String>,
     /// How long.
     #[command(flatten)]

@@ -205,6 +205,7 @@ fn completed(line: &[&str]) -> Vec<String> {
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_archetype"), folder.path().join("archetype")).unwrap();
     let ask = format!(
         "source {0}/script; COMP_WORDS=({1}); COMP_CWORD={2}; COMP_TYPE=9; \
+         COMP_LINE=\"${{COMP_WORDS[*]}}\"; COMP_POINT=${{#COMP_LINE}}; \
          $(complete -p archetype | sed 's/.*-F \\([^ ]*\\).*/\\1/') archetype '{3}' x; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         folder.path().display(),
         line.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),

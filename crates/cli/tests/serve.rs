@@ -94,6 +94,22 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// What a bash on a terminal shows while this is typed.
+    fn typed(&self, text: &str) -> String {
+        let path = Path::new(ARCHETYPE).parent().unwrap().display().to_string();
+        let mut command = Command::new("script");
+        command.args(["-qec", "bash --norc --noprofile -i", "/dev/null"]).current_dir(&self.folder);
+        command.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap())).env("TERM", "dumb");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        drop(input);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -180,6 +196,27 @@ fn a_command_in_a_node_reads_writes_and_ends_as_it_would_here() {
             Command::new("script").args(["-qec", &format!("stty rows 33 cols 77; {line}"), "/dev/null"]).output();
         let shown = String::from_utf8_lossy(&script.unwrap().stdout).into_owned();
         assert!(shown.contains("/dev/") && shown.contains("33 77"), "{shown}");
+    });
+}
+
+#[test]
+fn pressing_tab_in_a_real_shell_completes_ends_of_links_behind_their_colon() {
+    on_a_machine(|machine| {
+        machine.archetype(&["deploy"]).fine();
+        machine.archetype(&["completions", "bash"]).fine();
+        // What is typed: each line is run once Tab has completed it. `c` has one link.
+        let typed = "source <(archetype completions bash)\n\
+                     archetype explain row c\t\n\
+                     archetype explain row c:e\t\n\
+                     archetype link row down c:\t --no-wait\n\
+                     archetype link row add c\teth7 b:eth8 --no-wait\n\
+                     exit\n";
+        let shown = machine.typed(typed);
+        let proven = shown.matches("row b:eth2--c:eth1 is up").count();
+        assert_eq!(proven, 2, "{shown}");
+        let journal = machine.archetype(&["journal", "row"]).fine().out;
+        assert!(journal.contains("down wanted"), "{journal}\n{shown}");
+        assert!(journal.contains("c:eth7") || journal.contains("eth7--"), "{journal}\n{shown}");
     });
 }
 

@@ -18,7 +18,7 @@ use crate::artefacts::Place;
 /// Where the settings file is, unless something else is said.
 const FILE: &str = "/etc/archetype/archetype.toml";
 /// Where the controller's socket is, unless something else is said.
-pub const SOCKET: &str = "/run/archetype/archetype.sock";
+const SOCKET: &str = "/run/archetype/archetype.sock";
 
 /// The keys of the settings file; a flag of the same name and a variable `ARCHETYPE_…` go before.
 const KEYS: [&str; 16] = [
@@ -87,13 +87,19 @@ impl Settings {
     /// Gathers what flags and variables say, and what the settings file says beyond that.
     /// `matches` are those of the command.
     pub fn gather(matches: &ArgMatches, config: Option<&Path>) -> Self {
+        let mut settings = Self::of_file(config);
+        for key in KEYS {
+            settings.take_argument(matches, key);
+        }
+        settings
+    }
+
+    /// What the settings file alone says.
+    pub fn of_file(config: Option<&Path>) -> Self {
         let mut settings = Self::default();
         match config.map(PathBuf::from).or_else(|| Some(PathBuf::from(FILE)).filter(|file| file.exists())) {
             Some(file) => settings.take_file(&file),
             None => tracing::debug!("there is no settings file"),
-        }
-        for key in KEYS {
-            settings.take_argument(matches, key);
         }
         settings
     }

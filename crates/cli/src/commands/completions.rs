@@ -12,12 +12,17 @@ use crate::failure::Failure;
 /// The variable by which a shell asks this program for completions.
 pub const ASKED_BY: &str = "ARCHETYPE_COMPLETE";
 
+/// The script of bash, which breaks the ends of links at their colons.
+const BASH: &str = include_str!("completions/archetype.bash");
+
 /// Prints the script. It has the shell ask this very program, so it never grows old.
 pub fn run(shell: Shell) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     let name = shell.to_string();
     let failed = |source| Failure::Io { what: "the script cannot be written", source };
-    if let Some(completer) = Shells::builtins().completer(&name) {
+    if shell == Shell::Bash {
+        script.extend_from_slice(BASH.as_bytes());
+    } else if let Some(completer) = Shells::builtins().completer(&name) {
         let program = "archetype";
         completer.write_registration(ASKED_BY, program, program, program, &mut script).map_err(failed)?;
     }
