@@ -199,6 +199,12 @@ impl Memory {
         self.failed.values_mut().for_each(|failed| failed.not_before = 0);
     }
 
+    /// Forgets the waits of what failed under this code.
+    pub(crate) fn forget_waits_of(&mut self, code: &str) {
+        let cured = self.failed.values_mut().filter(|failed| failed.finding.code == code);
+        cured.for_each(|failed| failed.not_before = 0);
+    }
+
     /// When and how often a node ended.
     pub(crate) fn ends_of(&self, container: &ContainerName) -> Option<(u32, Exit)> {
         let runs = self.runs.get(container)?;

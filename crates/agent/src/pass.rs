@@ -92,6 +92,8 @@ impl<H: Host> Pass<'_, H> {
         found.findings.extend(restless(&found));
         found.findings.extend(self.ledger.unwritten().map(not_written));
         let converged = right.len() == wanted.len() && found.findings.is_empty();
+        // What no lab's resource is about keeps nothing from being as wanted.
+        found.findings.extend(self.host.findings());
         let report = report(Seen {
             spec,
             observed: &observed,

@@ -295,6 +295,7 @@ impl<H: Host> Agent<H> {
     fn take_event(&mut self, event: Event) {
         match event {
             Event::Changed(part) => self.urgent |= part == Part::Datapath,
+            Event::Cured(code) => self.memory.forget_waits_of(code),
             Event::TaskEnded(ended) => {
                 self.busy.remove(&ended.container);
                 self.task_ended(ended);

@@ -14,7 +14,7 @@ use std::time::Duration;
 use archetype_testbed::scratch;
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::Value;
-use world::{ARCHETYPE, Output, World, attempt, eventually, on_a_machine, run};
+use world::{ARCHETYPE, Output, World, attempt, eventually, on_a_machine, on_a_machine_without_the_runtime, run};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const SOON: Duration = Duration::from_secs(25);
@@ -119,6 +119,60 @@ fn what_is_wrong_with_the_switch_is_told_and_goes_with_its_cause() {
 
         let told = world.cli(["exec", "pair", "lan", "--", "true"]);
         refused(&told, "node-without-process", "lan is a bridge", "");
+    });
+}
+
+#[test]
+fn an_engine_without_the_runtime_is_told_at_the_start_and_nodes_start_when_it_has_it() {
+    on_a_machine_without_the_runtime(LIMIT, |world| {
+        let told = |world: &World| {
+            let findings = world.inspect()["findings"].clone();
+            findings.as_array().is_some_and(|all| all.iter().any(|finding| finding["code"] == "runtime-missing"))
+        };
+        eventually(SOON, "the host says so, without any lab", || told(world).then_some(()));
+        let log = std::fs::read_to_string(world.serve.log()).unwrap();
+        let warned = log.lines().find(|line| line.contains("WARN") && line.contains("runtime")).unwrap_or_default();
+        assert!(warned.contains("archetype host setup"), "{log}");
+
+        world.engine.import_busybox("bb");
+        deploy(world, "one", "name: one\ntopology: {nodes: {n: {kind: linux, image: bb}}}\n");
+        let node = eventually(SOON, "the node fails a few times", || {
+            let lab = world.lab("one");
+            let failed = lab["findings"].as_array()?.iter().any(|f| f["subject"].is_string());
+            failed.then(|| lab["nodes"][0].clone())
+        });
+        assert_ne!(node["state"], "running", "{node}");
+        let root = archetype_testbed::scratch_dir("root");
+        let engine = world.engine.host();
+        let words = ["host", "setup", "--docker", &engine, "--root", root.to_str().unwrap(), "--runtime-binary"];
+        let binary = world::runtime();
+        world.cli(words.into_iter().chain([binary.to_str().unwrap()])).fine();
+        world.until_up("one", SOON);
+        eventually(SOON, "nothing is told any more", || (!told(world)).then_some(()));
+    });
+}
+
+#[test]
+fn a_docker_network_that_cannot_be_laid_is_a_finding_that_stays_and_is_tried_ever_more_rarely() {
+    on_a_machine(LIMIT, |world| {
+        deploy(world, "net", &on_network("net", "100.64.5.0/24"));
+        world.until_up("net", SOON);
+        eventually(SOON, "the Docker network is there", || {
+            attempt("docker", ["-H", &world.engine.host(), "network", "inspect", "net-net"]).ok()
+        });
+        // The engine does not make its own chains again before its next start, and refuses networks without them.
+        run("nft", ["flush", "ruleset"]);
+        world.docker(["network", "rm", "net-net"]);
+        let failed = |world: &World| findings(world, "net").iter().any(|f| f["code"] == "engine-refused");
+        eventually(SOON, "it is told", || failed(world).then_some(()));
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < Duration::from_secs(6) {
+            assert!(failed(world), "the finding stays: {:#?}", findings(world, "net"));
+        }
+        let journal = world.cli(["journal", "--format", "json"]).json();
+        let repairs: Vec<_> =
+            journal["entries"].as_array().unwrap().iter().filter(|entry| entry["kind"] == "repair").collect();
+        assert!(repairs.len() < 12, "{} repairs: {journal:#}", repairs.len());
     });
 }
 

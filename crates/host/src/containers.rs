@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use archetype_model::observed::{DaemonStart, NodeObserved, Reading};
+use archetype_model::report::Finding;
 use archetype_model::spec::NodeSpec;
 use archetype_model::step::NodeAction;
 use archetype_model::{ContainerName, LabName};
@@ -199,6 +200,13 @@ impl Containers {
             Reading::Known(link) => Reading::Known(link.facts.clone()),
             Reading::Unreadable(why) => Reading::Unreadable(why.clone()),
         }
+    }
+
+    /// The finding for an engine that does not know our runtime: no container can start on it.
+    pub(crate) fn lacks_runtime(&self) -> Option<Finding> {
+        let known = self.room.replica().link().known().is_none_or(|link| link.facts.runtime_registered);
+        let error = (!known).then(|| task::runtime_missing(&self.room.settings.runtime))?;
+        Some(Finding { code: error.code.into(), lab: None, resource: None, message: error.message, hint: error.hint })
     }
 
     /// Begins a task and returns at once. Its end is rung as [`crate::Event::TaskEnded`]. Says

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use archetype_model::observed::Observed;
-use archetype_model::report::ProbeResult;
+use archetype_model::report::{Finding, ProbeResult};
 use archetype_model::spec::{EndRef, HostSpec, LinkId};
 use archetype_model::step::{Outcome, Step};
 use archetype_model::{BridgeName, ContainerName, LabName, VlanTag};
@@ -16,6 +16,11 @@ pub trait Host: Send + Sync + 'static {
     /// Reads back what is. What did not change since the last reading may come from a replica that
     /// its source keeps true. Infallible: what cannot be read says so.
     async fn observe(&self) -> Observed;
+
+    /// What stands in the way of every node of some sort, whether one is wanted or not.
+    fn findings(&self) -> Vec<Finding> {
+        Vec::new()
+    }
 
     /// Makes the next [`Host::observe`] read everything from its source, and compare.
     /// Answers how many replicas were not what their source said.

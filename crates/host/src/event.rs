@@ -13,6 +13,8 @@ pub enum Event {
     Changed(Part),
     /// A task on a node ended.
     TaskEnded(TaskEnded),
+    /// What made tasks fail under this code is gone: whatever waits for its next try need not.
+    Cured(&'static str),
 }
 
 /// How a task on a node ended.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use archetype_model::facts::NamespaceFacts;
 use archetype_model::observed::{Observed, Part, Reading};
-use archetype_model::report::ProbeResult;
+use archetype_model::report::{Finding, ProbeResult};
 use archetype_model::spec::{HostSpec, NodeBody};
 use archetype_model::step::{NodeAction, Outcome, Step, StepError};
 use archetype_model::{ContainerName, InterfaceName};
@@ -268,6 +268,10 @@ impl Host for LinuxHost {
         let (links, (networks, passages)) = tokio::join!(self.with_links(Links::show), of_networks);
         let (devices, namespaces) = links.unwrap_or_else(unread);
         Observed { datapath: self.datapath.show(), devices, namespaces, containers, processes, networks, passages }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        self.containers.iter().filter_map(Containers::lacks_runtime).collect()
     }
 
     async fn full_read(&self) -> u64 {

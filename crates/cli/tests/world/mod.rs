@@ -72,9 +72,8 @@ pub struct World {
 }
 
 impl World {
-    fn start() -> Self {
+    fn start(runtimes: Vec<(String, PathBuf)>) -> Self {
         let ovs = Ovs::start(scratch_dir("ovs"));
-        let runtimes = vec![("archetype".to_owned(), runtime())];
         let options = EngineOptions { runtimes, networks: true, args: Vec::new() };
         let engine = Engine::start_with(scratch_dir("engine"), options);
         let hosts = scratch().join("hosts");
@@ -213,7 +212,16 @@ impl Drop for World {
 /// When the test does, when the limit is over, and when a part of the machine cannot be made.
 #[track_caller]
 pub fn on_a_machine<F: FnOnce(&mut World)>(limit: Duration, test: F) {
-    in_a_sandbox::<F>(limit, || test(&mut World::start()));
+    in_a_sandbox::<F>(limit, || test(&mut World::start(vec![("archetype".to_owned(), runtime())])));
+}
+
+/// [`on_a_machine`] whose engine does not know our runtime.
+///
+/// # Panics
+/// As [`on_a_machine`].
+#[track_caller]
+pub fn on_a_machine_without_the_runtime<F: FnOnce(&mut World)>(limit: Duration, test: F) {
+    in_a_sandbox::<F>(limit, || test(&mut World::start(Vec::new())));
 }
 
 /// [`on_a_machine`] whose engine has the images that the example labs name.
@@ -224,7 +232,7 @@ pub fn on_a_machine<F: FnOnce(&mut World)>(limit: Duration, test: F) {
 pub fn on_a_machine_with_images<F: FnOnce(&mut World)>(limit: Duration, test: F) {
     need_lab_images();
     in_a_sandbox::<F>(limit, || {
-        let mut world = World::start();
+        let mut world = World::start(vec![("archetype".to_owned(), runtime())]);
         world.engine.load_lab_images();
         test(&mut world);
     });
@@ -242,7 +250,7 @@ fn in_a_sandbox<Test>(limit: Duration, body: impl FnOnce()) {
 }
 
 /// The runtime lies beside `archetype`.
-fn runtime() -> PathBuf {
+pub fn runtime() -> PathBuf {
     Path::new(ARCHETYPE).with_file_name("archetype-oci")
 }
 

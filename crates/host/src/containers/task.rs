@@ -287,7 +287,9 @@ impl Task {
         if !has_runtime(&info, &self.room.settings.runtime) {
             return Err(runtime_missing(&self.room.settings.runtime));
         }
-        self.room.replica().set_runtime_registered(true);
+        if self.room.replica().set_runtime_registered(true) {
+            self.room.waker.ring(Event::Cured(RUNTIME_MISSING));
+        }
         Ok(())
     }
 
@@ -369,9 +371,12 @@ fn image_missing(image: &str) -> TaskError {
     }
 }
 
-fn runtime_missing(runtime: &str) -> TaskError {
+/// The code of an engine that lacks our runtime.
+pub(super) const RUNTIME_MISSING: &str = "runtime-missing";
+
+pub(super) fn runtime_missing(runtime: &str) -> TaskError {
     TaskError {
-        code: "runtime-missing",
+        code: RUNTIME_MISSING,
         message: format!("the engine does not know the runtime {runtime}, through which nodes start"),
         hint: "run `archetype host setup`".into(),
     }

@@ -20,6 +20,7 @@ use super::error::EngineError;
 use super::privilege::Grant;
 use super::replica::Link;
 use super::sight::{Sight, sight};
+use super::task::RUNTIME_MISSING;
 use super::{EngineFacts, Room, label};
 use crate::Event;
 
@@ -91,10 +92,24 @@ async fn connect(room: &Arc<Room>) -> Result<Following, EngineError> {
     let events = Events::subscribe(&client, room);
     let facts = within(limit, read_facts(room, &client, greeting)).await?;
     let containers = within(limit * 3, read_all(room, &client)).await?;
+    tell_runtime(room, facts.runtime_registered);
     room.replica().connected(Link { client: client.clone(), facts }, containers);
     room.waker.ring(Event::Changed(Part::Engine));
     let room = Arc::clone(room);
     Ok(Following { room, client, greeting, events, readings: FuturesUnordered::new(), waiting: HashMap::new() })
+}
+
+/// Says that no container can start, or that nothing is in their way any more.
+fn tell_runtime(room: &Room, registered: bool) {
+    match registered {
+        true => room.waker.ring(Event::Cured(RUNTIME_MISSING)),
+        false => {
+            let runtime = &room.settings.runtime;
+            tracing::warn!(
+                "the engine does not know the runtime {runtime}, through which nodes start: run `archetype host setup`"
+            );
+        }
+    }
 }
 
 impl Following {
@@ -141,6 +156,7 @@ impl Following {
             return Err(EngineError::unreachable("it was restarted"));
         }
         if self.room.replica().set_runtime_registered(runtime_registered) {
+            tell_runtime(&self.room, runtime_registered);
             self.room.waker.ring(Event::Changed(Part::Engine));
         }
         Ok(())

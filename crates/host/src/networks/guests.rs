@@ -85,7 +85,7 @@ struct State {
     engine: Engine,
     /// What is being done to a network right now, for people.
     tasks: BTreeMap<NetworkName, &'static str>,
-    /// How the last task on a network failed.
+    /// How the last task on a network failed; kept through the tries that follow until one is done.
     failed: BTreeMap<NetworkName, Error>,
 }
 
@@ -116,11 +116,15 @@ impl Guests {
         }
     }
 
-    /// Whether the Docker network of a network is as wanted; unreadable while a task works on it.
+    /// Whether the Docker network of a network is as wanted; unreadable while a task works on it,
+    /// unless the one before failed: then it is not, until one is done.
     pub fn reading(&self, network: &NetworkSpec) -> Reading<bool> {
         let state = self.shared.lock();
         if let Some(doing) = state.tasks.get(&network.name) {
-            return Reading::Unreadable((*doing).to_owned());
+            return match state.failed.contains_key(&network.name) {
+                true => Reading::Known(false),
+                false => Reading::Unreadable((*doing).to_owned()),
+            };
         }
         match &state.engine {
             Engine::Absent => Reading::Known(true),
@@ -137,7 +141,10 @@ impl Guests {
         if self.reading(network) != Reading::Known(false) {
             return Ok(());
         }
-        let failed = self.begin(&network.name, "laying the Docker network over it");
+        let (busy, failed) = self.begin(&network.name, "laying the Docker network over it");
+        if busy {
+            return failed.map_or(Ok(()), Err);
+        }
         let (shared, network) = (self.shared.clone(), network.clone());
         tokio::spawn(async move {
             let done = engine::lay(&shared, &network).await;
@@ -151,10 +158,10 @@ impl Guests {
     /// # Errors
     /// How the last attempt failed; the next one is under way then.
     pub fn remove(&self, network: &NetworkName, id: String) -> Result<(), Error> {
-        if self.shared.lock().tasks.contains_key(network) {
-            return Ok(());
+        let (busy, failed) = self.begin(network, "removing its Docker network");
+        if busy {
+            return failed.map_or(Ok(()), Err);
         }
-        let failed = self.begin(network, "removing its Docker network");
         let (shared, network) = (self.shared.clone(), network.clone());
         tokio::spawn(async move {
             let done = engine::remove(&shared, &network, &id).await;
@@ -163,10 +170,14 @@ impl Guests {
         failed.map_or(Ok(()), Err)
     }
 
-    fn begin(&self, network: &NetworkName, doing: &'static str) -> Option<Error> {
+    /// Notes a task, unless one is under way: says whether one is, and how the last one failed.
+    fn begin(&self, network: &NetworkName, doing: &'static str) -> (bool, Option<Error>) {
         let mut state = self.shared.lock();
-        state.tasks.insert(network.clone(), doing);
-        state.failed.remove(network)
+        let busy = state.tasks.contains_key(network);
+        if !busy {
+            state.tasks.insert(network.clone(), doing);
+        }
+        (busy, state.failed.get(network).cloned())
     }
 }
 
