@@ -132,6 +132,9 @@ pub struct Reconciled {
     pub repaired: usize,
     /// How many still are not.
     pub errors: usize,
+    /// How many wait for a node that does not run.
+    #[serde(default)]
+    pub pending: usize,
     /// Each link.
     pub links: Vec<ReconciledLink>,
 }

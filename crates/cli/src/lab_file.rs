@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use archetype_api::TopologyText;
 use archetype_model::LabName;
+use archetype_model::topology::{Position, Problem};
 use archetype_topology::{ReadError, Reading};
 
 use crate::args::TopologyArgs;
@@ -67,12 +69,23 @@ fn choice(error: &ReadError) -> Failure {
 fn local(path: &Path, variables: Vec<PathBuf>) -> Result<Opened, Failure> {
     let unreadable = |source| ReadError::Unreadable { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| ReadError::NotText { path: path.to_owned(), byte: error.utf8_error().valid_up_to() })?;
+    let text = String::from_utf8(bytes).map_err(|error| Failure::File(vec![not_text(path, &error).into()]))?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let directory = parent.canonicalize().map_err(unreadable)?;
     let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(Opened { shown: path.to_string_lossy().into_owned(), directory, file, text, variables })
+}
+
+/// The problem of a file that is not text, at its first byte that is none.
+fn not_text(path: &Path, error: &FromUtf8Error) -> Problem {
+    let text = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let lines = text.iter().filter(|byte| **byte == b'\n').count();
+    let column =
+        text.rsplit(|byte| *byte == b'\n').next().map_or(0, |line| String::from_utf8_lossy(line).chars().count());
+    let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+    let at = Position { line: number(lines), column: number(column) };
+    Problem::new("yaml-syntax", path.to_string_lossy(), at, "the file is not UTF-8 text from here on")
+        .hint("save it as UTF-8")
 }
 
 /// A text that is no file of this machine; its paths begin here.

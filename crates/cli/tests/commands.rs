@@ -189,6 +189,20 @@ fn a_controller_that_is_away_is_told_with_what_to_do() {
 }
 
 #[test]
+fn a_file_that_is_no_text_is_a_problem_with_its_place_in_every_form() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.clab.yml"), b"name: x\n# caf\xe9\n").unwrap();
+    let told = archetype(folder.path(), &["check", "--format", "json"]);
+    let answer: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let problem = &answer["problems"][0];
+    assert_eq!((told.code, problem["line"].as_u64(), problem["column"].as_u64()), (1, Some(2), Some(6)), "{answer}");
+    assert_eq!((&problem["code"], &problem["hint"]), (&"yaml-syntax".into(), &"save it as UTF-8".into()));
+    let told = archetype(folder.path(), &["check"]);
+    assert_eq!(told.code, 1);
+    assert!(told.err.contains("at x.clab.yml:2:6\n") && told.err.contains("not UTF-8"), "{}", told.err);
+}
+
+#[test]
 fn a_shell_can_complete_our_commands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ended = archetype(&labs(), &["completions", shell]);

@@ -94,7 +94,7 @@ pub(crate) fn deployment(
 ) -> (Draft, Note) {
     let lab = topology.name.clone();
     let before = now.revisions.get(&lab).and_then(|revision| revision.wish.present());
-    let mut wishes = before.map(|before| before.wishes.carried_to(&topology)).unwrap_or_default();
+    let mut wishes = before.map(|before| before.carried_to(&topology)).unwrap_or_default();
     wishes.left_out = left_out;
     for node in request.reload.iter().filter(|node| topology.node(node.as_str()).is_some()) {
         *wishes.reloads.entry(node.clone()).or_default() += 1;

@@ -16,7 +16,14 @@ use crate::paint::{Paint, Tone};
 
 /// Reads and checks the file.
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
-    let reading = lab_file::open(&args.topology)?.read();
+    let reading = match lab_file::open(&args.topology) {
+        Ok(opened) => opened.read(),
+        Err(Failure::File(problems)) if args.output.is_json() => {
+            print_json(&Checked { problems, ..Checked::new(None, []) })?;
+            return Ok(Exit::Failed);
+        }
+        Err(failure) => return Err(failure),
+    };
     let facts = facts();
     let mut problems = reading.problems;
     if let Some(topology) = &reading.topology {

@@ -1,6 +1,7 @@
 //! `link`: a link is set up or down, added or removed; the wish is kept.
 
 use archetype_api::{LinkAction, NewLink};
+use archetype_model::status::LinkState;
 
 use super::{print, wait};
 use crate::args::{LinkArgs, LinkWish, TopologyArgs};
@@ -41,6 +42,10 @@ pub async fn run(connection: &Connection, args: LinkArgs) -> Result<Exit, Failur
             let link = connection.ask(Some(&lab), &named, client.explain(&lab, &named)).await?;
             let why = link.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             print(&format!("{} is {}{why}", link.link, link.state))?;
+            // The lab is as wished; whether this link carries anything may lie with its nodes.
+            if args.wish != LinkWish::Down && link.state != LinkState::Up {
+                return Ok(Exit::Failed);
+            }
         }
         _ => {}
     }

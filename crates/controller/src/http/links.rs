@@ -24,6 +24,10 @@ use crate::view::LabView;
 /// How long a look at every link may take until what was mended is proven again.
 const MENDING: Duration = Duration::from_secs(15);
 
+/// So long nothing may become of a link that is wrong before it counts as staying so. The answer to
+/// the look at everything has come by then, with what the pass mended.
+const STILL: Duration = Duration::from_secs(2);
+
 /// The links of a lab
 #[utoipa::path(get, path = "/labs/{lab}/links", operation_id = "list_links", tag = "links", params(("lab" = String, Path)),
     responses((status = 200, body = Links), (status = 404, body = Problem)))]
@@ -39,7 +43,7 @@ fn links(desk: &Desk, lab: &LabName) -> Result<Vec<Link>, Failure> {
 /// Look at every link again, and mend what is not as wanted
 ///
 /// Everything is read from its source and every link is probed. `valid` were as wanted at the
-/// first look, `repaired` were not and are now, `errors` still are not.
+/// first look, `repaired` were not and are now, `errors` still are not, `pending` wait for a node.
 #[utoipa::path(post, path = "/labs/{lab}/links/reconcile", operation_id = "reconcile_links", tag = "links", params(("lab" = String, Path)),
     responses((status = 200, body = Reconciled), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn reconcile(
@@ -49,22 +53,35 @@ pub(super) async fn reconcile(
     let first = links(&desk, &lab)?;
     let since = desk.store.newest_entry().await?;
     verify(&desk, &lab).await?;
-    let end = Instant::now() + MENDING;
-    let mut watch = desk.board.watch();
-    let last = loop {
-        watch.mark_unchanged();
-        let links = links(&desk, &lab)?;
-        if links.iter().all(is_valid) || Instant::now() >= end {
-            break links;
-        }
-        drop(tokio::time::timeout_at(end, watch.changed()).await);
-    };
+    let last = at_rest(&desk, &lab).await?;
     let mended = crate::explaining::mended(&desk, &lab, since).await?;
     Ok(Json(counted(&first, last, &mended)))
 }
 
+/// The links once all are as wanted; where some stay wrong, once nothing becomes of them any more.
+async fn at_rest(desk: &Desk, lab: &LabName) -> Result<Vec<Link>, Failure> {
+    let end = Instant::now() + MENDING;
+    let mut watch = desk.board.watch();
+    let (mut before, mut since) = (None, Instant::now());
+    loop {
+        watch.mark_unchanged();
+        let links = links(desk, lab)?;
+        let states: Vec<_> = links.iter().map(|link| (link.actual_state, link.reason.clone())).collect();
+        let is_under_way = links.iter().any(|link| link.actual_state == LinkState::Creating);
+        if is_under_way || before.as_ref() != Some(&states) {
+            (before, since) = (Some(states), Instant::now());
+        }
+        let rest = (since + STILL).min(end);
+        if links.iter().all(|link| is_valid(link) || link.actual_state == LinkState::Pending) || Instant::now() >= rest
+        {
+            return Ok(links);
+        }
+        drop(tokio::time::timeout_at(rest, watch.changed()).await);
+    }
+}
+
 fn is_valid(link: &Link) -> bool {
-    matches!(link.actual_state, LinkState::Up | LinkState::Down | LinkState::Pending)
+    matches!(link.actual_state, LinkState::Up | LinkState::Down)
 }
 
 fn counted(first: &[Link], last: Vec<Link>, mended: &[String]) -> Reconciled {
@@ -73,10 +90,12 @@ fn counted(first: &[Link], last: Vec<Link>, mended: &[String]) -> Reconciled {
         let ports = link.endpoints.iter().filter_map(|end| end.ovs_port.as_ref());
         ports.into_iter().any(|port| mended.iter().any(|subject| subject.split(' ').any(|word| word == port)))
     };
-    let mut answer = Reconciled { checked: last.len(), valid: 0, repaired: 0, errors: 0, links: Vec::new() };
+    let mut answer =
+        Reconciled { checked: last.len(), valid: 0, repaired: 0, errors: 0, pending: 0, links: Vec::new() };
     for link in last {
         let was_valid = before.get(link.id.as_str()).copied().unwrap_or(false) && !was_mended(&link);
         match (is_valid(&link), was_valid) {
+            _ if link.actual_state == LinkState::Pending => answer.pending += 1,
             (true, true) => answer.valid += 1,
             (true, false) => answer.repaired += 1,
             (false, _) => answer.errors += 1,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use archetype_model::spec::LinkId;
+use archetype_model::spec::{EndRef, LinkId};
 use archetype_model::topology::{LinkDecl, Problem, Subject, Topology};
 use archetype_model::{LabName, NodeName};
 use serde::{Deserialize, Serialize};
@@ -60,8 +60,8 @@ pub struct Wishes {
 
 /// The id of a declared link of two ends.
 pub(crate) fn link_id(topology: &Topology, link: &LinkDecl) -> Option<LinkId> {
-    let [a, b] = link.endpoints.as_slice() else { return None };
-    Some(LinkId::between(&topology.end_ref(a)?, &topology.end_ref(b)?))
+    let [a, b] = ends(topology, link)?;
+    Some(LinkId::between(&a, &b))
 }
 
 /// A part of a topology that is left out.
@@ -116,21 +116,40 @@ impl Wish {
     }
 }
 
-impl Wishes {
-    /// The wishes that still speak of something in `topology`, for its next revision.
+impl Present {
+    /// The wishes that still speak of something in `topology`, for the lab's next revision. A port
+    /// that is spelled in another way is the same port.
     #[must_use]
-    pub fn carried_to(&self, topology: &Topology) -> Self {
+    pub fn carried_to(&self, topology: &Topology) -> Wishes {
+        let wishes = &self.wishes;
         let known = |node: &NodeName| topology.node(node.as_str()).is_some();
         let counters = |map: &BTreeMap<NodeName, u64>| {
             map.iter().filter(|(node, _)| known(node)).map(|(node, count)| (node.clone(), *count)).collect()
         };
-        let links: BTreeSet<LinkId> = topology.links.iter().filter_map(|link| link_id(topology, link)).collect();
-        Self {
-            stopped: self.stopped.iter().filter(|node| known(node)).cloned().collect(),
-            restarts: counters(&self.restarts),
-            reloads: counters(&self.reloads),
-            links_down: self.links_down.intersection(&links).cloned().collect(),
+        let down = self.topology.links.iter().filter_map(|link| ends(&self.topology, link));
+        let down = down.filter(|[a, b]| wishes.links_down.contains(&LinkId::between(a, b)));
+        Wishes {
+            stopped: wishes.stopped.iter().filter(|node| known(node)).cloned().collect(),
+            restarts: counters(&wishes.restarts),
+            reloads: counters(&wishes.reloads),
+            links_down: down.filter_map(|link| same_link(topology, &link)).collect(),
             left_out: Vec::new(),
         }
     }
+}
+
+fn ends(topology: &Topology, link: &LinkDecl) -> Option<[EndRef; 2]> {
+    let [a, b] = link.endpoints.as_slice() else { return None };
+    Some([topology.end_ref(a)?, topology.end_ref(b)?])
+}
+
+/// The link of a topology that joins the same two ports.
+fn same_link(topology: &Topology, [a, b]: &[EndRef; 2]) -> Option<LinkId> {
+    let same = |one: &EndRef, other: &EndRef| {
+        let kind = topology.node(one.node.as_str()).map(|node| node.kind.as_str()).unwrap_or_default();
+        one.node == other.node && archetype_kinds::same_port(kind, one.interface.as_str(), other.interface.as_str())
+    };
+    let mut links = topology.links.iter().filter_map(|link| ends(topology, link));
+    let [c, d] = links.find(|[c, d]| same(a, c) && same(b, d) || same(a, d) && same(b, c))?;
+    Some(LinkId::between(&c, &d))
 }

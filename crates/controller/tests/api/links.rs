@@ -1,6 +1,8 @@
 //! Links: mappings, looks, explanations.
 
+use archetype_api::LinkAction;
 use archetype_model::report::Fault;
+use archetype_model::spec::DesiredLink;
 use archetype_model::status::{LabState, LinkState};
 
 use super::stand::{Stand, TWO, lab, refusal};
@@ -236,4 +238,27 @@ async fn a_link_is_found_by_any_name_of_its_ends() {
     for name in ["ceos:Ethernet2", "csr:GigabitEthernet1", "csr:GigabitEthernet0", "srl:eth1", "xrd:eth1"] {
         assert_eq!(refusal(stand.client.explain(&vendors, name).await).code, "link-unknown", "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_link_that_is_wanted_down_stays_down_when_its_port_is_spelled_in_another_way() {
+    let file = |port: &str| {
+        format!(
+            "name: sp
+topology:
+  defaults: {{labels: {{archetype.runtime: namespace}}}}
+  nodes: {{c: {{kind: arista_ceos}}, h: {{kind: linux}}}}
+  links: [{{endpoints: ['c:{port}', 'h:eth1']}}]
+"
+        )
+    };
+    let stand = Stand::new().await;
+    stand.deploy(&file("Ethernet1")).await;
+    stand.client.link(&lab("sp"), "h:eth1", LinkAction::Down).await.unwrap();
+    stand.until("sp", |sp| sp.links[0].actual_state == LinkState::Down).await;
+    stand.deploy(&file("eth1")).await;
+    let shown = stand.until("sp", |sp| sp.links[0].actual_state == LinkState::Down).await;
+    assert_eq!(shown.links.len(), 1);
+    let spec = stand.agent.look(|host| host.spec.clone()).unwrap();
+    assert!(spec.lab(&lab("sp")).unwrap().wires.iter().all(|wire| wire.desired == DesiredLink::Down));
 }
