@@ -75,6 +75,13 @@ impl Proofs {
     /// Sends probes on the wires of `due`, beside whatever else happens.
     pub(crate) fn begin<H: Host>(&mut self, host: &Arc<H>, due: Vec<(ProbeOrder, Wiring)>) {
         self.next += 1;
+        // What is still on the way was sent on another wiring: told later, it would hide this round's result.
+        let again: BTreeSet<_> = due.iter().map(|(order, _)| (&order.lab, &order.wire)).collect();
+        for sent in self.rounds.values_mut().flat_map(|round| &mut round.orders) {
+            if sent.as_ref().is_some_and(|(lab, wire, _)| again.contains(&(lab, wire))) {
+                *sent = None;
+            }
+        }
         let sent = due.iter().map(|(order, wiring)| Some((order.lab.clone(), order.wire.clone(), wiring.clone())));
         let round = Round { orders: sent.collect(), until: Instant::now() + LOST_ROUND };
         self.rounds.insert(self.next, round);
@@ -147,9 +154,10 @@ impl Proofs {
     /// What is so of every wire, with its proof.
     pub(crate) fn wires(&self, spec: &HostSpec, observed: &Observed, settings: &DatapathSettings) -> Wires {
         let mut wires = Wires::new();
+        let seen = judge::Seen::of(spec, observed, settings);
         for (lab, wire) in spec.wires() {
             let proof = self.known.get(&(lab.name.clone(), wire.id.clone())).map(|held| held.proof.clone());
-            let report = judge::wire_report(lab, wire, observed, settings, proof);
+            let report = judge::wire_report(lab, wire, &seen, proof);
             wires.entry(lab.name.clone()).or_default().insert(wire.id.clone(), report);
         }
         for (name, lab, outward) in spec.outward() {
