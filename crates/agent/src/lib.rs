@@ -15,6 +15,7 @@ mod probes;
 mod repairs;
 mod reporting;
 pub mod task;
+mod undone;
 
 pub use clock::Clock;
 pub use ledger::{Ledger, LedgerError, Refusal};

@@ -14,6 +14,8 @@ use archetype_model::{ContainerName, InterfaceName, LabName};
 use archetype_plan::diff::Diff;
 use archetype_plan::resources::resources;
 
+use crate::undone::Undone;
+
 /// A run at least this long starts a node's count of ends anew.
 const LONG_RUN_MS: u64 = 60_000;
 /// What a host shows is never older than this.
@@ -46,6 +48,8 @@ pub(crate) struct Memory {
     /// What each host's end that follows its far end was made last. One that is to be otherwise now
     /// follows; one that is not as it was made has drifted.
     pub(crate) carriers: BTreeMap<InterfaceName, bool>,
+    /// Repairs that somebody undoes.
+    pub(crate) undone: Undone,
     /// Ports that were parked at the end of the last round.
     pub(crate) parked: BTreeSet<InterfaceName>,
     /// What a spec wants of each resource: the same for as long as the spec is.
@@ -172,7 +176,7 @@ impl Memory {
         let failed = self.failed.iter().map(|(resource, failed)| (resource.clone(), failed.not_before));
         let ended = self.runs.iter().map(|(name, runs)| (Resource::Node(name.clone()), runs.not_before));
         let mut all = BTreeMap::new();
-        for (resource, at) in failed.chain(ended) {
+        for (resource, at) in failed.chain(ended).chain(self.undone.not_before()) {
             let due = all.entry(resource).or_insert(at);
             *due = at.max(*due);
         }
@@ -197,6 +201,7 @@ impl Memory {
     /// Forgets every wait, so that everything is tried at once.
     pub(crate) fn forget_waits(&mut self) {
         self.failed.values_mut().for_each(|failed| failed.not_before = 0);
+        self.undone.forget();
     }
 
     /// Forgets the waits of what failed under this code.

@@ -90,6 +90,7 @@ impl<H: Host> Pass<'_, H> {
         self.settle(spec, &wanted, &right, &in_work(&found));
         let again_ms = self.next_due(spec, &found, &order);
         found.findings.extend(restless(&found));
+        found.findings.extend(self.memory.undone.findings());
         found.findings.extend(self.ledger.unwritten().map(not_written));
         let converged = right.len() == wanted.len() && found.findings.is_empty();
         // What no lab's resource is about keeps nothing from being as wanted.
@@ -128,6 +129,7 @@ impl<H: Host> Pass<'_, H> {
     fn difference(&mut self, spec: &HostSpec, observed: &Observed, wires: &Wires, held: &HeldWires) -> (Diff, Order) {
         let now_ms = self.clock.now_ms();
         self.memory.learn(spec, observed, now_ms);
+        self.memory.undone.forget_old(now_ms);
         let order = self.order(spec, observed, wires, held, now_ms);
         let known = Known {
             now_ms,
@@ -181,6 +183,9 @@ impl<H: Host> Pass<'_, H> {
         self.proofs.forget_repaired(spec, &repaired);
         repairs::open(self.ledger, spec, &steps, is_settled, now_ms);
         self.opened_here.extend(before + 1..=self.ledger.done().last_repair);
+        for repair in self.ledger.done().open.iter().filter(|repair| repair.number > before) {
+            self.memory.undone.note(&repair.resource, &repair.found, now_ms);
+        }
         let mut stuck: BTreeSet<ContainerName> = BTreeSet::new();
         let mut taken = 0;
         for phase in &found.phases {
@@ -302,7 +307,8 @@ impl<H: Host> Pass<'_, H> {
             asking.filter_map(|(_, node)| self.memory.running_since(&node.container).map(|since| since + PATIENCE_MS));
         let waiting = patience.chain(order.delays.iter().copied()).filter(|at| *at > now_ms);
         let restless = (!found.is_empty()).then_some(now_ms + RESTLESS_MS);
-        later.chain(self.proofs.next_try()).chain(waiting).chain(restless).min()
+        let over = self.memory.undone.over_ms();
+        later.chain(self.proofs.next_try()).chain(over).chain(waiting).chain(restless).min()
     }
 }
 

@@ -284,6 +284,33 @@ async fn a_change_that_somebody_undoes_each_time_is_told_until_they_stop() {
     assert_eq!(all_links(&spec, &envelope), [LinkState::Up]);
 }
 
+/// A script that sets a tag whenever it is mended: no single pass sees that it never ends.
+#[tokio::test(start_paused = true)]
+async fn a_thing_that_is_changed_again_and_again_is_mended_ever_more_seldom_and_told_until_it_is_over() {
+    let (mut bench, spec) = settled_pair().await;
+    let device = bench.host.with(|state| state.datapath.ports.keys().next().unwrap().clone());
+    let began = tokio::time::Instant::now();
+    let mut told = 0;
+    for _ in 0..50 {
+        bench.host.disturb(Part::Datapath, |state| {
+            state.datapath.ports.get_mut(&device).unwrap().tag = Some(4000);
+        });
+        loop {
+            let envelope = bench.reports.recv().await.unwrap();
+            told += envelope.report.findings.iter().filter(|finding| finding.code == "steps-without-end").count();
+            let is_mended = bench.host.with(|state| state.datapath.ports[&device].tag != Some(4000));
+            if is_mended && all_links(&spec, &envelope) == [LinkState::Up] {
+                break;
+            }
+        }
+    }
+    assert!(told > 0, "somebody is told");
+    // 1 + 2 + 4 + 8 + 16 + 32 + 60 + 60 + … seconds.
+    assert!(began.elapsed() > Duration::from_secs(180), "{:?}", began.elapsed());
+    let envelope = bench.settled().await;
+    assert_eq!(envelope.report.findings, [], "it is over");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stop_that_fails_is_told_while_the_node_runs_on() {
     let (mut bench, spec) = settled_pair().await;

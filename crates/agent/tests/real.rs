@@ -11,7 +11,7 @@ use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Handle, Ledger};
 use archetype_host::datapath::DatapathSettings;
 use archetype_host::{Host as _, LinuxHost, LinuxSettings, Place, Waker};
 use archetype_model::spec::{Attachment, HostSpec, Presence};
-use archetype_model::status::LinkState;
+use archetype_model::status::{LinkState, Status};
 use archetype_model::step::Step;
 use archetype_plan::judge;
 use archetype_testbed::{Ovs, run, sandbox, scratch_dir, slowly};
@@ -78,6 +78,23 @@ impl Bench {
         self.ovs.tool("ovs-ofctl", args);
     }
 
+    fn set_interface(&self, value: &str) {
+        self.ovs.vsctl(["set", "interface", &self.device(), value]);
+    }
+
+    fn second_interface(&self) {
+        let device = self.device();
+        let make = ["--id=@i", "create", "interface", "name=second", "type=internal"];
+        let add = ["--", "add", "port", &device, "interfaces", "@i"];
+        self.ovs.vsctl(["--no-wait", "--"].into_iter().chain(make).chain(add));
+    }
+
+    fn other_datapath(&self) {
+        let now = self.ovs.vsctl(["get", "bridge", "arch-ovs", "datapath_type"]);
+        let other = if now.trim() == "netdev" { "system" } else { "netdev" };
+        self.ovs.vsctl(["--no-wait", "set", "bridge", "arch-ovs", &format!("datapath_type={other}")]);
+    }
+
     fn device(&self) -> String {
         self.spec.nodes().next().unwrap().1.interfaces[1].host_device.to_string()
     }
@@ -114,10 +131,14 @@ fn agent(ovs: &Ovs, ledger: &str) -> (Handle, UnboundedReceiver<Envelope>) {
 }
 
 fn links(spec: &HostSpec, envelope: &Envelope) -> Vec<LinkState> {
+    statuses(spec, envelope).into_iter().map(|status| status.state).collect()
+}
+
+fn statuses(spec: &HostSpec, envelope: &Envelope) -> Vec<Status<LinkState>> {
     spec.wires()
         .map(|(lab, wire)| {
             let report = envelope.report.wires.get(&lab.name).and_then(|wires| wires.get(&wire.id));
-            judge::link_status(wire, report).state
+            judge::link_status(wire, report)
         })
         .collect()
 }
@@ -212,6 +233,10 @@ fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
                 ("no forward", Box::new(|b: &Bench| b.ofctl(["mod-port", "arch-ovs", &b.device(), "no-forward"]))),
                 ("no receive", Box::new(|b: &Bench| b.ofctl(["mod-port", "arch-ovs", &b.device(), "no-receive"]))),
                 ("no flood", Box::new(|b: &Bench| b.ofctl(["mod-port", "arch-ovs", &b.device(), "no-flood"]))),
+                ("two interfaces", Box::new(|b: &Bench| b.second_interface())),
+                ("datapath_type", Box::new(|b: &Bench| b.other_datapath())),
+                ("mtu_request", Box::new(|b: &Bench| b.set_interface("mtu_request=500"))),
+                ("kpkts", Box::new(|b: &Bench| b.set_interface("ingress_policing_kpkts_rate=1"))),
                 ("bridge gone", Box::new(|b: &Bench| drop(b.ovs.vsctl(["del-br", "arch-ovs"])))),
             ];
             for (what, disturb) in disturb {
@@ -229,6 +254,44 @@ fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
                 bench.until("acknowledged", |envelope| envelope.repairs.is_empty()).await;
             }
             assert!(!device.is_empty());
+        });
+    });
+}
+
+/// Ports that somebody plugs by hand, each with what it hears: the links whose tags it hears are not
+/// up for as long as it is there, and say why; no other link minds.
+#[test]
+fn a_port_of_somebody_else_that_hears_a_wire_takes_it_from_up_and_is_named_until_it_is_gone() {
+    sandbox(|| {
+        block_on(async {
+            let mut bench = Bench::deploy(pair()).await;
+            let spec = bench.spec.clone();
+            let tags: Vec<String> = spec.wires().map(|(_, wire)| wire.tag.to_string()).collect();
+            let one = format!("tag={}", tags[0]);
+            let trunks = format!("trunks={},{}", tags[0], tags[2]);
+            for (name, set, heard) in [
+                ("fport", one.as_str(), vec![0]),
+                ("a-name-longer-than-a-device-may-have", &one, vec![0]),
+                ("fport", &trunks, vec![0, 2]),
+                ("fport", "vlan_mode=trunk", vec![0, 1, 2]),
+                ("fport", "vlan_mode=access", vec![]),
+            ] {
+                let interface = ["--", "set", "interface", name, "type=patch", "options:peer=nobody"];
+                let port = ["--", "set", "port", name, set];
+                bench.ovs.vsctl(["--no-wait", "add-port", "arch-ovs", name].into_iter().chain(interface).chain(port));
+                let is_as_heard = |envelope: &Envelope| {
+                    let states = statuses(&spec, envelope);
+                    let wrong = |(at, status): (usize, &Status<LinkState>)| {
+                        let is_told = status.reason.as_ref().is_some_and(|reason| reason.contains(name));
+                        (status.state == LinkState::Error && is_told).then_some(at)
+                    };
+                    states.iter().enumerate().filter_map(wrong).eq(heard.iter().copied())
+                        && states.iter().filter(|status| status.state == LinkState::Up).count() == 3 - heard.len()
+                };
+                bench.until(&format!("{name} {set}: it is told"), is_as_heard).await;
+                bench.ovs.vsctl(["--no-wait", "del-port", name]);
+                bench.all_up().await;
+            }
         });
     });
 }

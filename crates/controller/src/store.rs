@@ -68,6 +68,9 @@ pub struct Verified {
     pub verified_at_ms: u64,
 }
 
+/// So many entries of the journal are kept, the newest: whatever happens again and again fills no disk.
+pub const JOURNAL_KEPT: u64 = 100_000;
+
 /// Something for the journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Note {

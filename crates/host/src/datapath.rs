@@ -10,16 +10,16 @@ mod operations;
 mod rows;
 mod switch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use archetype_model::observed::{DatapathKind, DatapathObserved, Part, Reading};
+use archetype_model::observed::{DatapathKind, DatapathObserved, Hears, Part, PortObserved, Reading};
 use archetype_model::spec::HostSpec;
 use archetype_model::step::{Outcome, Step};
-use archetype_model::{BridgeName, InterfaceName};
-use archetype_ovsdb::{Client, Columns, Endpoint, Monitor, Uuid, vswitch};
+use archetype_model::{BridgeName, InstallationId, InterfaceName};
+use archetype_ovsdb::{Client, Columns, Endpoint, Monitor, Schema, Uuid, vswitch};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::event::{Event, Waker};
@@ -78,6 +78,15 @@ pub struct Datapath {
     switch: Arc<Switch>,
     flows: flows::Flows,
     waker: Waker,
+}
+
+/// What others have on the bridge.
+#[derive(Debug, Clone, Default)]
+pub struct TagsOfOthers {
+    /// Tags that ports of others hold, each with the holder in words.
+    pub held: BTreeMap<u16, String>,
+    /// Other installations with wires on the bridge, each with the tags of those.
+    pub installations: BTreeMap<InstallationId, BTreeSet<u16>>,
 }
 
 /// Our writes that Open vSwitch may not have carried out yet, each by its `next_cfg`.
@@ -146,9 +155,38 @@ impl Datapath {
         })
     }
 
-    /// Who moves the frames: of the bridge if it is there, else of one made now.
+    /// The tags of the bridge that ports hold which this installation did not make.
+    pub fn tags_of_others(&self, installation: &InstallationId) -> TagsOfOthers {
+        let mut others = TagsOfOthers::default();
+        let Reading::Known(seen) = self.show() else { return others };
+        let ours = |port: &PortObserved| port.mark.as_ref().is_some_and(|mark| &mark.installation == installation);
+        for hearer in seen.bridge.iter().flat_map(|bridge| &bridge.hearers) {
+            let port = seen.ports.get(hearer.port.as_str());
+            // The bridge's own port is put where it belongs by whoever sets the bridge.
+            if hearer.port == self.settings.bridge.as_str() || port.is_some_and(ours) {
+                continue;
+            }
+            if let Hears::Tags(tags) = &hearer.hears {
+                others.held.extend(tags.iter().map(|tag| (*tag, format!("port {}", hearer.port))));
+            }
+        }
+        for (name, port) in seen.ports.iter().filter(|(_, port)| port.bridge == self.settings.bridge && !ours(port)) {
+            if let (Some(mark), Some(tag)) = (&port.mark, port.tag) {
+                others.held.insert(tag, format!("port {name} of installation {}", mark.installation));
+                // One that is parked shares its tag with nobody's wires.
+                if !port.protected {
+                    others.installations.entry(mark.installation.clone()).or_default().insert(tag);
+                }
+            }
+        }
+        others
+    }
+
+    /// Who moves the frames: of the bridge if it is there, as it was made, else of one made now.
     pub fn kind(&self) -> DatapathKind {
-        let seen = self.show().known().and_then(|seen| seen.bridge.as_ref().map(|bridge| bridge.datapath));
+        let seen = self.show();
+        let bridge = seen.known().and_then(|seen| seen.bridge.as_ref());
+        let seen = bridge.map(|bridge| bridge.made_as.unwrap_or(bridge.datapath));
         seen.or(self.settings.kind).unwrap_or_else(switch::best_kind)
     }
 
@@ -275,14 +313,19 @@ async fn keep_session(
 async fn connect(endpoint: &Endpoint) -> Result<Monitor, archetype_ovsdb::Error> {
     let connected = async {
         let client = Client::connect(endpoint).await?;
-        client.monitor(vswitch::DATABASE, columns()).await
+        let schema = client.schema(vswitch::DATABASE).await?;
+        client.monitor(vswitch::DATABASE, columns(&schema)).await
     };
     let late = || archetype_ovsdb::Error::lost("no answer from ovsdb-server in time");
     tokio::time::timeout(DEADLINE, connected).await.unwrap_or_else(|_| Err(late()))
 }
 
-fn columns() -> BTreeMap<String, Columns> {
-    let table = |name: &str, columns: &[&str]| (name.to_string(), Columns::only(columns.iter().copied()));
+/// What is followed, as far as this version of Open vSwitch has it.
+fn columns(schema: &Schema) -> BTreeMap<String, Columns> {
+    let table = |name: &str, columns: &[&str]| {
+        let there = columns.iter().copied().filter(|column| schema.column(name, column).is_ok());
+        (name.to_string(), Columns::only(there))
+    };
     BTreeMap::from([
         table("Open_vSwitch", &["next_cfg", "cur_cfg", "other_config", "bridges"]),
         table("Bridge", rows::BRIDGE_COLUMNS),

@@ -340,12 +340,14 @@ impl State {
             Step::SetBridge { add_flood, remove_flood } => {
                 let row = self.datapath.bridge.get_or_insert_with(|| BridgeObserved {
                     datapath: DatapathKind::Userspace,
+                    made_as: Some(DatapathKind::Userspace),
                     fail_mode: String::new(),
                     forward_bpdu: false,
                     flood_vlans: BTreeSet::new(),
                     harmful: Vec::new(),
                     mirrors: Vec::new(),
                     flows: Reading::Known(FlowsObserved::default()),
+                    hearers: Vec::new(),
                 });
                 row.fail_mode = "standalone".into();
                 row.forward_bpdu = true;
@@ -363,6 +365,7 @@ impl State {
                     tag: Some(tag.tag().get()),
                     vlan_mode: "dot1q-tunnel".into(),
                     protected: tag.protected(),
+                    interfaces: vec![device.to_string()],
                     harmful: Vec::new(),
                     mark: Some(mark),
                     plugged_ifindex: ifindex,

@@ -82,6 +82,8 @@ pub struct DaemonStart {
 pub struct BridgeObserved {
     /// Kernel or userspace.
     pub datapath: DatapathKind,
+    /// What it was made as, by our note on it; none where it bears none.
+    pub made_as: Option<DatapathKind>,
     /// `fail_mode`, empty when unset.
     pub fail_mode: String,
     /// `other_config:forward-bpdu`.
@@ -95,6 +97,27 @@ pub struct BridgeObserved {
     pub mirrors: Vec<String>,
     /// What the switch does with frames of this bridge, whatever its database says.
     pub flows: Reading<FlowsObserved>,
+    /// Ports that hear more than one tag, or bear no mark of any installation; its own among them.
+    pub hearers: Vec<HearerObserved>,
+}
+
+/// A port of the bridge that may hear wires on which it is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HearerObserved {
+    /// The port; its name may be longer than a device's.
+    pub port: String,
+    /// What it hears.
+    pub hears: Hears,
+}
+
+/// The tags that a port hears.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hears {
+    /// Every tag.
+    All,
+    /// These.
+    Tags(BTreeSet<u16>),
 }
 
 /// The flow table of a bridge, which is to switch every frame normally and to do nothing else.
@@ -131,6 +154,9 @@ pub struct PortObserved {
     pub vlan_mode: String,
     /// Whether it may not talk to other protected ports.
     pub protected: bool,
+    /// The names of its interfaces: one, of its own name, unless somebody changed that.
+    #[serde(default)]
+    pub interfaces: Vec<String>,
     /// Columns set by somebody that change what it carries (trunks, cvlans, …), as `name=value`.
     pub harmful: Vec<String>,
     /// Whose it is; none when it lacks our mark.
@@ -328,6 +354,27 @@ pub struct PassagesObserved {
     pub filtered: bool,
     /// The bridges that rules of ours name, and whether each one's rules are as wanted.
     pub bridges: BTreeMap<BridgeName, bool>,
+}
+
+// === impl Hears ===
+
+impl Hears {
+    /// Whether it hears this tag.
+    pub fn hears(&self, tag: u16) -> bool {
+        match self {
+            Self::All => true,
+            Self::Tags(tags) => tags.contains(&tag),
+        }
+    }
+}
+
+// === impl PortObserved ===
+
+impl PortObserved {
+    /// Whether it holds one interface, the one of its name.
+    pub fn is_single(&self, name: &InterfaceName) -> bool {
+        matches!(self.interfaces.as_slice(), [only] if only == name.as_str())
+    }
 }
 
 // === impl Reading ===

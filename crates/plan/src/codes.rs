@@ -13,6 +13,9 @@ pub const CODES: &[Code] = &[
     code("address-refused", "A static management address or a gateway cannot be had on its network: it is another \
          node's, the gateway's, the network's own or broadcast address, or not in the subnet.",
         "State another address, or none to be given one."),
+    code("bridge-shared", "Another installation has wires on the same bridge in tags that are this one's to give, so that \
+         each would meet the frames of the other.",
+        "Give one of the two another bridge with `--bridge`, or tags of its own with `--tags`."),
     code("bridge-taken", "The name that the file gives the management bridge is that of another network's bridge or \
          of a device of the host that is not ours.",
         "Name another bridge under `mgmt`, or leave it out."),

@@ -5,8 +5,10 @@
 
 mod ends;
 mod outward;
+mod seen;
 mod states;
 
 pub use ends::wire_report;
 pub use outward::{management_end, outward_report};
+pub use seen::Seen;
 pub use states::{JudgedNode, has_finished, lab_state, link_status, member_status, node_state, outward_status};

@@ -371,3 +371,21 @@ fn a_tag_that_is_reserved_later_is_given_up_and_the_others_stay() {
     let second = world.plan(&[lab], Some(&first)).blueprint;
     assert_eq!(tags(&second), [3, 2]);
 }
+
+#[test]
+fn a_tag_that_another_port_of_the_bridge_holds_is_given_to_no_wire() {
+    let mut lab = nodes("a", 2);
+    lab.link(1, Far::Node(2));
+    lab.link(1, Far::Node(2));
+    let mut world = World::default();
+    world.facts.tags = [(1, "port fport".to_string()), (3, "port fport".to_string())].into();
+    let planned = world.plan(&[lab.clone()], None);
+    let tags = |blueprint: &Blueprint| part(blueprint, "a").wires.iter().map(|wire| wire.tag.get()).collect::<Vec<_>>();
+    assert_eq!(tags(&planned.blueprint), [2, 4]);
+    // Another installation in tags that are its own is no reason to refuse, nor is one that came later.
+    world.facts.sharing = [("other".parse().unwrap(), [3].into())].into();
+    assert_eq!(tags(&world.plan(&[lab.clone()], Some(&planned.blueprint)).blueprint), [2, 4]);
+    assert_eq!(refused(&world.plan(&[lab.clone()], None), "a").0, "bridge-shared");
+    world.settings.tags = (10.try_into().unwrap(), 20.try_into().unwrap());
+    assert_eq!(tags(&world.plan(&[lab], None).blueprint), [10, 11]);
+}

@@ -78,7 +78,10 @@ impl AgentAccess for Access {
             protocol: held.protocol,
             holder: held.holder,
         };
+        let tags = self.host.datapath().tags_of_others(self.host.place().installation());
         Ok(HostFacts {
+            tags: tags.held,
+            sharing: tags.installations,
             devices,
             bridges,
             held: survey.networks.into_iter().map(network).collect(),

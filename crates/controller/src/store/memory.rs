@@ -1,6 +1,6 @@
 //! The store's in-memory twin: the same behaviour for the life of a process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use archetype_api::JournalEntry;
@@ -9,7 +9,8 @@ use archetype_model::{HostName, LabName};
 use async_trait::async_trait;
 
 use super::{
-    Appended, Draft, Identity, Note, Revision, Store, StoreError, Stretch, Target, Verified, entry_of, note_of,
+    Appended, Draft, Identity, JOURNAL_KEPT, Note, Revision, Store, StoreError, Stretch, Target, Verified, entry_of,
+    note_of,
 };
 use crate::chance;
 
@@ -28,7 +29,7 @@ struct State {
     target: Option<Target>,
     reports: BTreeMap<HostName, Verified>,
     repairs: BTreeSet<(HostName, u64)>,
-    journal: Vec<JournalEntry>,
+    journal: VecDeque<JournalEntry>,
 }
 
 impl Default for Memory {
@@ -46,8 +47,11 @@ impl Memory {
 
 impl State {
     fn note(&mut self, note: Note) -> JournalEntry {
-        let entry = entry_of(self.journal.len() as u64 + 1, note);
-        self.journal.push(entry.clone());
+        let entry = entry_of(self.journal.back().map_or(1, |last| last.id + 1), note);
+        self.journal.push_back(entry.clone());
+        if self.journal.len() as u64 > JOURNAL_KEPT {
+            self.journal.pop_front();
+        }
         entry
     }
 }
@@ -142,6 +146,6 @@ impl Store for Memory {
     }
 
     async fn newest_entry(&self) -> Result<u64, StoreError> {
-        Ok(self.state().journal.last().map_or(0, |entry| entry.id))
+        Ok(self.state().journal.back().map_or(0, |entry| entry.id))
     }
 }

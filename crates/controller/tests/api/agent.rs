@@ -239,6 +239,7 @@ fn end_report(lab: &LabSpec, tag: Option<u16>, end: &EndRef, host: &Host) -> End
             tag: Some(tag),
             vlan_mode: "dot1q-tunnel".into(),
             protected: false,
+            interfaces: vec!["aaaaaa-1".into()],
             harmful: Vec::new(),
             mark: None,
             plugged_ifindex: Some(9),

@@ -1,6 +1,7 @@
 //! What every store does.
 
-use archetype_controller::store::{Draft, Memory, Sqlite, Store, StoreError, Stretch, Wish};
+use archetype_api::JournalEntry;
+use archetype_controller::store::{Draft, JOURNAL_KEPT, Memory, Sqlite, Store, StoreError, Stretch, Wish};
 
 use super::fixture::{draft, lab, note, repair, target, verified};
 
@@ -29,6 +30,7 @@ suite! {
     the_latest_report_of_a_host_is_kept
     the_journal_is_read_from_where_one_left_off
     the_journal_without_a_start_gives_the_newest
+    the_journal_keeps_its_newest_entries_and_their_numbers
 }
 
 async fn a_revision_is_current_until_the_next(store: &impl Store) {
@@ -126,6 +128,17 @@ async fn the_journal_is_read_from_where_one_left_off(store: &impl Store) {
     let of_a = store.journal(&stretch(Some("a"), Some(0), 100)).await.unwrap();
     assert_eq!(of_a.iter().map(|entry| entry.message.as_str()).collect::<Vec<_>>(), ["1", "3"]);
     assert_eq!(store.append_journal(vec![]).await.unwrap(), []);
+}
+
+async fn the_journal_keeps_its_newest_entries_and_their_numbers(store: &impl Store) {
+    let many = |count: u64| (0..count).map(|n| note(None, &n.to_string())).collect::<Vec<_>>();
+    store.append_journal(many(JOURNAL_KEPT + 5)).await.unwrap();
+    let first = || Stretch { lab: None, since: Some(0), limit: 1 };
+    let oldest = |entries: Vec<JournalEntry>| entries.first().map(|entry| entry.id);
+    assert_eq!(oldest(store.journal(&first()).await.unwrap()), Some(6));
+    assert_eq!(store.append_journal(many(1)).await.unwrap()[0].id, JOURNAL_KEPT + 6);
+    assert_eq!(oldest(store.journal(&first()).await.unwrap()), Some(7));
+    assert_eq!(store.newest_entry().await.unwrap(), JOURNAL_KEPT + 6);
 }
 
 async fn the_journal_without_a_start_gives_the_newest(store: &impl Store) {

@@ -10,7 +10,10 @@ use archetype_model::{BridgeName, InterfaceName, VlanTag};
 use archetype_ovsdb::{Operation, Uuid, Value, Where, insert, mutate, update, vswitch};
 
 use super::DatapathError;
-use super::rows::{MARK_IFINDEX, MARK_INSTALLATION, MARK_INTERFACE, MARK_LAB, MARK_NODE, POLICING, Rows, tags};
+use super::rows::{
+    MADE_AS, MARK_IFINDEX, MARK_INSTALLATION, MARK_INTERFACE, MARK_LAB, MARK_NODE, MTU_REQUEST, POLICING,
+    POLICING_PACKETS, Rows, kind_text, tags,
+};
 
 /// The bridge within one transaction: a row that is there, or one that is made by it.
 enum Bridge {
@@ -43,9 +46,16 @@ pub(super) fn build(
     for step in steps {
         match (step, &target) {
             (Step::SetBridge { add_flood, remove_flood }, Bridge::There(row)) => {
-                operations.push(update("Bridge", Where::uuid(*row)).set("fail_mode", "standalone").into());
+                let bridge_row = update("Bridge", Where::uuid(*row)).set("fail_mode", "standalone");
+                // Written where it is another one only: an empty one means the kernel's too.
+                operations.push(match seen.is_some_and(|seen| seen.observed.datapath != kind) {
+                    true => bridge_row.set("datapath_type", kind_text(kind)).into(),
+                    false => bridge_row.into(),
+                });
                 operations.push(
                     mutate("Bridge", Where::uuid(*row))
+                        .delete("external_ids", Value::set([MADE_AS]))
+                        .insert("external_ids", Value::map([(MADE_AS, kind_text(kind))]))
                         .delete("other_config", Value::set(["forward-bpdu"]))
                         .insert("other_config", Value::map([("forward-bpdu", "true")]))
                         .delete("flood_vlans", tags(remove_flood))
@@ -64,7 +74,10 @@ pub(super) fn build(
                 operations.extend(add_port(spec, device, *tag, &name, ifindex(device))?);
                 ports.push(Value::named(name));
             }
-            (Step::SetPort { device, row, tag }, _) => operations.extend(set_port(spec, device, row, *tag)?),
+            (Step::SetPort { device, row, tag }, _) => {
+                operations.extend(set_port(spec, device, row, *tag)?);
+                operations.extend(unset_packet_rate(rows, device));
+            }
             (Step::RemovePort { row, bridge, .. }, _) => {
                 if let (Ok(row), Some(on)) = (Uuid::from_str(row), rows.bridges.get(bridge)) {
                     gone.entry(on.row).or_default().push(Value::uuid(row));
@@ -92,11 +105,7 @@ fn make_bridge(bridge: &BridgeName, kind: DatapathKind, steps: &[Step]) -> Vec<O
         Step::SetBridge { add_flood, .. } => Some(tags(add_flood)),
         _ => None,
     });
-    let datapath = match kind {
-        DatapathKind::Kernel => "system",
-        DatapathKind::Userspace => "netdev",
-        DatapathKind::Dummy => "dummy",
-    };
+    let datapath = kind_text(kind);
     vec![
         insert("Interface").named("bridge_interface").set("name", bridge.as_str()).set("type", "internal").into(),
         insert("Port")
@@ -111,6 +120,7 @@ fn make_bridge(bridge: &BridgeName, kind: DatapathKind, steps: &[Step]) -> Vec<O
             .set("name", bridge.as_str())
             .set("datapath_type", datapath)
             .set("fail_mode", "standalone")
+            .set("external_ids", Value::map([(MADE_AS, datapath)]))
             .set("other_config", Value::map([("forward-bpdu", "true"), ("disable-in-band", "true")]))
             .set("flood_vlans", flood.unwrap_or_else(Value::none))
             .set("ports", Value::set([Value::named("bridge_port")]))
@@ -156,12 +166,21 @@ fn set_port(spec: &HostSpec, device: &InterfaceName, row: &str, tag: PortTag) ->
             .set("qos", Value::none())
             .set("other_config", Value::map::<_, &str, &str>([]))
             .into(),
-        update("Interface", Where::equals("name", device.as_str())).set(POLICING, 0).into(),
+        update("Interface", Where::equals("name", device.as_str()))
+            .set(POLICING, 0)
+            .set(MTU_REQUEST, Value::none())
+            .into(),
         mutate("Port", Where::uuid(uuid))
             .delete("external_ids", Value::set(marks.iter().map(|(key, _)| *key)))
             .insert("external_ids", Value::map(marks))
             .into(),
     ])
+}
+
+/// Not every version has this column: where it is set, it is there.
+fn unset_packet_rate(rows: &Rows, device: &InterfaceName) -> Option<Operation> {
+    let is_set = rows.ports.get(device)?.harmful.iter().any(|setting| setting.starts_with(POLICING_PACKETS));
+    is_set.then(|| update("Interface", Where::equals("name", device.as_str())).set(POLICING_PACKETS, 0).into())
 }
 
 /// The mark of a port, with the number of the device it is plugged for.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use archetype_model::observed::{BridgeObserved, DatapathKind, Mark, PortObserved, Reading};
+use archetype_model::observed::{BridgeObserved, DatapathKind, HearerObserved, Hears, Mark, PortObserved, Reading};
 use archetype_model::{BridgeName, InterfaceName};
 use archetype_ovsdb::{Replica, Row, Uuid};
 
@@ -15,6 +15,8 @@ pub(super) const BRIDGE_COLUMNS: &[&str] = &[
     "flood_vlans",
     "stp_enable",
     "rstp_enable",
+    "mcast_snooping_enable",
+    "external_ids",
     "controller",
     "mirrors",
 ];
@@ -34,9 +36,14 @@ pub(super) const PORT_COLUMNS: &[&str] = &[
     "bond_mode",
     "qos",
 ];
-pub(super) const INTERFACE_COLUMNS: &[&str] = &["name", "type", "ofport", "error", "ifindex", "admin_state", POLICING];
+pub(super) const INTERFACE_COLUMNS: &[&str] =
+    &["name", "type", "ofport", "error", "ifindex", "admin_state", POLICING, POLICING_PACKETS, MTU_REQUEST];
 /// Frames above this rate are dropped where they come in.
 pub(super) const POLICING: &str = "ingress_policing_rate";
+/// The same by their number; versions of Open vSwitch before 2.16 do not have it.
+pub(super) const POLICING_PACKETS: &str = "ingress_policing_kpkts_rate";
+/// An MTU that Open vSwitch gives the device, again and again.
+pub(super) const MTU_REQUEST: &str = "mtu_request";
 
 /// What our mark on a port is made of.
 pub(super) const MARK_INSTALLATION: &str = "archetype-installation";
@@ -44,6 +51,8 @@ pub(super) const MARK_LAB: &str = "archetype-lab";
 pub(super) const MARK_NODE: &str = "archetype-node";
 pub(super) const MARK_INTERFACE: &str = "archetype-interface";
 pub(super) const MARK_IFINDEX: &str = "archetype-ifindex";
+/// Our note on a bridge: its `datapath_type` as it was made.
+pub(super) const MADE_AS: &str = "archetype-datapath";
 
 /// The database as a pass looks at it.
 #[derive(Debug, Clone)]
@@ -77,13 +86,14 @@ impl Rows {
         };
         for (uuid, bridge) in replica.table("Bridge") {
             let Some(Ok(name)) = bridge.text("name").map(BridgeName::new) else { continue };
+            let hearers = bridge.uuids("ports").filter_map(|uuid| hearer(replica.row("Port", uuid)?)).collect();
             for port in bridge.uuids("ports") {
                 if let Some((port_name, observed)) = port_of(replica, &name, port) {
                     rows.ports.insert(port_name, observed);
                 }
             }
             let mirrors = bridge.uuids("mirrors").filter_map(|uuid| mirror(replica, uuid)).collect();
-            let observed = BridgeObserved { mirrors, ..bridge_of(bridge, vlan_limit.as_deref()) };
+            let observed = BridgeObserved { mirrors, hearers, ..bridge_of(bridge, vlan_limit.as_deref()) };
             rows.bridges.insert(name, BridgeRow { row: *uuid, observed });
         }
         rows
@@ -91,31 +101,68 @@ impl Rows {
 }
 
 fn bridge_of(row: &Row, vlan_limit: Option<&str>) -> BridgeObserved {
-    let kind = match row.text("datapath_type") {
-        Some("netdev") => DatapathKind::Userspace,
-        Some("dummy") => DatapathKind::Dummy,
-        _ => DatapathKind::Kernel,
-    };
     let set = |column: &'static str| row.truth(column).filter(|on| *on).map(|_| format!("{column}=true"));
     let limit = vlan_limit.map(|limit| format!("vlan-limit={limit}"));
     let controller = row.uuids("controller").next().map(|_| "a controller".to_string());
     let flood = row.get("flood_vlans").into_iter().flat_map(|value| value.atoms());
     BridgeObserved {
-        datapath: kind,
+        datapath: kind_of(row.text("datapath_type").unwrap_or_default()),
+        made_as: row.entry("external_ids", MADE_AS).map(kind_of),
         fail_mode: row.text("fail_mode").unwrap_or_default().to_string(),
         forward_bpdu: row.entry("other_config", "forward-bpdu") == Some("true"),
         flood_vlans: flood.filter_map(|atom| u16::try_from(atom.as_integer()?).ok()).collect(),
-        harmful: [limit, set("stp_enable"), set("rstp_enable"), controller].into_iter().flatten().collect(),
+        harmful: [limit, set("stp_enable"), set("rstp_enable"), set("mcast_snooping_enable"), controller]
+            .into_iter()
+            .flatten()
+            .collect(),
         mirrors: Vec::new(),
+        hearers: Vec::new(),
         // No row of the database: whoever shows it fills it in.
         flows: Reading::Unreadable("not read yet".into()),
     }
 }
 
+/// A `datapath_type`. Open vSwitch takes an empty one for the kernel's.
+fn kind_of(text: &str) -> DatapathKind {
+    match text {
+        "netdev" => DatapathKind::Userspace,
+        "dummy" => DatapathKind::Dummy,
+        _ => DatapathKind::Kernel,
+    }
+}
+
+/// The `datapath_type` of a kind.
+pub(super) fn kind_text(kind: DatapathKind) -> &'static str {
+    match kind {
+        DatapathKind::Kernel => "system",
+        DatapathKind::Userspace => "netdev",
+        DatapathKind::Dummy => "dummy",
+    }
+}
+
+/// A port that hears more than one tag, or bears no mark, with what it hears.
+fn hearer(port: &Row) -> Option<HearerObserved> {
+    let tag = port.integer("tag").and_then(|tag| u16::try_from(tag).ok());
+    let of = |column: &str| port.get(column).into_iter().flat_map(|value| value.atoms()).collect::<Vec<_>>();
+    let trunks: BTreeSet<u16> =
+        of("trunks").into_iter().filter_map(|atom| u16::try_from(atom.as_integer()?).ok()).collect();
+    let hears = match (port.text("vlan_mode").unwrap_or_default(), tag) {
+        ("access" | "dot1q-tunnel", tag) => Hears::Tags([tag.unwrap_or(0)].into()),
+        ("", Some(tag)) => Hears::Tags([tag].into()),
+        _ if trunks.is_empty() => Hears::All,
+        ("native-tagged" | "native-untagged", tag) => Hears::Tags(trunks.into_iter().chain(tag).collect()),
+        _ => Hears::Tags(trunks),
+    };
+    let is_usual = mark(port).is_some() && matches!(&hears, Hears::Tags(tags) if tags.len() == 1);
+    (!is_usual).then(|| HearerObserved { port: port.text("name").unwrap_or_default().to_string(), hears })
+}
+
 fn port_of(replica: &Replica, bridge: &BridgeName, uuid: Uuid) -> Option<(InterfaceName, PortObserved)> {
     let row = replica.row("Port", uuid)?;
     let name = InterfaceName::new(row.text("name")?).ok()?;
-    let interface = row.uuids("interfaces").next().and_then(|uuid| replica.row("Interface", uuid));
+    let held: Vec<&Row> = row.uuids("interfaces").filter_map(|uuid| replica.row("Interface", uuid)).collect();
+    let interfaces: Vec<String> = held.iter().filter_map(|row| row.text("name")).map(str::to_string).collect();
+    let interface = held.iter().find(|row| row.text("name") == Some(name.as_str())).or(held.first()).copied();
     let from = |column: &str| interface.and_then(|row| row.integer(column));
     let port = PortObserved {
         bridge: bridge.clone(),
@@ -123,6 +170,7 @@ fn port_of(replica: &Replica, bridge: &BridgeName, uuid: Uuid) -> Option<(Interf
         tag: row.integer("tag").and_then(|tag| u16::try_from(tag).ok()),
         vlan_mode: row.text("vlan_mode").unwrap_or_default().to_string(),
         protected: row.truth("protected").unwrap_or(false),
+        interfaces,
         harmful: harmful(row, interface),
         mark: mark(row),
         plugged_ifindex: row.entry("external_ids", MARK_IFINDEX).and_then(|text| text.parse().ok()),
@@ -138,14 +186,16 @@ fn port_of(replica: &Replica, bridge: &BridgeName, uuid: Uuid) -> Option<(Interf
 /// Columns that change what a port of ours carries, when somebody set them.
 fn harmful(row: &Row, interface: Option<&Row>) -> Vec<String> {
     let sets = ["trunks", "cvlans", "lacp", "bond_mode", "qos"];
-    let rate = interface.and_then(|row| row.integer(POLICING)).filter(|rate| *rate > 0);
-    let policed = rate.map(|rate| format!("{POLICING}={rate}"));
+    let set_on_interface = [POLICING, POLICING_PACKETS, MTU_REQUEST].into_iter().filter_map(|column| {
+        let value = interface.and_then(|row| row.integer(column)).filter(|value| *value > 0)?;
+        Some(format!("{column}={value}"))
+    });
     let set = sets.iter().filter(|column| row.get(column).is_some_and(|value| value.atoms().next().is_some()));
     let options = row.get("other_config").into_iter().flat_map(|value| value.pairs());
     let option = |(key, value): (&archetype_ovsdb::Atom, &archetype_ovsdb::Atom)| {
         Some(format!("other_config:{}={}", key.as_str()?, value.as_str()?))
     };
-    set.map(|column| (*column).to_string()).chain(options.filter_map(option)).chain(policed).collect()
+    set.map(|column| (*column).to_string()).chain(options.filter_map(option)).chain(set_on_interface).collect()
 }
 
 /// A mirror in words, when it copies what ports with a mark of ours carry or sends to one. Which

@@ -136,6 +136,10 @@ pub struct HostFacts {
     pub held: Vec<HeldNetwork>,
     /// Ports that somebody else listens on.
     pub listeners: Vec<Listener>,
+    /// Tags of the bridge that ports of others hold, each with the holder in words.
+    pub tags: BTreeMap<u16, String>,
+    /// Other installations with wires on the bridge, each with the tags of those.
+    pub sharing: BTreeMap<InstallationId, BTreeSet<u16>>,
     /// Names of containers that are not ours.
     pub containers: BTreeSet<String>,
     /// Names under `/run/netns` that lead to namespaces that are not ours, each with whose in words.

@@ -1,5 +1,6 @@
 //! Tags: each wire's own on the host's bridge. A wire keeps its tag; a new one gets the lowest
-//! that neither is in use nor was until now, so that no frame of an old wire meets a new one.
+//! that neither is in use nor was until now, so that no frame of an old wire meets a new one. What
+//! another port of the bridge holds is nobody's to give.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,15 +8,19 @@ use archetype_model::VlanTag;
 use archetype_model::spec::LinkId;
 
 use super::attempt::Attempt;
+use super::input::PlanInput;
 
 /// The tags of each lab planned anew, in the order of `Attempt::labs`.
 pub(super) fn give(attempt: &mut Attempt<'_>) -> Vec<BTreeMap<LinkId, VlanTag>> {
-    let settings = &attempt.input.settings;
+    let (settings, facts) = (&attempt.input.settings, &attempt.input.facts);
     let former = attempt.input.parent.iter().flat_map(|parent| parent.allocations.labs.iter());
     let dropped = &attempt.dropped;
     let held = former.filter(|(lab, _)| !dropped.contains(*lab)).flat_map(|(_, held)| held.tags.values());
     let used: BTreeSet<VlanTag> = held.copied().collect();
-    let mut free = settings.wire_tags().filter(|tag| !used.contains(tag));
+    let is_held = |tag: &VlanTag| facts.tags.contains_key(&tag.get());
+    let mut free = settings.wire_tags().filter(|tag| !used.contains(tag) && !is_held(tag));
+    let shared = shared(attempt.input);
+    let mut refused = Vec::new();
     let mut labs = Vec::new();
     let mut without = Vec::new();
     for (index, lab) in attempt.labs.iter().enumerate() {
@@ -23,7 +28,12 @@ pub(super) fn give(attempt: &mut Attempt<'_>) -> Vec<BTreeMap<LinkId, VlanTag>> 
         for wire in &lab.shape.wires {
             let kept = lab.held.and_then(|held| held.tags.get(&wire.id)).filter(|tag| settings.allows(**tag));
             match kept.copied().or_else(|| free.next()) {
-                Some(tag) => drop(tags.insert(wire.id.clone(), tag)),
+                Some(tag) => {
+                    if kept.is_none() && shared.is_some() {
+                        refused.push(index);
+                    }
+                    tags.insert(wire.id.clone(), tag);
+                }
                 None => without.push(index),
             }
         }
@@ -31,15 +41,41 @@ pub(super) fn give(attempt: &mut Attempt<'_>) -> Vec<BTreeMap<LinkId, VlanTag>> 
     }
     let total = settings.wire_tags().count();
     let in_use = used.len();
+    let held: Vec<&str> =
+        settings.wire_tags().filter_map(|tag| facts.tags.get(&tag.get())).map(String::as_str).collect();
     without.dedup();
     for index in without {
         let lab = &attempt.labs[index];
         let wires = lab.shape.wires.len();
+        let others = match held.first() {
+            None => String::new(),
+            Some(first) => format!(", {} are held by others ({first}, …)", held.len()),
+        };
         let message =
-            format!("the bridge has {total} tags, {in_use} are in use, and the lab's {wires} wires need more");
+            format!("the bridge has {total} tags, {in_use} are in use{others}, and the lab's {wires} wires need more");
         let hint = "remove a lab, or widen --tags";
         let (name, problem) = (lab.name, lab.problem("tags-exhausted", "topology.links", message).hint(hint));
         attempt.fail(name, problem);
     }
+    refused.dedup();
+    for (index, message) in refused.into_iter().filter_map(|index| Some((index, shared.clone()?))) {
+        let lab = &attempt.labs[index];
+        let hint = "give one of the two another bridge with --bridge, or tags of its own with --tags";
+        let (name, problem) = (lab.name, lab.problem("bridge-shared", "topology.links", message).hint(hint));
+        attempt.fail(name, problem);
+    }
     labs
+}
+
+/// Who else has wires on the bridge in tags that are this installation's to give.
+fn shared(input: &PlanInput<'_>) -> Option<String> {
+    let (first, last) = input.settings.tags;
+    let is_ours = |tag: &&u16| (first.get()..=last.get()).contains(*tag);
+    input.facts.sharing.iter().find_map(|(installation, tags)| {
+        let tag = tags.iter().find(is_ours)?;
+        Some(format!(
+            "installation {installation} has wires on the same bridge, one in tag {tag}, and tags {first} to {last} are \
+             this one's"
+        ))
+    })
 }

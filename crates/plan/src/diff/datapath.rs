@@ -151,7 +151,7 @@ fn must_replug(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, po
     let Some(devices) = look.observed.devices.known() else { return false };
     // A device that is gone will be made anew under its old name; the port must let go first.
     let Some(device) = devices.get(wanted.device) else { return true };
-    let other_device = port.plugged_ifindex != Some(device.ifindex);
+    let other_device = port.plugged_ifindex != Some(device.ifindex) || !port.is_single(wanted.device);
     let broken = seen.settled && (port.ofport.is_none_or(|ofport| ofport <= 0) || !port.error.is_empty());
     other_device || broken
 }
@@ -175,9 +175,12 @@ fn bridge(look: &Look<'_>, seen: &DatapathObserved, room: &mut Room) {
     let flood = seen.bridge.as_ref().map_or(&empty, |bridge| &bridge.flood_vlans);
     let (first, last) = look.settings.tags;
     let add_flood: BTreeSet<u16> = cables.difference(flood).copied().collect();
-    // Tags outside our range belong to others on the same bridge. A lab that is not spoken for
-    // would keep its ports; so with an empty spec nothing is taken away.
-    let mine = |tag: &&u16| (first.get()..=last.get()).contains(*tag) && !look.spec.labs.is_empty();
+    let of_others = tags_of_other_installations(look, seen);
+    // Tags outside our range belong to others on the same bridge, and so do those of their ports. A
+    // lab that is not spoken for would keep its ports; so with an empty spec nothing is taken away.
+    let mine = |tag: &&u16| {
+        (first.get()..=last.get()).contains(*tag) && !of_others.contains(*tag) && !look.spec.labs.is_empty()
+    };
     let remove_flood: BTreeSet<u16> = flood.difference(&cables).filter(mine).copied().collect();
     let right = seen.bridge.as_ref().is_some_and(settings_right) && own_port_is_on_no_wire(look, seen);
     if !right || !add_flood.is_empty() || !remove_flood.is_empty() {
@@ -189,10 +192,20 @@ fn bridge(look: &Look<'_>, seen: &DatapathObserved, room: &mut Room) {
     }
 }
 
+/// Tags of wires that another installation has on the bridge.
+fn tags_of_other_installations(look: &Look<'_>, seen: &DatapathObserved) -> BTreeSet<u16> {
+    let is_others = |port: &&PortObserved| {
+        port.bridge == look.settings.bridge
+            && port.mark.as_ref().is_some_and(|mark| mark.installation != look.spec.installation)
+    };
+    seen.ports.values().filter(is_others).filter_map(|port| port.tag).collect()
+}
+
 fn settings_right(bridge: &BridgeObserved) -> bool {
     // A flow table that could not be read yields no step.
+    let as_made = bridge.made_as == Some(bridge.datapath);
     let flows_right = bridge.flows.known().is_none_or(|flows| flows.wrong.is_empty());
-    bridge.fail_mode == "standalone" && bridge.forward_bpdu && flows_right
+    bridge.fail_mode == "standalone" && bridge.forward_bpdu && as_made && flows_right
 }
 
 /// Whether the bridge's own port is kept from hearing the wires, as far as it is shown.

@@ -11,19 +11,20 @@ use archetype_model::spec::{
 };
 use archetype_model::{ContainerName, Mtu, digest};
 
+use super::seen::Seen;
 use crate::carrier::{self, End};
 use crate::diff::DatapathSettings;
 
 /// What is so of a wire, with the last proof there was.
-pub fn wire_report(
-    lab: &LabSpec,
-    wire: &WireSpec,
-    observed: &Observed,
-    settings: &DatapathSettings,
-    proof: Option<Proof>,
-) -> WireReport {
+pub fn wire_report(lab: &LabSpec, wire: &WireSpec, seen: &Seen<'_>, proof: Option<Proof>) -> WireReport {
+    let observed = seen.observed;
     let found = carrier::ends_of(lab, wire);
-    let ends = (0..found.len()).map(|at| end_report(lab, wire, &found, at, observed, settings));
+    let overheard = seen.overheard(wire, &found);
+    let ends = (0..found.len()).map(|at| {
+        let mut end = end_report(lab, wire, &found, at, observed, seen.settings);
+        end.faults.extend(overheard.iter().cloned());
+        end
+    });
     let ends: Vec<EndReport> = ends.collect();
     let ready: Vec<&EndReport> = ends.iter().filter(|end| end.faults.is_empty()).collect();
     let complete = match wire.shape {
@@ -186,6 +187,9 @@ fn switch_faults(observed: &Observed, settings: &DatapathSettings) -> Vec<Fault>
             for setting in &bridge.harmful {
                 faults.push(Fault::Wrong(format!("{setting} is set on bridge {}", settings.bridge)));
             }
+            if bridge.made_as.is_some_and(|kind| kind != bridge.datapath) {
+                faults.push(Fault::NotMade(format!("bridge {} has another datapath_type", settings.bridge)));
+            }
             if !bridge.forward_bpdu {
                 faults.push(Fault::NotMade(format!("bridge {} does not forward BPDUs", settings.bridge)));
             }
@@ -242,6 +246,9 @@ fn port_faults(
     }
     for setting in &port.harmful {
         wrong(format!("port {name} has {setting}"));
+    }
+    if !port.is_single(name) {
+        wrong(format!("port {name} holds {}, not one interface of its name", port.interfaces.join(", ")));
     }
     if !port.settled {
         wrong(format!("Open vSwitch has not carried out the last change of port {name} yet"));

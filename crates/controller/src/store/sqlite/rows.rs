@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use super::{Note, Revision, StoreError, Stretch, Verified, entry_of, failed};
-use crate::store::timestamp;
+use crate::store::{JOURNAL_KEPT, timestamp};
 
 /// A document as it is kept.
 pub(super) fn json<T: Serialize>(document: &T) -> String {
@@ -121,6 +121,13 @@ pub(super) async fn append(
         .await
         .map_err(failed("write the journal"))?;
         entries.push(entry_of(id as u64, note));
+    }
+    if let Some(newest) = entries.last() {
+        sqlx::query("DELETE FROM journal WHERE id <= $1")
+            .bind(newest.id.saturating_sub(JOURNAL_KEPT) as i64)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed("bound the journal"))?;
     }
     Ok(entries)
 }
