@@ -172,7 +172,7 @@ fn environment(text: &str, all: impl Iterator<Item = (OsString, OsString)>) -> B
         .filter(|(name, _)| {
             everything
                 || mentioned.contains(&name.as_str())
-                || name == "CLAB_LABDIR_BASE"
+                || ["CLAB_LABDIR_BASE", "CLAB_CA_CERT_FILE", "CLAB_CA_KEY_FILE"].contains(&name.as_str())
                 || (name == "HOME" && text.contains('~'))
         })
         .collect()

@@ -19,9 +19,11 @@ use archetype_controller::{AgentPort, Controller, FileReader, FileReading, FileT
 use archetype_host::datapath::DatapathSettings;
 use archetype_host::processes::default_supervisor;
 use archetype_host::{LinuxHost, LinuxSettings, Place, Waker};
+use archetype_model::topology::{Position, Problem, Topology};
 use archetype_ovsdb::Endpoint;
 use archetype_plan::blueprint::PlanSettings;
 use futures::StreamExt as _;
+use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::ServeArgs;
@@ -54,7 +56,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         data: args.data.clone(),
         socket: args.socket.clone(),
         listen: args.listen,
-        reader: FileReader::new(read_file),
+        reader: FileReader::new(read_file).preparing(certificates),
         plan,
         // An agent speaks at least at every full read.
         silent_after: args.full_read_interval * 2 + Duration::from_secs(15),
@@ -93,6 +95,14 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
 fn read_file(file: FileText<'_>) -> FileReading {
     let reading = archetype_topology::read_with(file.shown, file.directory, file.text, file.env, file.variables);
     FileReading { topology: reading.topology, problems: reading.problems }
+}
+
+/// Makes what is missing of a lab's certificates.
+fn certificates(topology: &Topology) -> Vec<Problem> {
+    let Err(refused) = archetype_certificates::keep(topology, OffsetDateTime::now_utc()) else { return Vec::new() };
+    let keys = ["settings.certificate-authority", "topology.defaults.certificate"];
+    let at = keys.iter().find_map(|key| topology.positions.get(*key)).copied().unwrap_or(Position::START);
+    vec![Problem::new("certificate-refused", &topology.source.shown, at, refused.to_string())]
 }
 
 fn plan_settings(args: &ServeArgs) -> PlanSettings {

@@ -449,3 +449,55 @@ fn the_links_are_as_the_file_says(world: &World) {
         assert!(world::run("ip", ["link", "show", device]).contains(",UP"), "{device}");
     }
 }
+
+#[test]
+fn certificates_are_in_the_labs_folder_before_nodes_start_and_outlive_the_lab() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        std::fs::create_dir_all("/mnt").unwrap();
+        world.write(
+            "tls.clab.yml",
+            "name: tls\ntopology:\n  defaults: {kind: linux, certificate: {issue: true}}\n  nodes:\n    \
+             c: {image: bb, cmd: sleep 1d, binds: ['__clabDir__/.tls/c:/tls:ro', '__clabDir__/.tls/ca/ca.pem:/ca.pem']}\n    \
+             n: {labels: {archetype.runtime: namespace}, cmd: sleep 1d, binds: ['__clabDir__/.tls/n:/mnt:ro']}\n  \
+             links:\n    - endpoints: [\"c:eth1\", \"n:eth1\"]\n",
+        );
+        let read = |name: &str| std::fs::read_to_string(world.folder.join("clab-tls/.tls").join(name)).unwrap();
+        let seen = |node: &str, path: &str| world.exec("tls", node, &format!("cat {path}")).fine().stdout;
+        world.cli(["deploy", "-t", "tls.clab.yml"]).fine();
+        let files = ["ca/ca.pem", "ca/ca.key", "c/c.pem", "c/c.key", "n/n.pem", "n/n.key"];
+        let first = files.map(read);
+        assert_eq!(
+            [seen("c", "/ca.pem"), seen("c", "/tls/c.pem"), seen("n", "/mnt/n.key")],
+            [first[0].clone(), first[2].clone(), first[5].clone()]
+        );
+        world.cli(["deploy", "-t", "tls.clab.yml"]).fine();
+        world.cli(["destroy", "-t", "tls.clab.yml"]).fine();
+        world.cli(["deploy", "-t", "tls.clab.yml"]).fine();
+        assert_eq!(files.map(read), first);
+        assert_eq!(seen("c", "/tls/c.key"), first[3]);
+        world.cli(["destroy", "-t", "tls.clab.yml", "--artefacts", ".", "--cleanup"]).fine();
+        assert!(!world.folder.join("clab-tls").exists());
+    });
+}
+
+#[test]
+fn a_node_that_removes_itself_is_not_started_again() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        let mounted = world.folder.join("shared");
+        std::fs::create_dir(&mounted).unwrap();
+        world.write(
+            "once.clab.yml",
+            "name: once\ntopology:\n  defaults: {kind: linux, image: bb, binds: ['shared:/mnt']}\n  nodes:\n    \
+             once: {auto-remove: true, restart-policy: always, cmd: sh -c 'echo >> /mnt/once'}\n    \
+             again: {cmd: sh -c 'echo >> /mnt/again'}\n",
+        );
+        world.cli(["deploy", "-t", "once.clab.yml", "--no-wait"]).fine();
+        let starts = |name: &str| std::fs::read_to_string(mounted.join(name)).unwrap_or_default().len();
+        eventually(SOON, "the other one has started three times", || (starts("again") >= 3).then_some(()));
+        until(world, "once", "once", "exited");
+        assert_eq!(starts("once"), 1);
+        world.cli(["destroy", "-t", "once.clab.yml"]).fine();
+    });
+}

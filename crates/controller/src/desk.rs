@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use archetype_api::{Problem, TopologyText};
 use archetype_model::spec::NodeSpec;
+use archetype_model::topology::{self, Topology};
 use archetype_model::{LabName, NodeName};
 use tokio::task::JoinError;
 
@@ -38,6 +39,15 @@ impl Desk {
         let reading = tokio::task::spawn_blocking(move || wishing::read(&reader, &text));
         let (reading, facts) = tokio::join!(reading, self.planner.refresh_facts());
         Ok(wishing::checked(reading?, partial, &facts))
+    }
+
+    /// Makes the files that the nodes of `topology` will bind; the problems are why it cannot be.
+    ///
+    /// # Errors
+    /// When that ended early.
+    pub async fn prepare(&self, topology: Topology) -> Result<Vec<topology::Problem>, JoinError> {
+        let reader = self.reader.clone();
+        tokio::task::spawn_blocking(move || reader.prepare(&topology)).await
     }
 }
 

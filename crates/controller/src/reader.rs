@@ -31,19 +31,37 @@ pub struct FileReading {
     pub problems: Vec<Problem>,
 }
 
-/// Reads the text of a topology file. May look at files that the topology names, so it may block.
+type Read = dyn Fn(FileText<'_>) -> FileReading + Send + Sync;
+type Prepare = dyn Fn(&Topology) -> Vec<Problem> + Send + Sync;
+
+/// Reads the text of a topology file, and makes the files that its nodes will bind. May look at
+/// files that the topology names, so it may block.
 #[derive(Clone)]
-pub struct FileReader(Arc<dyn Fn(FileText<'_>) -> FileReading + Send + Sync>);
+pub struct FileReader {
+    read: Arc<Read>,
+    prepare: Arc<Prepare>,
+}
 
 impl FileReader {
-    /// A reader that reads as `read` does.
+    /// A reader that reads as `read` does and makes no files.
     pub fn new(read: impl Fn(FileText<'_>) -> FileReading + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+        Self { read: Arc::new(read), prepare: Arc::new(|_| Vec::new()) }
+    }
+
+    /// The same reader, making by `prepare` the files of a topology that is to be deployed; what it
+    /// answers is why that cannot be.
+    pub fn preparing(self, prepare: impl Fn(&Topology) -> Vec<Problem> + Send + Sync + 'static) -> Self {
+        Self { prepare: Arc::new(prepare), ..self }
     }
 
     /// Reads a file's text.
     pub fn read(&self, file: FileText<'_>) -> FileReading {
-        (self.0)(file)
+        (self.read)(file)
+    }
+
+    /// Makes the files that the nodes of `topology` will bind and that are not there yet.
+    pub fn prepare(&self, topology: &Topology) -> Vec<Problem> {
+        (self.prepare)(topology)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod definition;
 pub mod link;
 pub mod management;
 pub mod problem;
+pub mod span;
 pub mod unsupported;
 pub mod value;
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use archetype_model::VlanTag;
 use archetype_model::topology::value::{StageDecl, WaitFor};
-use archetype_model::topology::{Stage, Stages};
+use archetype_model::topology::{RUNTIME_LABEL, Stage, Stages};
 use archetype_model::topology::{Subnet, Topology};
 use archetype_plan::blueprint::{HeldNetwork, LabInput, Listener, Overrides, PlanInput, Planned, Wanted, plan};
 use archetype_plan::check::check;
@@ -126,7 +126,11 @@ fn of_the_rest() -> Vec<String> {
             world.facts.namespaces = [("clab-a-n1".into(), "a namespace in which no process runs".into())].into();
         }),
         produces("not-runnable-bridge-link", |_, labs| labs[0].links[1].endpoints[0].node = "n5".into()),
-        produces("not-runnable-key", |_, labs| labs[0].nodes[0].definition.auto_remove = Some(true)),
+        produces("not-runnable-key", |_, labs| {
+            let definition = &mut labs[0].nodes[0].definition;
+            definition.labels.insert(RUNTIME_LABEL.into(), "namespace".into());
+            definition.pid_mode = Some("host".into());
+        }),
         produces("port-taken", |world, labs| {
             labs[0].nodes[0].ports.push(port(22));
             let protocol = archetype_model::spec::Protocol::Tcp;

@@ -2,6 +2,7 @@
 //! Knows nothing of the other levels.
 
 use archetype_model::topology::definition::{ConfigVars, KindCluster, KindClusterDeploy};
+use archetype_model::topology::span;
 use archetype_model::topology::value::{
     CgroupNamespace, Component, ExecPhase, ExecTarget, Module, StageDecl, StageExec, WaitFor,
 };
@@ -49,30 +50,11 @@ pub fn duration(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Option
     let path = f.path_of(key);
     let text = w.text(&path, tree)?;
     let is_number = matches!(&tree.value, Value::Scalar { plain: true, .. }) && scalar::number(&text).is_some();
-    if is_number || is_duration(&text) {
+    if is_number || span::seconds(&text).is_some() {
         return Some(text);
     }
     w.problem("bad-value", tree.at, format!("{path}: {text:?} is no time like 8760h or 1h30m"));
     None
-}
-
-/// Whether Go's `time.ParseDuration` takes it.
-fn is_duration(text: &str) -> bool {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if unsigned == "0" {
-        return true;
-    }
-    let mut rest = unsigned;
-    while !rest.is_empty() {
-        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let after = &rest[number..];
-        let unit = ["ns", "us", "µs", "μs", "ms", "s", "m", "h"].iter().find(|unit| after.starts_with(**unit));
-        match unit {
-            Some(unit) if rest[..number].parse::<f64>().is_ok() => rest = &after[unit.len()..],
-            _ => return false,
-        }
-    }
-    !unsigned.is_empty()
 }
 
 /// Reads a mapping under `key` by `read`, then names what `read` did not ask for.

@@ -176,6 +176,7 @@ impl Resolving<'_> {
             positions: std::mem::take(&mut self.walker.positions),
         };
         let surroundings = Surroundings { directory: self.directory, lab_directory, environment: self.environment };
+        self.authority(&mut topology, &surroundings);
         let known: Vec<String> = declared.nodes.iter().map(|entry| entry.name.clone()).collect();
         for entry in &declared.nodes {
             if let Some(node) = self.node(&topology, &declared.levels, &surroundings, entry) {
@@ -212,6 +213,31 @@ impl Resolving<'_> {
         let file = Path::new(self.name).file_name().map(|name| name.to_string_lossy().into_owned());
         let stem = file.as_deref().and_then(|file| file.split('.').next()).unwrap_or_default();
         LabName::new(stem).or_else(|_| LabName::new("lab")).expect("a valid constant")
+    }
+
+    /// The authority that the environment or the file names, by absolute paths. One half alone is
+    /// none.
+    fn authority(&mut self, topology: &mut Topology, surroundings: &Surroundings<'_>) {
+        let mut stated = topology.settings.certificate_authority.clone().unwrap_or_default();
+        let variables = [("CLAB_CA_CERT_FILE", &mut stated.cert), ("CLAB_CA_KEY_FILE", &mut stated.key)];
+        for (name, path) in variables {
+            *path = self.environment.get(name).filter(|value| !value.is_empty()).cloned().or(path.take());
+        }
+        if let (Some(cert), Some(key)) = (&mut stated.cert, &mut stated.key) {
+            for (key, path) in [("cert", cert), ("key", key)] {
+                let absolute = surroundings.absolute(path);
+                if !absolute.exists() {
+                    let at = format!("settings.certificate-authority.{key}");
+                    let at = topology.positions.get(&at).copied().unwrap_or(Position::START);
+                    let message =
+                        format!("the certificate authority's {key} {path:?} does not exist: {}", absolute.display());
+                    self.walker.problem("certificate-refused", at, message).hint =
+                        Some("create it, or correct the path; relative paths begin at the topology file".into());
+                }
+                *path = absolute.to_string_lossy().into_owned();
+            }
+            topology.settings.certificate_authority = Some(stated);
+        }
     }
 
     fn lab_directory(&self, lab: &LabName) -> PathBuf {

@@ -54,9 +54,9 @@ impl Surroundings<'_> {
 
     /// Whether deploying makes this path, so that it need not exist before.
     fn is_made(&self, path: &Path) -> bool {
-        ["ansible-inventory.yml", "topology-data.json", ".tls/ca"]
-            .iter()
-            .any(|made| path == self.lab_directory.join(made))
+        let made = ["ansible-inventory.yml", "topology-data.json"];
+        made.iter().any(|made| path == self.lab_directory.join(made))
+            || path.starts_with(self.lab_directory.join(".tls"))
     }
 }
 

@@ -34,6 +34,7 @@ const NOT_LISTED: &[&str] = &[
 const LATER: &[&str] = &[
     "missing-image",
     "bind-missing",
+    "certificate-refused",
     "env-file-missing",
     "interface-reserved",
     "interface-used-twice",

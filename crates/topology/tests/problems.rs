@@ -396,9 +396,6 @@ topology:
     lab.clab.yml:2:17: this version cannot put nodes on Docker's own network "bridge" [not-runnable-management-network]
       hint: give the management network a name of its own, or leave it out
       about: None
-    lab.clab.yml:7:23: node r4: this version issues no certificates [not-runnable-certificate]
-      hint: leave out certificate
-      about: Some(Node(NodeName("r4")))
     lab.clab.yml:9:5: node br|r1: this version cannot make a bridge inside another node [not-runnable-nested-bridge]
       hint: leave it out with --partial
       about: Some(Node(NodeName("br|r1")))
@@ -461,5 +458,22 @@ topology:
       hint: Write it as the message says; text that looks like a number or a list stands in quotes
     lab.clab.yml:10:50: topology.nodes.r3.certificate.validity-duration: "1 week" is no time like 8760h or 1h30m [bad-value]
       hint: Write one of those that the message lists
+    "#);
+}
+
+#[test]
+fn an_authority_that_is_not_there_is_named() {
+    insta::assert_snapshot!(problems("\
+name: x
+settings:
+  certificate-authority:
+    cert: gone.pem
+    key: gone.key
+topology: {nodes: {r1: {kind: linux, image: frr}}}
+"), @r#"
+    lab.clab.yml:4:11: the certificate authority's cert "gone.pem" does not exist: /nowhere/gone.pem [certificate-refused]
+      hint: create it, or correct the path; relative paths begin at the topology file
+    lab.clab.yml:5:10: the certificate authority's key "gone.key" does not exist: /nowhere/gone.key [certificate-refused]
+      hint: create it, or correct the path; relative paths begin at the topology file
     "#);
 }

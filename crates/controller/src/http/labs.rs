@@ -61,6 +61,11 @@ pub(super) async fn deploy(
     if let Some(problem) = wishing::unknown_reloads(&topology, &request) {
         return Err(problem.into());
     }
+    // Before the lab is planned: its nodes may start as soon as it is.
+    let refused = desk.prepare(topology.clone()).await.map_err(Failure::unreadable)?;
+    if !refused.is_empty() {
+        return Err(Failure::from(refused));
+    }
     let appended =
         desk.planner.take(|now| Ok(wishing::deployment(now, topology, read.left_out, &request, read.files))).await?;
     Ok(Json(accepted(&desk, &appended)))

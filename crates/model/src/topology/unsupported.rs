@@ -123,10 +123,6 @@ fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
         let message = format!("node {}: this version runs containers through docker only", node.name);
         add("not-runnable-runtime", position("runtime"), message, "leave out runtime");
     }
-    if definition.certificate.as_ref().and_then(|certificate| certificate.issue) == Some(true) {
-        let message = format!("node {}: this version issues no certificates", node.name);
-        add("not-runnable-certificate", position("certificate"), message, "leave out certificate");
-    }
     problems
 }
 

@@ -28,8 +28,6 @@ fn keys(node: &NodeDecl) -> Vec<&'static str> {
     // What only a container can have.
     let in_namespace = node.runtime() == RuntimeKind::Namespace;
     let stated = [
-        ("auto-remove", definition.auto_remove == Some(true)),
-        ("components", !definition.components.is_empty()),
         ("ports", in_namespace && !node.ports.is_empty()),
         ("volumes", in_namespace && !node.volumes.is_empty()),
         ("cgroupns-mode", in_namespace && definition.cgroupns_mode.is_some()),
