@@ -15,6 +15,7 @@ use archetype_model::spec::{EndRef, LabSpec, NetworkSpec};
 pub use archetype_model::topology::lab_folder as folder;
 use archetype_model::topology::{Subject, Topology};
 use archetype_model::{Mac, NodeName};
+pub use topology_data::with_keys;
 
 use nodes::Row;
 
@@ -28,6 +29,9 @@ pub const TOPOLOGY_DATA: &str = "topology-data.json";
 pub const HOSTS: &str = "etc-hosts";
 /// The configuration of an ssh client.
 pub const SSH_CONFIG: &str = "ssh_config";
+
+/// The public keys of whoever deploys.
+pub const AUTHORIZED_KEYS: &str = "authorized_keys";
 
 /// A lab, as far as its files tell of it.
 #[derive(Debug, Clone, Copy)]
@@ -63,4 +67,9 @@ pub fn files(lab: &Lab<'_>) -> BTreeMap<&'static str, String> {
         (HOSTS, names::hosts(&lab.topology.name, &rows)),
         (SSH_CONFIG, names::ssh_config(&lab.topology.name, &rows)),
     ])
+}
+
+/// The text of [`AUTHORIZED_KEYS`]: a key a line, and an empty line where there is none.
+pub fn authorized_keys(keys: &[String]) -> String {
+    if keys.is_empty() { "\n".to_owned() } else { keys.iter().map(|key| format!("{key}\n")).collect() }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::json::{member, members, pretty, text};
 use crate::{Lab, Row};
 
+const KEYS: &str = "ssh-pub-keys";
 const OBJECT: [char; 2] = ['{', '}'];
 const LIST: [char; 2] = ['[', ']'];
 
@@ -25,11 +26,20 @@ pub fn write(lab: &Lab<'_>, rows: &[Row<'_>]) -> String {
         member("name", text(lab.topology.name.as_str())),
         member("type", text("clab")),
         member("clab", members(OBJECT, [member("config", members(OBJECT, config, 4))], 2)),
-        member("ssh-pub-keys", "[]"),
+        member(KEYS, "[]"),
         member("nodes", members(OBJECT, nodes, 2)),
         member("links", members(LIST, links, 2)),
     ];
     members(OBJECT, file, 0) + "\n"
+}
+
+/// The file with the public keys of whoever deploys: they are known where that person is.
+pub fn with_keys(written: &str, keys: &[String]) -> String {
+    if keys.is_empty() {
+        return written.to_owned();
+    }
+    let told = members(LIST, keys.iter().map(|key| text(key)), 2);
+    written.replacen(&member(KEYS, "[]"), &member(KEYS, told), 1)
 }
 
 /// The management network: as it is planned, else as it is declared.

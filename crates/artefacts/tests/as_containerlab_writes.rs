@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use archetype_artefacts::{ANSIBLE, HOSTS, Lab, NORNIR, SSH_CONFIG, Seen, TOPOLOGY_DATA, files};
+use archetype_artefacts::{
+    ANSIBLE, HOSTS, Lab, NORNIR, SSH_CONFIG, Seen, TOPOLOGY_DATA, authorized_keys, files, with_keys,
+};
 use archetype_model::NodeName;
 use archetype_model::spec::{Attachment, EndRef, HostSpec};
 use archetype_model::topology::{Place, Subject, Topology};
@@ -125,6 +127,7 @@ fn six_labs_have_the_files_that_containerlab_wrote() {
         let network = spec.networks.first();
         let left_out = left_out(&topology);
         let written = files(&Lab { topology: &topology, left_out: &left_out, part, network, seen: &seen });
+        assert_eq!(authorized_keys(&[]), "\n", "as containerlab wrote it for every lab here: nobody had keys");
         for file in [TOPOLOGY_DATA, ANSIBLE, NORNIR] {
             assert_eq!(written[file], sample(lab, file), "{lab}: {file}");
         }
@@ -133,4 +136,14 @@ fn six_labs_have_the_files_that_containerlab_wrote() {
         assert_eq!(ours.lines().next(), theirs.lines().next());
         assert_eq!(sorted(ours, "Host "), sorted(&theirs, "Host "), "{lab}");
     }
+}
+
+#[test]
+fn the_keys_of_whoever_deploys_are_listed_and_change_nothing_else() {
+    let written = sample("frr01", TOPOLOGY_DATA);
+    assert_eq!(with_keys(&written, &[]), written);
+    let keys = ["ssh-ed25519 AAAA".to_owned(), "ssh-rsa BBBB".to_owned()];
+    let listed = "  \"ssh-pub-keys\": [\n    \"ssh-ed25519 AAAA\",\n    \"ssh-rsa BBBB\"\n  ],\n";
+    assert_eq!(with_keys(&written, &keys), written.replace("  \"ssh-pub-keys\": [],\n", listed));
+    assert_eq!(authorized_keys(&keys), "ssh-ed25519 AAAA\nssh-rsa BBBB\n");
 }

@@ -5,11 +5,12 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
-use archetype_artefacts::{HOSTS, SSH_CONFIG, folder};
+use archetype_artefacts::{AUTHORIZED_KEYS, HOSTS, SSH_CONFIG, TOPOLOGY_DATA, authorized_keys, folder, with_keys};
 use archetype_model::LabName;
 
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::public_keys;
 
 /// The folder below which the files go, as it was named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +34,20 @@ pub fn make_ready(place: &Path) -> Result<(), Failure> {
 }
 
 /// Writes the files of a lab below `place`, each at once: a reader finds the old one or the new one.
+/// The public keys of whoever runs this are among them.
 pub async fn write(connection: &Connection, lab: &LabName, place: &Path) -> Result<(), Failure> {
     let answer = connection.ask(Some(lab), "", connection.client().artefacts(lab)).await?;
+    let keys = public_keys::of_user();
+    if !answer.files.is_empty() {
+        let path = place.join(folder(lab)).join(AUTHORIZED_KEYS);
+        put(&path, &authorized_keys(&keys)).map_err(|error| failed(&path, &error))?;
+    }
     for (path, text) in answer.files {
         let inside = Path::new(&path).components().all(|part| matches!(part, Component::Normal(_)));
         if !inside {
             return Err(Failure::plain(format!("the controller names a file outside of the folder: {path}")));
         }
+        let text = if path.ends_with(TOPOLOGY_DATA) { with_keys(&text, &keys) } else { text };
         let path = place.join(path);
         put(&path, &text).map_err(|error| failed(&path, &error))?;
     }

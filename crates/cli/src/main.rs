@@ -13,6 +13,7 @@ mod failure;
 mod lab_file;
 mod paint;
 mod progress;
+mod public_keys;
 mod serve;
 mod table;
 

@@ -5,10 +5,11 @@
 mod world;
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use world::{World, on_a_machine, run};
+use world::{World, eventually, on_a_machine, run};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -31,8 +32,14 @@ topology:
     - endpoints: [\"alone:eth0\", \"lan:alone\"]
 ";
 
-const NAMES: [&str; 5] =
-    ["ansible-inventory.yml", "etc-hosts", "nornir-simple-inventory.yml", "ssh_config", "topology-data.json"];
+const NAMES: [&str; 6] = [
+    "ansible-inventory.yml",
+    "authorized_keys",
+    "etc-hosts",
+    "nornir-simple-inventory.yml",
+    "ssh_config",
+    "topology-data.json",
+];
 
 fn files(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
@@ -62,8 +69,13 @@ fn the_files_tell_what_is_on_the_machine_and_go_with_the_lab() {
         world.engine.import_busybox("bb");
         world.write("files.clab.yml", LAB);
         let folder = world.folder.join("out/clab-files");
+        let home = world.folder.join("home");
+        std::fs::create_dir_all(home.join(".ssh")).unwrap();
+        world.serve.set("HOME", home.to_str().unwrap());
+        world.serve.set("SUDO_UID", "");
         world.cli(["deploy", "--artefacts", "out", "--wait", "60s"]).fine();
         assert_eq!(files(&folder), NAMES);
+        assert_eq!(read(&folder, "authorized_keys"), "\n");
 
         let lab = world.lab("files");
         let address = |node: &str, family: &str| {
@@ -102,14 +114,46 @@ fn the_files_tell_what_is_on_the_machine_and_go_with_the_lab() {
         // The API has the same for other clients.
         let answer = world.get("/labs/files/artefacts");
         assert_eq!(answer["files"]["clab-files/topology-data.json"], read(&folder, "topology-data.json"));
+        keys_are_told(world, &folder);
 
         world.write("out/clab-files/saved.cfg", "");
         world.cli(["destroy", "files", "--artefacts", "out"]).fine();
         assert_eq!(
             files(&folder),
-            ["ansible-inventory.yml", "nornir-simple-inventory.yml", "saved.cfg", "topology-data.json"]
+            [
+                "ansible-inventory.yml",
+                "authorized_keys",
+                "nornir-simple-inventory.yml",
+                "saved.cfg",
+                "topology-data.json"
+            ]
         );
     });
+}
+
+/// Keys of a file and of an agent: both are told where containerlab tells them.
+fn keys_are_told(world: &mut World, folder: &Path) {
+    let (ssh, socket) = (world.folder.join("home/.ssh"), world.folder.join("agent.sock"));
+    let make =
+        |name: &str| run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", ssh.join(name).to_str().unwrap()]);
+    make("of_file");
+    make("of_agent");
+    let text = |name: &str| std::fs::read_to_string(ssh.join(name)).unwrap();
+    let key = |name: &str| text(name).split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let keys = [key("of_file.pub"), key("of_agent.pub")];
+    let mut agent = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+    eventually(Duration::from_secs(10), "the agent has the key", || {
+        let added = Command::new("ssh-add").arg(ssh.join("of_agent")).env("SSH_AUTH_SOCK", &socket).output().unwrap();
+        added.status.success().then_some(())
+    });
+    std::fs::remove_file(ssh.join("of_agent.pub")).unwrap();
+    world.serve.set("SSH_AUTH_SOCK", socket.to_str().unwrap());
+    world.cli(["deploy", "--artefacts", "out", "--wait", "60s"]).fine();
+    assert_eq!(read(folder, "authorized_keys"), format!("{}\n{}\n", keys[0], keys[1]));
+    let data: Value = serde_json::from_str(&read(folder, "topology-data.json")).unwrap();
+    assert_eq!(data["ssh-pub-keys"], serde_json::json!(keys));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
 }
 
 /// Ends and their addresses, as the kernel has them.
