@@ -26,7 +26,7 @@ pub use explain::{Explanation, Fact};
 pub use journal::{Journal, JournalEntry};
 pub use lab::{Endpoint, Lab, Labs, Link, Management, Node};
 pub use mapping::{InterfaceMapping, InterfaceMappings, NodeInterface, NodeInterfaces};
-pub use problem::{FileProblem, Problem};
+pub use problem::{FileProblem, OtherPlace, Problem};
 pub use progress::{Progress, Settled};
 pub use request::{DeployRequest, LinkAction, NewLink, NodeAction, TopologyText};
 

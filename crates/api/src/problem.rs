@@ -48,6 +48,21 @@ pub struct FileProblem {
     pub column: u32,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The other place that it is about, where two places do not go together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub also: Option<OtherPlace>,
+}
+
+/// Another place of a topology.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+pub struct OtherPlace {
+    /// Its file; absent where it is that of the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line, from 1.
+    pub line: u32,
+    /// The character within the line, from 1.
+    pub column: u32,
 }
 
 impl Problem {
@@ -96,6 +111,7 @@ impl From<topology::Problem> for FileProblem {
             line: problem.line,
             column: problem.column,
             hint: problem.hint,
+            also: problem.also.map(|at| OtherPlace { file: None, line: at.line, column: at.column }),
         }
     }
 }

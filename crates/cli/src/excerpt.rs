@@ -37,18 +37,28 @@ impl Sources {
 
     /// The problem, as it is printed.
     pub fn show(&mut self, problem: &FileProblem, paint: Paint) -> String {
-        let FileProblem { code, message, file, line, column, hint } = problem;
+        let FileProblem { code, message, file, line, column, hint, also } = problem;
         let mut text = format!("{} {message} {}\n", error_word(paint), paint.tone(Tone::Quiet, format!("[{code}]")));
-        text.push_str(&format!("  at {file}:{line}:{column}\n"));
-        if let Some(source) = self.line(file, *line).filter(|source| !source.trim().is_empty()) {
+        text.push_str(&self.place("at", file, (*line, *column), paint));
+        if let Some(also) = also {
+            let other = also.file.as_ref().unwrap_or(file);
+            text.push_str(&self.place("and", other, (also.line, also.column), paint));
+        }
+        if let Some(hint) = hint {
+            text.push_str(&format!("  hint: {hint}\n"));
+        }
+        text
+    }
+
+    /// A place, and the line there with a caret.
+    fn place(&mut self, word: &str, file: &str, (line, column): (u32, u32), paint: Paint) -> String {
+        let mut text = format!("  {word} {file}:{line}:{column}\n");
+        if let Some(source) = self.line(file, line).filter(|source| !source.trim().is_empty()) {
             let number = line.to_string();
             let margin = paint.tone(Tone::Quiet, format!("  {number} |"));
             let blank = paint.tone(Tone::Quiet, format!("  {} |", " ".repeat(number.len())));
             let caret = paint.tone(Tone::Bad, "^");
-            text.push_str(&format!("{margin} {}\n{blank} {}{caret}\n", source.trim_end(), indent(source, *column)));
-        }
-        if let Some(hint) = hint {
-            text.push_str(&format!("  hint: {hint}\n"));
+            text.push_str(&format!("{margin} {}\n{blank} {}{caret}\n", source.trim_end(), indent(source, column)));
         }
         text
     }
@@ -67,6 +77,8 @@ fn indent(source: &str, column: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use archetype_api::OtherPlace;
+
     use super::*;
 
     #[test]
@@ -81,9 +93,15 @@ mod tests {
             line: 2,
             column: 7,
             hint: Some("h".into()),
+            also: Some(OtherPlace { file: None, line: 1, column: 7 }),
         };
         let shown = Sources::default().show(&problem, Paint::off());
-        assert_eq!(shown, format!("error: m [c]\n  at {file}:2:7\n  2 | \tfoo: bar\n    | \t     ^\n  hint: h\n"));
+        assert_eq!(
+            shown,
+            format!(
+                "error: m [c]\n  at {file}:2:7\n  2 | \tfoo: bar\n    | \t     ^\n  and {file}:1:7\n  1 | name: x\n    |       ^\n  hint: h\n"
+            )
+        );
     }
 
     #[test]
@@ -95,6 +113,7 @@ mod tests {
             line: 1,
             column: 1,
             hint: None,
+            also: None,
         };
         assert_eq!(Sources::default().show(&problem, Paint::off()), "error: m [c]\n  at /nonexistent:1:1\n");
     }

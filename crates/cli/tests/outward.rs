@@ -437,6 +437,8 @@ fn an_end_at_a_node_that_is_the_host_is_a_device_of_the_host() {
             attempt("ip", ["netns", "exec", "clab-hosted-a", "ping", "-c", "1", "-W", "1", "100.64.7.2"]).ok()
         });
         explained_in("hosted", world, "a:eth1", &["ip -d link show to-a"]);
+        // What the host inherits and has no use for is not shown.
+        assert_eq!(world.lab("hosted")["nodes"][1]["image"], Value::Null);
         let refused = world.cli(["node", "hosted", "here", "stop"]);
         assert!(refused.code != 0 && refused.stderr.contains("the host itself"), "{refused:?}");
         world.write("hosted.clab.yml", &HOSTNODE.replace("{kind: host}", "{kind: host, exec: [\"true\"]}"));

@@ -106,7 +106,7 @@ impl Check<'_> {
     /// Devices that the file names: unique in it, and free on the host.
     fn devices(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut seen: BTreeMap<_, Position> = BTreeMap::new();
         let bridges = bridges(self.topology, self.facts);
         for (index, link) in self.topology.links.iter().enumerate() {
             if !crate::blueprint::shape::is_in(self.left_out, index, link) {
@@ -117,10 +117,14 @@ impl Check<'_> {
                     let subject = Subject::Link(index);
                     problems.push(problem(self.topology, code, position, message).hint(hint).about(subject));
                 };
-                if !seen.insert(device.clone()) {
+                if let Some(first) = seen.get(&device) {
                     let message = format!("two links ask for the host's device {device}");
-                    add("interface-used-twice", message, "give each its own name");
-                } else if self.facts.devices.contains(device.as_str()) {
+                    let found = problem(self.topology, "interface-used-twice", position, message).and_at(*first);
+                    problems.push(found.hint("give each its own name").about(Subject::Link(index)));
+                    continue;
+                }
+                seen.insert(device.clone(), position);
+                if self.facts.devices.contains(device.as_str()) {
                     let message = format!("the host has a device {device} that is not ours");
                     add("device-taken", message, "give the host's end another name");
                 }

@@ -273,6 +273,7 @@ impl Check {
                 let problem = self.add("interface-used-twice", end.position, message);
                 problem.hint = Some("give one of the two links an interface of its own".into());
                 problem.subject = Some(Subject::Link(index));
+                problem.also = Some(first.position);
             }
         }
     }

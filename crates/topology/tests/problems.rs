@@ -477,3 +477,22 @@ topology: {nodes: {r1: {kind: linux, image: frr}}}
       hint: create it, or correct the path; relative paths begin at the topology file
     "#);
 }
+
+#[test]
+fn a_problem_of_two_places_has_both() {
+    let text = "\
+name: x
+topology:
+  defaults: {kind: linux, image: a}
+  nodes:
+    a: {ports: [\"80:80\"]}
+    b: {ports: [\"80:80\"]}
+  links:
+    - endpoints: [\"a:eth1\", \"b:eth1\"]
+    - endpoints: [\"a:eth1\", \"b:eth2\"]
+";
+    let reading = read_text("lab.clab.yml", Path::new("/nowhere"), text, &Environment::new());
+    let places: Vec<_> =
+        reading.problems.iter().map(|found| (&*found.code, found.line, found.also.map(|at| at.line))).collect();
+    assert_eq!(places, [("port-twice", 6, Some(5)), ("interface-used-twice", 9, Some(8))]);
+}

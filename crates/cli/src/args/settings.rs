@@ -206,6 +206,7 @@ impl Settings {
             line,
             column,
             hint,
+            also: None,
         }));
     }
 

@@ -30,7 +30,8 @@ pub(crate) fn node(
         host: part.filter(|_| spec.is_some() || !runs).map(|_| now.host.clone()),
         state: status.state,
         reason: status.reason.clone(),
-        image: declared.definition.image.clone(),
+        // What a bridge inherits, it has no use for.
+        image: declared.definition.image.clone().filter(|_| runs),
         management: spec.and_then(management),
         container: topology.container_name(&declared.name).ok().filter(|_| runs),
         container_id: report.and_then(|report| report.id.clone()),

@@ -63,6 +63,9 @@ pub struct Problem {
     /// problem is of the file as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,
+    /// The other place in `file` that it is about, where two do not go together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub also: Option<Position>,
 }
 
 impl Problem {
@@ -77,6 +80,7 @@ impl Problem {
             column: position.column,
             hint: codes::remedy(code).map(without_full_stop),
             subject: None,
+            also: None,
         }
     }
 
@@ -91,6 +95,13 @@ impl Problem {
     #[must_use]
     pub fn about(mut self, subject: Subject) -> Self {
         self.subject = Some(subject);
+        self
+    }
+
+    /// The same problem, which is about another place as well; its own is none.
+    #[must_use]
+    pub fn and_at(mut self, other: Position) -> Self {
+        self.also = (other != self.position()).then_some(other);
         self
     }
 

@@ -48,7 +48,7 @@ pub(super) fn named_devices(
 struct Ends<'a> {
     topology: &'a Topology,
     nodes: BTreeMap<&'a str, &'a NodeDecl>,
-    used: BTreeMap<EndRef, usize>,
+    used: BTreeMap<EndRef, Position>,
     macs: BTreeMap<(String, Mac), &'a EndpointDecl>,
     problems: Vec<Problem>,
 }
@@ -94,9 +94,12 @@ impl<'a> Ends<'a> {
             return;
         }
         let Some(used) = self.topology.end_ref(end) else { return };
-        if self.used.insert(used, index).is_some() {
+        if let Some(first) = self.used.insert(used, end.position) {
             let message = format!("{shown} is used by two ends of links");
             self.add(index, end.position, "interface-used-twice", message, "give each link its own interface");
+            if let Some(problem) = self.problems.last_mut() {
+                problem.also = Some(first);
+            }
         }
     }
 

@@ -23,7 +23,11 @@ impl Check {
                     let message =
                         format!("port {number} of the host is published by {} and by {}", other.name, node.name);
                     let at = topology.position_of_key(node, "ports");
-                    self.add("port-twice", at, message).subject = Some(Subject::Node(node.name.clone()));
+                    let first = topology.position_of_key(other, "ports");
+                    let problem = self.add("port-twice", at, message);
+                    problem.subject = Some(Subject::Node(node.name.clone()));
+                    // Ports that two nodes inherit are stated once.
+                    problem.also = (first != at).then_some(first);
                 }
                 others.push((port, node));
             }
