@@ -4,7 +4,7 @@ use archetype_api::{Explanation, Fact};
 use archetype_model::LabName;
 use archetype_model::outward::OutwardTo;
 use archetype_model::report::{BridgeSeen, EndReport, Fault, ProbeResult, WireReport};
-use archetype_model::spec::{LabSpec, LinkId, WireShape, WireSpec};
+use archetype_model::spec::{LabSpec, LinkId, NodeBody, WireShape, WireSpec};
 
 use crate::desk::Desk;
 use crate::judging::{DeclaredLink, Leads};
@@ -54,7 +54,10 @@ fn facts(now: &Now, lab: &LabName, link: &DeclaredLink) -> Vec<Fact> {
     for end in report.ends.iter().filter(|end| member.is_none_or(|member| member == &end.end)) {
         of_end(part, wire, end, &mut facts);
     }
-    facts.push(of_proof(report, &crossed(part, id, wire, report)));
+    if wire.is_some() && report.wiring.is_some() {
+        of_switch(report, &mut facts);
+    }
+    facts.push(of_proof(part, report, &crossed(part, id, wire, report)));
     facts
 }
 
@@ -88,7 +91,7 @@ fn of_end(part: &LabSpec, wire: Option<&WireSpec>, end: &EndReport, facts: &mut 
         Some(false) => ("its node does not run", Some(false)),
         None => ("whether its node runs could not be read", None),
     };
-    facts.push(fact(&about, running.0.into(), running.1, Some(format!("ip netns pids {container}"))));
+    facts.push(fact(&about, running.0.into(), running.1, Some(shows_run(part, end, &container))));
     match &end.inside {
         Some(inside) => facts.push(fact(
             &about,
@@ -125,8 +128,57 @@ fn of_end(part: &LabSpec, wire: Option<&WireSpec>, end: &EndReport, facts: &mut 
             | Fault::Wrong(what)
             | Fault::ShutInside(what) => (what.clone(), Some(false)),
         };
-        facts.push(fact(&about, text, good, None));
+        facts.push(fact(&about, text, good, shows_fault(fault, end)));
     }
+}
+
+/// What shows whether a node runs: a node without a process runs while its namespace is there.
+fn shows_run(part: &LabSpec, end: &EndReport, container: &str) -> String {
+    match part.node(&end.end.node).map(|node| &node.body) {
+        Some(NodeBody::Container(_)) => format!("docker inspect -f '{{{{.State.Status}}}}' {container}"),
+        Some(NodeBody::Namespace(body)) if body.cmd.is_none() => format!("ip netns list | grep -w {container}"),
+        _ => format!("ip netns pids {container}"),
+    }
+}
+
+/// What shows what is wrong with a port or its bridge; for the rest a fact of its own has it.
+fn shows_fault(fault: &Fault, end: &EndReport) -> Option<String> {
+    let (Fault::NotMade(what) | Fault::Wrong(what) | Fault::Unreadable(what)) = fault else { return None };
+    let device = &end.device_name;
+    let begins = |with: &str| what.starts_with(with);
+    let bridge = end.port.as_ref().map_or("", |port| port.bridge.as_str());
+    if begins("ovs-vswitchd") {
+        Some("pidof ovs-vswitchd".into())
+    } else if what.contains("flow") {
+        Some(format!("ovs-ofctl dump-flows {bridge}"))
+    } else if what.contains("has not carried out") {
+        Some("ovs-vsctl --columns=next_cfg,cur_cfg list open_vswitch".into())
+    } else if what.contains("hears its tag") {
+        Some("ovs-vsctl --columns=name,tag,trunks,vlan_mode,external_ids list port".into())
+    } else if begins("port ") {
+        Some(format!("ovs-vsctl list port {device}"))
+    } else if begins("device ") {
+        Some(format!("ip -d link show {device}"))
+    } else if begins("fail_mode") || what.contains(" bridge ") || begins("bridge ") {
+        Some(format!("ovs-vsctl list bridge {bridge}").trim_end().into())
+    } else {
+        None
+    }
+}
+
+/// What a wire that is wired completely stands on beside its ends.
+fn of_switch(report: &WireReport, facts: &mut Vec<Fact>) {
+    let Some(bridge) = report.ends.iter().find_map(|end| end.port.as_ref()).map(|port| &port.bridge) else { return };
+    let mut good = |text: String, command: String| facts.push(fact("both", text, Some(true), Some(command)));
+    good(
+        format!("bridge {bridge} has fail_mode standalone and forwards BPDUs"),
+        format!("ovs-vsctl --columns=fail_mode,other_config,flood_vlans list bridge {bridge}"),
+    );
+    good(format!("bridge {bridge} switches every frame normally"), format!("ovs-ofctl dump-flows {bridge}"));
+    good(
+        "Open vSwitch has carried out the last change of its ports".into(),
+        "ovs-vsctl --columns=next_cfg,cur_cfg list open_vswitch".into(),
+    );
 }
 
 fn of_device(about: &str, device: &str, end: &EndReport, facts: &mut Vec<Fact>) {
@@ -181,7 +233,7 @@ fn of_port(about: &str, device: &str, wire: &WireSpec, end: &EndReport, facts: &
     ));
 }
 
-fn of_proof(report: &WireReport, what: &str) -> Fact {
+fn of_proof(part: &LabSpec, report: &WireReport, what: &str) -> Fact {
     let (text, good) = match (&report.wiring, &report.proof) {
         (None, _) => ("it is not wired completely, so nothing was sent".to_string(), Some(false)),
         (Some(_), None) => ("no probe was sent on this wiring yet".to_string(), None),
@@ -196,7 +248,12 @@ fn of_proof(report: &WireReport, what: &str) -> Fact {
             ProbeResult::NotSent { why } => (format!("no probe could be sent: {why}"), None),
         },
     };
-    fact("both", text, good, None)
+    // The frames are seen where they come in, while `archetype reconcile` sends new ones.
+    let seen = report.ends.first().and_then(|end| {
+        let container = &part.node(&end.end.node)?.container;
+        Some(format!("ip netns exec {container} tcpdump -eni {} ether proto 0x88b5", end.inside.as_ref()?.name))
+    });
+    fact("both", text, good, seen)
 }
 
 fn fact(about: &str, text: String, good: Option<bool>, command: Option<String>) -> Fact {
