@@ -161,6 +161,8 @@ fn a_container_that_is_stopped_or_killed_takes_the_far_ends_carrier_until_it_run
         until_carrier("clab-two-b", "eth1", false);
         let link = world.lab("two")["links"][0].clone();
         assert_eq!(link["actual_state"], "pending", "{link}");
+        let up = world.cli(["link", "two", "up", "a:eth1"]);
+        assert_eq!((up.code, up.stdout.contains("is pending")), (1, true), "{up:?}");
         world.cli(["node", "two", "a", "start"]).fine();
         until_carrier("clab-two-b", "eth1", true);
         assert_eq!(world.lab("two")["links"][0]["actual_state"], "up");
