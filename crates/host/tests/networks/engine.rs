@@ -90,7 +90,8 @@ fn a_hung_engine_is_unreadable_and_nothing_waits_for_it() {
         spec.labs[0].nodes.push(node("b", 3, vec![port(8080, 80)]));
         bed.room.apply_set(&spec, &network()).await.unwrap();
         assert!(bed.show().await[&network()].rules.is_some());
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        // Who waited for the engine would wait 5 s.
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
         let mut guests = Reading::Known(true);
         for _ in 0..300 {
             guests = bed.show().await[&network()].guests.clone();
