@@ -56,7 +56,15 @@ fn interfaces_are_as_declared_before_the_first_process_runs(world: &mut World, s
     // The binds: one to be written, one to be read.
     assert_eq!(std::fs::read_to_string(world.folder.join("a/read-only")).unwrap(), "content\nrefused\n");
     // Commands of the list, once, in order, with what they ended with.
-    eventually(SOON, "its commands have run", || (executed(world) == "one\ntwo\n").then_some(()));
+    let mut told = String::new();
+    eventually(SOON, "its commands have run", || {
+        let now = executed(world);
+        if now != told {
+            println!("written by the commands: {now:?}");
+            told.clone_from(&now);
+        }
+        (now == "one\ntwo\n").then_some(())
+    });
     let execs = eventually(SOON, "how they ended is told", || {
         let execs = world.lab("box")["nodes"][0]["execs"].clone();
         (execs[2]["state"] == "ended").then_some(execs)
