@@ -239,8 +239,32 @@ fn port(world: &World, node: &str, interface: &str) -> String {
     found.next().unwrap()["ovs_port"].as_str().unwrap().to_owned()
 }
 
-/// Deploys `file`, with traffic between what it does not name; answers what is other than before.
-fn change(world: &World, what: &str, file: &str) -> Vec<String> {
+/// The nodes of [`BUSY`] are there, and those with traffic between them have addresses.
+fn busy(world: &World) {
+    world.engine.import_busybox("bb");
+    world.write("busy.clab.yml", BUSY);
+    world.cli(["deploy", "--wait", "60s"]).fine();
+    for (node, number) in [("t1", 1), ("t2", 2)] {
+        for network in [1, 2] {
+            let address = format!("100.64.{network}.{number}/24");
+            let interface = format!("eth{network}");
+            run("ip", ["-n", &format!("clab-busy-{node}"), "addr", "add", &address, "dev", &interface]);
+        }
+    }
+    settled(world);
+}
+
+/// Everything there is, when addresses that are looked for twice have been found.
+fn settled(world: &World) -> BTreeSet<String> {
+    eventually(SOON, "nothing changes by itself", || {
+        let before = things(world);
+        std::thread::sleep(Duration::from_millis(500));
+        (things(world) == before).then_some(before)
+    })
+}
+
+/// Does something, with traffic between what it does not name, which loses nothing; answers what is other than before.
+fn beside_traffic(world: &World, what: &str, work: impl FnOnce()) -> Vec<String> {
     let before = things(world);
     let at = |text: &str| text.parse().unwrap();
     let traffic = [
@@ -248,15 +272,26 @@ fn change(world: &World, what: &str, file: &str) -> Vec<String> {
         Traffic::begin("clab-busy-t2", "clab-busy-t1", at("100.64.1.1:7001")),
         Traffic::begin("clab-busy-t1", "clab-busy-t2", at("100.64.2.2:7002")),
     ];
-    world.write("busy.clab.yml", file);
-    let deployed = world.cli(["deploy", "--wait", "30s", "--format", "json"]).json();
-    for link in deployed["labs"][0]["links"].as_array().unwrap() {
-        assert_eq!(link["actual_state"], "up", "{what}: {link}");
-    }
+    work();
     std::thread::sleep(Duration::from_millis(300));
     traffic.into_iter().for_each(|traffic| traffic.lost_nothing(what));
-    let after = things(world);
-    before.symmetric_difference(&after).cloned().collect()
+    before.symmetric_difference(&things(world)).cloned().collect()
+}
+
+/// Deploys `file` beside traffic, until every link is up.
+fn change(world: &World, what: &str, file: &str) -> Vec<String> {
+    beside_traffic(world, what, || {
+        world.write("busy.clab.yml", file);
+        let deployed = world.cli(["deploy", "--wait", "30s", "--format", "json"]).json();
+        for link in deployed["labs"][0]["links"].as_array().unwrap() {
+            assert_eq!(link["actual_state"], "up", "{what}: {link}");
+        }
+    })
+}
+
+/// Gives a command beside traffic; it ends well.
+fn told(world: &World, words: &str) -> Vec<String> {
+    beside_traffic(world, words, || drop(world.cli(words.split(' ')).fine()))
 }
 
 /// Each thing that differs begins with one of these words.
@@ -272,17 +307,7 @@ fn only(what: &str, differs: &[String], named: &[&str]) {
 #[test]
 fn a_change_touches_what_it_names_and_the_rest_loses_no_packet() {
     on_a_machine(LIMIT, |world| {
-        world.engine.import_busybox("bb");
-        world.write("busy.clab.yml", BUSY);
-        world.cli(["deploy", "--wait", "60s"]).fine();
-        for (node, number) in [("t1", 1), ("t2", 2)] {
-            for network in [1, 2] {
-                let address = format!("100.64.{network}.{number}/24");
-                let interface = format!("eth{network}");
-                run("ip", ["-n", &format!("clab-busy-{node}"), "addr", "add", &address, "dev", &interface]);
-            }
-        }
-        std::thread::sleep(Duration::from_secs(2));
+        busy(world);
         let nothing = change(world, "the same file", BUSY);
         only("the same file", &nothing, &[]);
 
@@ -317,5 +342,71 @@ fn a_change_touches_what_it_names_and_the_rest_loses_no_packet() {
         // And back: the node goes with its link, and the member leaves.
         change(world, "a node removed and a LAN narrowed", &swapped);
         eventually(SOON, "the host is as it was", || (things(world) == before).then_some(()));
+    });
+}
+
+#[test]
+fn a_link_that_is_added_removed_or_set_down_touches_its_ends_alone_and_the_rest_loses_no_packet() {
+    on_a_machine(LIMIT, |world| {
+        busy(world);
+        let before = settled(world);
+        let own = |node: &str, interface: &str| {
+            let port = port(world, node, interface);
+            ["port ", "interface ", "device host "].map(|of| format!("{of}{port}"))
+        };
+
+        // Of a link that comes everything is new; and gone again with it.
+        let came = told(world, "link busy add p:eth2 q:eth2");
+        let inside = ["device clab-busy-p eth2".to_owned(), "device clab-busy-q eth2".to_owned()];
+        let ends = [&own("p", "eth2")[..], &own("q", "eth2"), &inside].concat();
+        only("a link added", &came, &ends.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(came.iter().all(|thing| !before.contains(thing)), "{came:#?}");
+        told(world, "link busy rm q:eth2");
+        eventually(SOON, "the host is as it was", || (things(world) == before).then_some(()));
+
+        // Down takes carrier from its ends, and from nothing else; nothing is made anew.
+        let devices = ["p", "x"].map(|node| format!("device host {}", port(world, node, "eth1")));
+        let inside = ["device clab-busy-p eth1".to_owned(), "device clab-busy-x eth1".to_owned()];
+        let ends = [devices, inside].concat();
+        let ends: Vec<&str> = ends.iter().map(String::as_str).collect();
+        only("a link down", &told(world, "link busy down x:eth1"), &ends);
+        only("a link up", &told(world, "link busy up p:eth1"), &ends);
+        eventually(SOON, "the host is as it was", || (things(world) == before).then_some(()));
+
+        // A member of a LAN is taken off and put back: the others hear each other all the while.
+        world.cli(["link", "busy", "add", "y:eth2", "sw:p3"]).fine();
+        let wider = settled(world);
+        let ends = [format!("device host {}", port(world, "y", "eth2")), "device clab-busy-y eth2".to_owned()];
+        let ends: Vec<&str> = ends.iter().map(String::as_str).collect();
+        only("a member down", &told(world, "link busy down y:eth2"), &ends);
+        only("a member up", &told(world, "link busy up y:eth2"), &ends);
+        eventually(SOON, "the LAN is as it was", || (things(world) == wider).then_some(()));
+        told(world, "link busy rm y:eth2");
+        eventually(SOON, "the host is as it was", || (things(world) == before).then_some(()));
+    });
+}
+
+#[test]
+fn a_node_that_comes_stops_or_goes_touches_its_own_and_the_rest_loses_no_packet() {
+    on_a_machine(LIMIT, |world| {
+        busy(world);
+        let before = settled(world);
+        let with = BUSY.replace("  links:\n", "    z: {kind: linux, image: bb, cmd: sleep 1000}\n  links:\n");
+        let came = change(world, "a node added", &with);
+        assert!(came.iter().any(|thing| thing.starts_with("container /clab-busy-z ")), "{came:#?}");
+        assert!(came.iter().all(|thing| !before.contains(thing)), "{came:#?}");
+        change(world, "a node removed", BUSY);
+        eventually(SOON, "the host is as it was", || (things(world) == before).then_some(()));
+
+        let far = format!("device host {}", port(world, "p", "eth1"));
+        let touched = told(world, "node busy x stop");
+        let is_its_own = |thing: &&String| {
+            let named = |name: &str| thing.contains(name);
+            named("clab-busy-x") || named("archetype:") && named(":busy:x:") || named("clab-busy-p eth1") || named(&far)
+        };
+        let others: Vec<&String> = touched.iter().filter(|thing| !is_its_own(thing)).collect();
+        assert!(others.is_empty() && !touched.is_empty(), "a node stopped touched: {others:#?}");
+        told(world, "node busy x start");
+        world.until_up("busy", SOON);
     });
 }
