@@ -21,6 +21,9 @@ pub struct Checked {
     pub links: Vec<CheckedLink>,
     /// Everything that is wrong, in file order.
     pub problems: Vec<FileProblem>,
+    /// What does nothing although the file states it, in file order: nothing is wrong with that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<FileProblem>,
 }
 
 /// A node as the file declares it.
@@ -201,6 +204,7 @@ impl Checked {
             nodes: topology.iter().flat_map(|t| t.nodes.iter().map(node)).collect(),
             links: topology.iter().flat_map(|t| t.links.iter().map(link)).collect(),
             problems: problems.into_iter().map(FileProblem::from).collect(),
+            notes: Vec::new(),
         }
     }
 }

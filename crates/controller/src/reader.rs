@@ -29,6 +29,8 @@ pub struct FileReading {
     pub topology: Option<Topology>,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
+    /// What it states and nothing comes of.
+    pub notes: Vec<Problem>,
 }
 
 type Read = dyn Fn(FileText<'_>) -> FileReading + Send + Sync;

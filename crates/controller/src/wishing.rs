@@ -24,6 +24,8 @@ pub(crate) struct ReadFile {
     pub left_out: Vec<LeftOutPart>,
     /// What keeps it from being deployed, in the order of the file.
     pub problems: Vec<topology::Problem>,
+    /// What the file states and nothing comes of.
+    pub notes: Vec<topology::Problem>,
     /// The files that the reading consumed, by path.
     pub files: BTreeMap<String, Vec<u8>>,
 }
@@ -48,7 +50,7 @@ pub(crate) fn checked(
     partial: bool,
     facts: &HostFacts,
 ) -> ReadFile {
-    let FileReading { topology, mut problems } = reading;
+    let FileReading { topology, mut problems, notes } = reading;
     let mut left_out = Vec::new();
     if let Some(topology) = &topology {
         problems.extend(check(topology, &BTreeSet::new(), facts));
@@ -58,7 +60,7 @@ pub(crate) fn checked(
         problems.sort_by_key(topology::Problem::position);
         problems.dedup();
     }
-    ReadFile { topology, left_out, problems, files }
+    ReadFile { topology, left_out, problems, notes, files }
 }
 
 /// Leaves out every part that has a problem, until what remains has none of a part.

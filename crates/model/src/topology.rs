@@ -226,9 +226,14 @@ impl NodeDecl {
         }
     }
 
-    /// The node's network mode; `Bridge` when the file states none.
+    /// The node's network mode; `Bridge` when the file states none, and for a word that is none:
+    /// containerlab has such a node on the management network, too. `container` alone says that
+    /// somebody is missing, and stays what it is.
     pub fn network_mode(&self) -> NetworkMode {
-        self.definition.network_mode.clone().unwrap_or(NetworkMode::Bridge)
+        match &self.definition.network_mode {
+            Some(NetworkMode::Other(word)) if word != "container" => NetworkMode::Bridge,
+            stated => stated.clone().unwrap_or(NetworkMode::Bridge),
+        }
     }
 
     /// Whether the node gets an `eth0` on the management network.

@@ -1,6 +1,8 @@
 //! One level of a node's definition: an entry of `nodes`, `groups` or `kinds`, or `defaults`.
 //! Knows nothing of the other levels.
 
+use std::str::FromStr;
+
 use archetype_model::topology::definition::{ConfigVars, KindCluster, KindClusterDeploy};
 use archetype_model::topology::span;
 use archetype_model::topology::value::{
@@ -34,7 +36,7 @@ pub fn definition(walker: &mut Walker, path: &str, tree: &Tree) -> NodeDefinitio
     container(w, f, &mut definition);
     network(w, f, &mut definition);
     definition.extras = extras(w, f);
-    definition.stages = stages(w, f);
+    definition.stages = w.judged_once_used(f.path_of("stages"), |w| stages(w, f));
     definition.certificate = certificate(w, f);
     definition.healthcheck = healthcheck(w, f);
     definition.credentials = credentials(w, f);
@@ -99,37 +101,42 @@ fn program(w: &mut Walker, f: &mut Fields<'_>, d: &mut NodeDefinition) {
     d.env_files = f.texts(w, "env-files");
     d.user = f.text(w, "user");
     d.auto_remove = f.truth(w, "auto-remove");
-    let words = [
-        ("no", RestartPolicy::No),
-        ("on-failure", RestartPolicy::OnFailure),
-        ("always", RestartPolicy::Always),
-        ("unless-stopped", RestartPolicy::UnlessStopped),
-    ];
-    d.restart_policy = f.choice(w, "restart-policy", &words);
+    d.restart_policy = w.judged_once_used(f.path_of("restart-policy"), |w| {
+        let policy = f.text(w, "restart-policy").map(RestartPolicy::from);
+        if let Some(RestartPolicy::Other(word)) = &policy {
+            let message = format!("{word:?} is no restart policy: a node that ends stays ended");
+            w.ignored(f.place("restart-policy"), message, "policies: no, on-failure, always, unless-stopped");
+        }
+        policy
+    });
     let words =
         [("live", LinkApplyMode::Live), ("restart", LinkApplyMode::Restart), ("recreate", LinkApplyMode::Recreate)];
-    d.link_apply_mode = f.choice(w, "link-apply-mode", &words);
+    d.link_apply_mode = w.judged_once_used(f.path_of("link-apply-mode"), |w| f.choice(w, "link-apply-mode", &words));
 }
 
 fn container(w: &mut Walker, f: &mut Fields<'_>, d: &mut NodeDefinition) {
-    let size = |text| ByteSize::new(text).map_err(|e| e.to_string());
     d.binds = f.texts(w, "binds");
     d.volumes = f.texts(w, "volumes");
     d.devices = f.texts(w, "devices");
     d.cap_add = f.texts(w, "cap-add");
     d.privileged = f.truth(w, "privileged");
     let words = [("host", CgroupNamespace::Host), ("private", CgroupNamespace::Private)];
-    d.cgroupns_mode = f.choice(w, "cgroupns-mode", &words);
+    d.cgroupns_mode = w.judged_once_used(f.path_of("cgroupns-mode"), |w| f.choice(w, "cgroupns-mode", &words));
     d.cgroup_parent = f.text(w, "cgroup-parent");
     d.pid_mode = f.text(w, "pid-mode");
     d.tmpfs = f.text_map(w, "tmpfs");
     d.security_opts = f.texts(w, "security-opts");
-    d.shm_size = f.parsed(w, "shm-size", "bad-size", size);
-    d.memory = f.parsed(w, "memory", "bad-size", size);
+    d.shm_size = size(w, f, "shm-size");
+    d.memory = size(w, f, "memory");
     d.cpu = cpu(w, f);
     d.cpu_set = f.text(w, "cpu-set");
     d.sysctls = f.text_map(w, "sysctls");
     d.runtime = f.text(w, "runtime");
+}
+
+fn size(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Option<ByteSize> {
+    let size = |text| ByteSize::new(text).map_err(|e| e.to_string());
+    w.judged_once_used(f.path_of(key), |w| f.parsed(w, key, "bad-size", size))
 }
 
 fn cpu(w: &mut Walker, f: &mut Fields<'_>) -> Option<f64> {
@@ -144,20 +151,30 @@ fn cpu(w: &mut Walker, f: &mut Fields<'_>) -> Option<f64> {
 }
 
 fn network(w: &mut Walker, f: &mut Fields<'_>, d: &mut NodeDefinition) {
-    d.network_mode = f.text(w, "network-mode").map(NetworkMode::from);
+    d.network_mode = w.judged_once_used(f.path_of("network-mode"), |w| network_mode(w, f));
     d.ports = f.texts(w, "ports");
-    d.mgmt_ipv4 = f.parsed(w, "mgmt-ipv4", "bad-address", |text| {
-        text.parse().map_err(|_| format!("{text:?} is not an IPv4 address like 172.20.20.10"))
-    });
-    d.mgmt_ipv6 = f.parsed(w, "mgmt-ipv6", "bad-address", |text| {
-        text.parse().map_err(|_| format!("{text:?} is not an IPv6 address like 3fff:172:20:20::10"))
-    });
+    d.mgmt_ipv4 = address(w, f, "mgmt-ipv4", "an IPv4 address like 172.20.20.10");
+    d.mgmt_ipv6 = address(w, f, "mgmt-ipv6", "an IPv6 address like 3fff:172:20:20::10");
     d.aliases = f.texts(w, "aliases");
     d.dns = nested(w, f, "dns", |w, f| Dns {
         servers: f.texts(w, "servers"),
         search: f.texts(w, "search"),
         options: f.texts(w, "options"),
     });
+}
+
+fn network_mode(w: &mut Walker, f: &mut Fields<'_>) -> Option<NetworkMode> {
+    let mode = f.text(w, "network-mode").map(NetworkMode::from);
+    if let Some(NetworkMode::Other(word)) = mode.as_ref().filter(|mode| mode.to_string() != "container") {
+        let message = format!("{word:?} is no network mode: the node is on the management network");
+        w.ignored(f.place("network-mode"), message, "modes: bridge, none, host, container:NODE");
+    }
+    mode
+}
+
+fn address<T: FromStr>(w: &mut Walker, f: &mut Fields<'_>, key: &'static str, what: &str) -> Option<T> {
+    let parse = |text: String| text.parse().map_err(|_| format!("{text:?} is not {what}"));
+    w.judged_once_used(f.path_of(key), |w| f.parsed(w, key, "bad-address", parse))
 }
 
 fn extras(w: &mut Walker, f: &mut Fields<'_>) -> Option<Extras> {
@@ -231,15 +248,37 @@ fn stage_decl(w: &mut Walker, f: &mut Fields<'_>) -> StageDecl {
             let stage = f.choice(w, "stage", &STAGES);
             Some(WaitFor { node: node?, stage: stage? })
         }),
-        exec: each(w, f, "exec", |w, f| {
-            let command = f.text(w, "command");
-            let words = [("container", ExecTarget::Container), ("host", ExecTarget::Host)];
-            let target = f.choice(w, "target", &words).unwrap_or_default();
-            let words = [("on-enter", ExecPhase::OnEnter), ("on-exit", ExecPhase::OnExit)];
-            let phase = f.choice(w, "phase", &words).unwrap_or_default();
-            Some(StageExec { command: command?, target, phase })
-        }),
+        exec: each(w, f, "exec", stage_exec).into_iter().flatten().collect(),
     }
+}
+
+/// A command of a stage; `Some(None)` is one that never runs, as in containerlab.
+fn stage_exec(w: &mut Walker, f: &mut Fields<'_>) -> Option<Option<StageExec>> {
+    let command = f.text(w, "command");
+    let words = [("container", ExecTarget::Container), ("host", ExecTarget::Host)];
+    let target = word_or_never(w, f, "target", &words);
+    let words = [("on-enter", ExecPhase::OnEnter), ("on-exit", ExecPhase::OnExit)];
+    let phase = word_or_never(w, f, "phase", &words);
+    let command = command?;
+    Some(target.zip(phase).map(|(target, phase)| StageExec { command, target, phase }))
+}
+
+/// One of a few words, its default when none is stated; `None` for another, which is told: the
+/// command that has it never runs.
+fn word_or_never<T: Copy + Default>(
+    w: &mut Walker,
+    f: &mut Fields<'_>,
+    key: &'static str,
+    words: &[(&'static str, T)],
+) -> Option<T> {
+    let Some(text) = f.text(w, key) else { return Some(T::default()) };
+    let known = words.iter().find(|(word, _)| *word == text);
+    if known.is_none() {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let message = format!("the command never runs: its {key} {text:?} is none");
+        w.ignored(f.place(key), message, &format!("it can be {}", known.join(" or ")));
+    }
+    known.map(|(_, value)| *value)
 }
 
 /// The mappings of a list under `key`, each read by `read`; one that yields nothing is a problem.

@@ -39,6 +39,8 @@ pub struct Reading {
     pub topology: Option<Topology>,
     /// Everything that is wrong, in the order of the file.
     pub problems: Vec<Problem>,
+    /// What containerlab reads and ignores, so that it is not wrong, in the order of the file.
+    pub notes: Vec<Problem>,
 }
 
 /// Why a file could not be opened.

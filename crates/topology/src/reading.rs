@@ -23,7 +23,7 @@ pub fn read(name: &str, directory: &Path, text: &str, environment: &Environment,
     let mut walker = Walker::new(name);
     let with = template::Surroundings { name, directory, variables };
     let Some(rendered) = template::rendered(text, &with, &mut walker.problems) else {
-        return Reading { topology: None, problems: walker.problems };
+        return Reading { topology: None, problems: walker.problems, notes: Vec::new() };
     };
     let (expanded, unclosed) = expand(&rendered, environment);
     for Unclosed(at) in unclosed {
@@ -38,7 +38,7 @@ pub fn read(name: &str, directory: &Path, text: &str, environment: &Environment,
             walker.problem("empty-file", Position::START, "the file declares nothing").hint =
                 Some("a topology has \"name:\" and \"topology:\"".into());
         }
-        return Reading { topology: None, problems: walker.problems };
+        return Reading { topology: None, problems: walker.problems, notes: Vec::new() };
     };
     let stage = Resolving { walker, name, directory, environment };
     stage.resolved(declared)
@@ -187,11 +187,12 @@ impl Resolving<'_> {
         let joined: HashSet<&str> = joined.map(|node| node.name.as_str()).collect();
         let links: Vec<LinkDecl> = declared.links.into_iter().map(|read| typed(&joined, read)).collect();
         topology.links = links;
-        let mut problems = self.walker.problems;
+        let (mut problems, mut notes) = (self.walker.problems, self.walker.notes);
         let found = check::check(&mut topology, &known, &problems);
         problems.extend(found);
         in_file_order(&mut problems);
-        Reading { topology: Some(topology), problems }
+        in_file_order(&mut notes);
+        Reading { topology: Some(topology), problems, notes }
     }
 
     /// The lab's name; one that is missing or refused is a problem, and the file's name is taken.

@@ -111,6 +111,7 @@ fn cleaned(path: &Path) -> PathBuf {
 
 /// Resolves one node in place.
 pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &Places<'_>) {
+    used(w, node, places);
     let before = w.problems.len();
     let definition = node.definition.clone();
     let name = node.name.to_string();
@@ -144,7 +145,8 @@ pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &
             }
         }
     }
-    for server in definition.dns.iter().flat_map(|dns| &dns.servers) {
+    let dns = definition.dns.iter().filter(|_| node.runtime().runs());
+    for server in dns.flat_map(|dns| &dns.servers) {
         if server.parse::<IpAddr>().is_err() {
             let message = format!("node {name}: name server {server:?} is not an address");
             w.problem("bad-address", places.key("dns"), message);
@@ -157,6 +159,34 @@ pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &
     }
     for problem in &mut w.problems[before..] {
         problem.subject = Some(Subject::Node(node.name.clone()));
+    }
+}
+
+/// Whether a level states a key.
+type States = fn(&NodeDefinition) -> bool;
+
+/// Keys of which the most specific level decides, where a container of the node is made.
+const OF_CONTAINERS: [(&str, States); 5] = [
+    ("restart-policy", |d| d.restart_policy.is_some()),
+    ("network-mode", |d| d.network_mode.is_some()),
+    ("cgroupns-mode", |d| d.cgroupns_mode.is_some()),
+    ("memory", |d| d.memory.is_some()),
+    ("shm-size", |d| d.shm_size.is_some()),
+];
+
+/// Tells what is wrong with the values that this node uses, and what is to be known of them.
+fn used(w: &mut Walker, node: &NodeDecl, places: &Places<'_>) {
+    let runs = node.runtime().runs();
+    let deciding = OF_CONTAINERS.into_iter().filter(|_| runs);
+    for (key, states) in deciding.chain([("link-apply-mode", (|d| d.link_apply_mode.is_some()) as States)]) {
+        let of_level = |level: &Level<'_>| w.used(&format!("{}.{key}", level.path)) || states(level.definition);
+        places.levels.iter().rev().any(of_level);
+    }
+    let own = places.levels.last().filter(|_| node.is_managed());
+    let addresses = own.iter().flat_map(|level| ["mgmt-ipv4", "mgmt-ipv6"].map(|key| format!("{}.{key}", level.path)));
+    let stages = places.levels.iter().map(|level| format!("{}.stages", level.path));
+    for path in addresses.chain(stages) {
+        w.used(&path);
     }
 }
 

@@ -17,12 +17,57 @@ pub struct Walker {
     pub problems: Vec<Problem>,
     /// The place of each value by its path.
     pub positions: BTreeMap<String, Position>,
+    /// What is to be known of the file although nothing is wrong with it.
+    pub notes: Vec<Problem>,
+    /// By the path of a value what is wrong with it, or to be known of it, once a node uses it.
+    pub once_used: BTreeMap<String, Vec<Problem>>,
 }
+
+/// Codes of what matters only where a node uses the value: a level that applies to none may state
+/// what it likes, as in containerlab.
+const ONCE_USED: [&str; 5] = ["bad-address", "bad-size", "bad-value", "missing-value", IGNORED];
+/// The code of what is to be known, and wrong with nothing.
+const IGNORED: &str = "ignored-value";
 
 impl Walker {
     /// A walker over `file`, as the user named it.
     pub fn new(file: &str) -> Self {
-        Self { file: file.to_owned(), problems: Vec::new(), positions: BTreeMap::new() }
+        Self {
+            file: file.to_owned(),
+            problems: Vec::new(),
+            positions: BTreeMap::new(),
+            notes: Vec::new(),
+            once_used: BTreeMap::new(),
+        }
+    }
+
+    /// Reads the value at `path`, and keeps what its content says for when a node uses it. What its
+    /// form says, a list instead of a text for instance, is wrong at once.
+    pub fn judged_once_used<T>(&mut self, path: String, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.problems.len();
+        let value = read(self);
+        let found = self.problems.split_off(before);
+        let (later, at_once): (Vec<_>, Vec<_>) = found.into_iter().partition(|p| ONCE_USED.contains(&&*p.code));
+        self.problems.extend(at_once);
+        if !later.is_empty() {
+            self.once_used.insert(path, later);
+        }
+        value
+    }
+
+    /// A node uses the value at `path`: what was kept for then is told, to the first node that does.
+    /// Whether there was something.
+    pub fn used(&mut self, path: &str) -> bool {
+        let Some(found) = self.once_used.get_mut(path) else { return false };
+        let (notes, problems): (Vec<_>, Vec<_>) = std::mem::take(found).into_iter().partition(|p| p.code == IGNORED);
+        self.notes.extend(notes);
+        self.problems.extend(problems);
+        true
+    }
+
+    /// Notes that a value does nothing; it is to be told once a node uses it.
+    pub fn ignored(&mut self, at: Position, message: impl Into<String>, hint: &str) {
+        self.problem(IGNORED, at, message).hint = Some(hint.to_owned());
     }
 
     /// Notes a problem; the returned one can still be given a hint.

@@ -75,7 +75,7 @@ topology:
       hint: Write it as the message says; text that looks like a number or a list stands in quotes
     lab.clab.yml:8:12: topology.nodes.r1.cpu must be a number, not "many" [wrong-type]
       hint: Write it as the message says; text that looks like a number or a list stands in quotes
-    lab.clab.yml:9:15: topology.nodes.r1.memory: size "12 parsecs" has an unknown unit: b, k, m, g, t and p are known, also as kb and kib [bad-size]
+    lab.clab.yml:9:15: topology.nodes.r1.memory: size "12 parsecs" has an unknown unit: b, k, m, g, t, p and e are known, also as kb and kib [bad-size]
       hint: For instance `512MB` (millions of bytes) or `512MiB` (steps of 1024)
     lab.clab.yml:10:19: topology.nodes.r1.privileged must be true or false, not "maybe" [wrong-type]
       hint: Write it as the message says; text that looks like a number or a list stands in quotes
@@ -85,8 +85,6 @@ topology:
       hint: Write it as the message says; text that looks like a number or a list stands in quotes
     lab.clab.yml:13:12: topology.nodes.r1.env must be a mapping, not a list [wrong-type]
       hint: Write it as the message says; text that looks like a number or a list stands in quotes
-    lab.clab.yml:14:23: topology.nodes.r1.restart-policy: "sometimes" is not one of no, on-failure, always, unless-stopped [bad-value]
-      hint: Write one of those that the message lists
     lab.clab.yml:15:18: topology.nodes.r1.mgmt-ipv4: "300.1.1.1" is not an IPv4 address like 172.20.20.10 [bad-address]
       hint: Write IPv4 or IPv6 addresses in their usual form; subnets and addresses of links with a prefix length
     lab.clab.yml:16:12: node r1: cmd "sh -c 'open" has a quote that is not closed [bad-command]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use archetype_api::Checked;
+use archetype_api::{Checked, FileProblem};
 use archetype_model::topology::{Position, Topology};
 use archetype_plan::blueprint::HostFacts;
 use archetype_plan::check::{bridges, check};
@@ -34,6 +34,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
         problems.sort_by_key(|problem| problem.position());
     }
     let mut checked = Checked::new(reading.topology.as_ref(), problems);
+    checked.notes = reading.notes.into_iter().map(FileProblem::from).collect();
     if let (true, Some(topology)) = (args.expanded, &reading.topology) {
         checked.expand(topology);
     }
@@ -41,6 +42,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
         print_json(&checked)?;
     } else {
         print_problems(&checked.problems, Paint::stderr());
+        print_notes(&checked.notes, Paint::stderr());
         reading.topology.iter().for_each(|topology| print_lans(topology, &facts, Paint::stderr()));
         print(&summary(&checked))?;
     }
@@ -55,6 +57,16 @@ fn facts() -> HostFacts {
     HostFacts {
         bridges: bridges.map(|device| device.file_name().to_string_lossy().into_owned()).collect(),
         ..HostFacts::default()
+    }
+}
+
+/// What the file states and nothing comes of.
+fn print_notes(notes: &[FileProblem], paint: Paint) {
+    let word = paint.tone(Tone::Quiet, "note:");
+    for note in notes {
+        let FileProblem { file, line, column, message, hint, .. } = note;
+        let hint = hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        eprintln!("{word} {file}:{line}:{column}: {message}{hint}");
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Stand {
 fn reader() -> FileReader {
     FileReader::new(|file| {
         let reading = archetype_topology::read_text(file.shown, file.directory, file.text, file.env);
-        FileReading { topology: reading.topology, problems: reading.problems }
+        FileReading { topology: reading.topology, problems: reading.problems, notes: reading.notes }
     })
 }
 

@@ -58,6 +58,8 @@ pub const CODES: &[Code] = &[
     code("empty-file", "The file declares nothing.", "A topology has `name` and `topology`."),
     code("env-file-missing", "An env file cannot be read.", "Relative paths begin at the topology file."),
     code("exclusive-keys", "Two keys exclude each other.", "Leave one of the two."),
+    code("ignored-value", "A value does nothing: containerlab takes it and goes on as if it were not there. It is told as a note, and the file is taken.",
+        "Write one of the words that the note lists, or leave it out."),
     code("interface-reserved", "A link ends at the interface that the node has on the management network, or that its \
          software keeps for itself.",
         "Use another interface, or `network-mode: none` for a node without management network. \

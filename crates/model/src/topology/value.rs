@@ -20,8 +20,8 @@ pub enum PullPolicy {
 }
 
 /// What happens when a node ends by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum RestartPolicy {
     /// It stays ended.
     No,
@@ -31,6 +31,32 @@ pub enum RestartPolicy {
     Always,
     /// It is started again unless somebody stopped it.
     UnlessStopped,
+    /// Another word. containerlab gives its engine no policy then, so that the node stays ended.
+    Other(String),
+}
+
+impl From<String> for RestartPolicy {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "no" => Self::No,
+            "on-failure" => Self::OnFailure,
+            "always" => Self::Always,
+            "unless-stopped" => Self::UnlessStopped,
+            _ => Self::Other(text),
+        }
+    }
+}
+
+impl From<RestartPolicy> for String {
+    fn from(policy: RestartPolicy) -> String {
+        match policy {
+            RestartPolicy::No => "no".to_owned(),
+            RestartPolicy::OnFailure => "on-failure".to_owned(),
+            RestartPolicy::Always => "always".to_owned(),
+            RestartPolicy::UnlessStopped => "unless-stopped".to_owned(),
+            RestartPolicy::Other(text) => text,
+        }
+    }
 }
 
 /// The cgroup namespace of a container.
@@ -67,7 +93,7 @@ pub enum NetworkMode {
     None,
     /// That of another node or container.
     Container(String),
-    /// Something else that the container engine may know.
+    /// Another word; see `NodeDecl::network_mode`.
     Other(String),
 }
 
@@ -114,7 +140,7 @@ pub struct ByteSize {
 }
 
 impl ByteSize {
-    /// Reads a number, a fraction allowed, and a unit: b, k, kb, ki, kib, m, …, p in any case.
+    /// Reads a number, a fraction allowed, and a unit: b, k, kb, ki, kib, m, …, e in any case.
     pub fn new(text: impl Into<String>) -> Result<Self, Invalid> {
         let written = text.into();
         let trimmed = written.trim();
@@ -123,7 +149,7 @@ impl ByteSize {
         let refuse = |why: &str| Invalid::new("size", written.clone(), why);
         let number: f64 = number.replace(',', "").parse().map_err(|_| refuse("does not begin with a number"))?;
         let factor = unit_bytes(&unit.trim().to_ascii_lowercase())
-            .ok_or_else(|| refuse("has an unknown unit: b, k, m, g, t and p are known, also as kb and kib"))?;
+            .ok_or_else(|| refuse("has an unknown unit: b, k, m, g, t, p and e are known, also as kb and kib"))?;
         let bytes = number * factor as f64;
         match bytes <= i64::MAX as f64 {
             true => Ok(Self { bytes: bytes as u64, written }),
@@ -159,7 +185,7 @@ fn unit_bytes(unit: &str) -> Option<u64> {
     let power = match unit.chars().next() {
         None => return Some(1),
         Some('b') if unit == "b" => return Some(1),
-        Some(letter) => "kmgtp".find(letter)? as u32 + 1,
+        Some(letter) => "kmgtpe".find(letter)? as u32 + 1,
     };
     match &unit[1..] {
         "" | "b" => Some(1000u64.pow(power)),
@@ -306,6 +332,7 @@ mod tests {
         assert_eq!(bytes("2GiB"), 2 << 30);
         assert_eq!(bytes("100"), 100);
         assert_eq!(bytes("1.5 kib"), 1536);
+        assert_eq!(bytes("1EiB"), 1 << 60);
         assert!(ByteSize::new("much").is_err());
         assert!(ByteSize::new("1 parsec").is_err());
     }

@@ -210,14 +210,15 @@ impl Writer<'_> {
     }
 }
 
-/// What the file says, else containerlab's default: `always` for kind linux, `no` for all others. A
-/// node that is to be removed once it ends is not started again, whatever its policy says.
+/// What the file says, else containerlab's default: `always` for kind linux, `no` for all others and
+/// for a word that is no policy. A node that is to be removed once it ends is not started again,
+/// whatever its policy says.
 fn restart(node: &NodeDecl) -> RestartRule {
     if node.definition.auto_remove == Some(true) {
         return RestartRule::No;
     }
     match node.definition.restart_policy {
-        Some(RestartPolicy::No) => RestartRule::No,
+        Some(RestartPolicy::No | RestartPolicy::Other(_)) => RestartRule::No,
         Some(RestartPolicy::OnFailure) => RestartRule::OnFailure,
         Some(RestartPolicy::Always) => RestartRule::Always,
         Some(RestartPolicy::UnlessStopped) => RestartRule::UnlessStopped,
