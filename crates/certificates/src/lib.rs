@@ -106,8 +106,9 @@ fn authority(topology: &Topology, folder: &Path, now: OffsetDateTime) -> Result<
     Ok(pair)
 }
 
-/// What a node asks for, where it asks for a certificate.
+/// What a node asks for, where it asks for a certificate. A bridge, or the host, is given none.
 fn asked(node: &NodeDecl) -> Option<&Certificate> {
+    let node = Some(node).filter(|node| node.runtime().runs())?;
     node.definition.certificate.as_ref().filter(|certificate| certificate.issue == Some(true))
 }
 

@@ -52,6 +52,7 @@ topology:
       certificate: {issue: true, key-size: 1024, validity-duration: 25h, sans: [extra.example, 10.1.2.3]}
     l2: {kind: linux, certificate: {issue: true}}
     l3: {kind: linux, certificate: {key-size: 2048}}
+    br: {kind: bridge, certificate: {issue: true}}
 ";
 
 #[test]
@@ -90,6 +91,7 @@ fn each_node_that_asks_has_a_certificate_that_the_labs_authority_signed() {
         assert!(fs::read_to_string(&key).unwrap().starts_with("-----BEGIN RSA PRIVATE KEY-----"));
     }
     assert!(!tls.join("l3").exists());
+    assert!(!tls.join("br").exists());
 }
 
 #[test]

@@ -86,6 +86,13 @@ fn leave_out(
     }
 }
 
+/// The topology without the nodes that are left out. Its links may end nowhere.
+pub(crate) fn without(topology: &Topology, left_out: &[LeftOutPart]) -> Topology {
+    let mut rest = topology.clone();
+    rest.nodes.retain(|node| !left_out.iter().any(|part| part.subject == Subject::Node(node.name.clone())));
+    rest
+}
+
 /// The draft of a deployment.
 pub(crate) fn deployment(
     now: &Now,

@@ -8,7 +8,7 @@ use archetype_model::observed::Part;
 use archetype_model::report::Finding;
 use archetype_model::status::{LabState, LinkState, NodeState};
 
-use super::stand::{Stand, TWO, lab, refusal};
+use super::stand::{PREPARED, Stand, TWO, lab, refusal};
 
 #[tokio::test]
 async fn a_deployed_file_becomes_a_lab_that_is_up() {
@@ -81,6 +81,19 @@ async fn what_cannot_run_is_left_out_at_the_users_wish_and_named() {
     assert_eq!(shown.left_out[0].what, "link");
     assert_eq!(shown.left_out[0].why.code, "not-runnable-dummy-link");
     assert_eq!(shown.links.len(), 1);
+}
+
+#[tokio::test]
+async fn files_are_made_for_the_nodes_that_are_deployed() {
+    let stand = Stand::new().await;
+    let mut request = stand.request(&TWO.replace("b: {kind: linux,", "b: {kind: nokia_srlinux,"));
+    request.partial = true;
+    let accepted = stand.client.deploy(&request).await.unwrap();
+    assert!(accepted.left_out.iter().any(|part| part.name == "b"), "{:?}", accepted.left_out);
+    let made = || std::fs::read_to_string(stand.directory.path().join(PREPARED)).unwrap();
+    assert_eq!(made(), "a");
+    stand.deploy(TWO).await;
+    assert_eq!(made(), "a b");
 }
 
 #[tokio::test]

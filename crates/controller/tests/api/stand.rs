@@ -32,10 +32,18 @@ pub struct Stand {
     pub directory: tempfile::TempDir,
 }
 
+/// The file beside the topology that names the nodes whose files were made last.
+pub const PREPARED: &str = "prepared";
+
 fn reader() -> FileReader {
-    FileReader::new(|file| {
+    let reader = FileReader::new(|file| {
         let reading = archetype_topology::read_text(file.shown, file.directory, file.text, file.env);
         FileReading { topology: reading.topology, problems: reading.problems, notes: reading.notes }
+    });
+    reader.preparing(|topology| {
+        let names: Vec<&str> = topology.nodes.iter().map(|node| node.name.as_str()).collect();
+        std::fs::write(PathBuf::from(&topology.source.directory).join(PREPARED), names.join(" ")).unwrap();
+        Vec::new()
     })
 }
 
