@@ -12,17 +12,11 @@ use world::{World, eventually, on_a_machine};
 const LIMIT: Duration = Duration::from_secs(180);
 const SOON: Duration = Duration::from_secs(30);
 
-/// The node of this name in the lab, as `inspect` has it.
-fn node(world: &World, lab: &str, name: &str) -> Value {
-    let lab = world.lab(lab);
-    lab["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).cloned().unwrap()
-}
-
 /// Waits for a node's state.
 #[track_caller]
 fn until(world: &World, lab: &str, name: &str, state: &str) -> Value {
     eventually(SOON, &format!("{name} is {state}"), || {
-        let node = node(world, lab, name);
+        let node = world.node(lab, name);
         (node["state"] == state).then_some(node)
     })
 }
@@ -283,7 +277,7 @@ fn the_published_ports_answer(world: &World) {
     assert_eq!(other("18080").as_deref().map(str::trim), Ok(own.as_str()));
     let (elsewhere, words) = (other("18081"), "a port of one address is served at that address alone");
     assert!(elsewhere.is_err(), "{words}: {elsewhere:?}");
-    let ports = node(world, "keys", "b")["ports"].clone();
+    let ports = world.node("keys", "b")["ports"].clone();
     assert_eq!(ports.as_array().unwrap().len(), 5, "{ports}");
 }
 
@@ -323,7 +317,7 @@ fn a_health_check_is_carried_out(world: &mut World, sort: &str) {
     world.cli(["deploy", "-t", "checked.clab.yml", "--wait", "60s"]).fine();
     let until = |health: &str, ready: bool| {
         eventually(SOON, &format!("it is {health}"), || {
-            let node = node(world, "checked", "a");
+            let node = world.node("checked", "a");
             (node["health"] == health && node["ready"] == ready).then_some(())
         });
     };
@@ -332,7 +326,7 @@ fn a_health_check_is_carried_out(world: &mut World, sort: &str) {
     until("healthy", true);
     std::fs::remove_file(shared.join("well")).unwrap();
     until("unhealthy", false);
-    let plain = node(world, "checked", "plain");
+    let plain = world.node("checked", "plain");
     assert_eq!((&plain["health"], &plain["ready"]), (&Value::Null, &true.into()), "{plain}");
 }
 
@@ -349,7 +343,7 @@ fn a_health_check_is_carried_out_for_namespaces() {
         world.serve.kill9();
         world.serve.start();
         std::fs::write(world.folder.join("shared/well"), "").unwrap();
-        eventually(SOON, "it is healthy", || (node(world, "checked", "a")["health"] == "healthy").then_some(()));
+        eventually(SOON, "it is healthy", || (world.node("checked", "a")["health"] == "healthy").then_some(()));
     });
 }
 
@@ -382,7 +376,7 @@ fn containerlabs_smoke_lab_passes_what_its_own_test_asks() {
         let file = "01-linux-nodes.clab.yml";
         let deployed = world.cli(["deploy", "-t", file, "--partial", "--wait", "60s"]).fine();
         assert!(deployed.stdout.starts_with("2-linux-nodes is up"), "{}", deployed.stdout);
-        let (l1, l2) = (node(world, SMOKE, "l1"), node(world, SMOKE, "l2"));
+        let (l1, l2) = (world.node(SMOKE, "l1"), world.node(SMOKE, "l2"));
 
         // The commands of exec.
         assert_eq!(l1["execs"][0]["output"], "this_is_an_exec_test\n");
@@ -422,8 +416,8 @@ fn containerlabs_smoke_lab_passes_what_its_own_test_asks() {
         for line in ["nameserver 8.8.8.8", "nameserver 1.2.3.4", "search my.domain", "options rotate"] {
             assert!(resolvers.contains(line), "{resolvers}");
         }
-        eventually(SOON, "l1 is healthy", || (node(world, SMOKE, "l1")["health"] == "healthy").then_some(()));
-        assert_eq!(node(world, SMOKE, "l1")["ready"], true);
+        eventually(SOON, "l1 is healthy", || (world.node(SMOKE, "l1")["health"] == "healthy").then_some(()));
+        assert_eq!(world.node(SMOKE, "l1")["ready"], true);
 
         world.cli(["destroy", SMOKE]).fine();
         assert_eq!(world.docker(["ps", "-aq"]).trim(), "");

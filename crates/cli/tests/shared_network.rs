@@ -6,7 +6,6 @@ mod world;
 
 use std::time::Duration;
 
-use serde_json::Value;
 use world::{World, eventually, on_a_machine};
 
 const LIMIT: Duration = Duration::from_secs(180);
@@ -38,12 +37,6 @@ topology:
 "#;
 
 const JOINING: [&str; 2] = ["late", "by-container"];
-
-/// The node of this name, as `inspect` has it.
-fn node(world: &World, name: &str) -> Value {
-    let lab = world.lab("shared");
-    lab["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).cloned().unwrap()
-}
 
 /// What a shell inside the node prints for a line.
 #[track_caller]
@@ -96,7 +89,9 @@ fn a_node_joins_the_network_of_another_and_stays_in_it() {
         world.until_up("shared", SOON);
         share_one_network(world);
         world.docker(["rm", "-f", "clab-shared-owner"]);
-        eventually(SOON, "the owner is made anew", || (node(world, "owner")["state"] == "running").then_some(()));
+        eventually(SOON, "the owner is made anew", || {
+            (world.node("shared", "owner")["state"] == "running").then_some(())
+        });
         world.until_up("shared", SOON);
         share_one_network(world);
 
@@ -110,7 +105,7 @@ fn names_and_links_are_the_owners(world: &World) {
     assert!(of_owner.contains("198.18.0.53"), "{of_owner}");
     for name in JOINING {
         assert_eq!(said(world, name, "hostname; cat /etc/hosts /etc/resolv.conf"), of_owner, "{name}");
-        let shown = node(world, name);
+        let shown = world.node("shared", name);
         assert!(shown["management"].is_null(), "{shown}");
     }
     // A link that names a node which joined ends in the network that it joined.
@@ -132,16 +127,16 @@ fn names_and_links_are_the_owners(world: &World) {
 /// It ends and the owner is stopped: then it starts when the owner does, and says so meanwhile.
 fn what_joined_waits_for_its_owner(world: &World) {
     world.cli(["node", "shared", "owner", "stop"]).fine();
-    eventually(SOON, "the owner is stopped", || (node(world, "owner")["state"] == "stopped").then_some(()));
-    assert_eq!(node(world, "late")["state"], "running");
+    eventually(SOON, "the owner is stopped", || (world.node("shared", "owner")["state"] == "stopped").then_some(()));
+    assert_eq!(world.node("shared", "late")["state"], "running");
     world.docker(["kill", "clab-shared-late"]);
     let waits = "waits for owner, whose network it shares";
     eventually(SOON, "it says what it waits for", || {
-        let node = node(world, "late");
+        let node = world.node("shared", "late");
         (node["state"] != "running" && node["reason"].as_str()?.contains(waits)).then_some(())
     });
     world.cli(["node", "shared", "owner", "start"]).fine();
-    eventually(SOON, "it runs", || (node(world, "late")["state"] == "running").then_some(()));
+    eventually(SOON, "it runs", || (world.node("shared", "late")["state"] == "running").then_some(()));
     world.until_up("shared", SOON);
     share_one_network(world);
 }

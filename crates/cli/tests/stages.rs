@@ -12,11 +12,6 @@ use world::{World, eventually, on_a_machine};
 const LIMIT: Duration = Duration::from_secs(180);
 const SOON: Duration = Duration::from_secs(30);
 
-fn node(world: &World, lab: &str, name: &str) -> Value {
-    let lab = world.lab(lab);
-    lab["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).cloned().unwrap_or_default()
-}
-
 /// containerlab's own lab of stages, with its image, its times and its order; each node writes when it began.
 fn chain(what: &str) -> String {
     let node = |name: &str, rest: &str| {
@@ -52,12 +47,12 @@ fn nodes_start_in_the_order_of_their_stages(world: &mut World, what: &str) {
     world.cli(["deploy", "-t", "chain.clab.yml", "--no-wait"]).fine();
     // Whoever waits says for what, and so does a link that waits with it.
     let waiting = eventually(SOON, "node3 waits", || {
-        let node3 = node(world, "chain", "node3");
-        let runs = node(world, "chain", "node4")["state"] == "running";
+        let node3 = world.node("chain", "node3");
+        let runs = world.node("chain", "node4")["state"] == "running";
         (runs && node3["reason"] == "create waits for node4 (healthy)").then_some(node3)
     });
     assert_eq!(waiting["state"], "pending");
-    assert_eq!(node(world, "chain", "node1")["reason"], "create waits for node2 (create)");
+    assert_eq!(world.node("chain", "node1")["reason"], "create waits for node2 (create)");
     assert_eq!(world.lab("chain")["links"][0]["actual_state"], "pending");
     // Another life of serve waits on.
     world.serve.kill9();
@@ -151,14 +146,14 @@ fn commands_of_stages_run_in_their_order_in_nodes_and_on_the_host() {
         let begun = std::time::Instant::now();
         world.cli(["deploy", "-t", "told.clab.yml", "--no-wait"]).fine();
         let late = eventually(SOON, "late is late", || {
-            let late = node(world, "told", "late");
+            let late = world.node("told", "late");
             late["reason"].as_str().is_some_and(|why| why.contains("startup-delay")).then_some(late)
         });
         assert_eq!(late["state"], "pending");
-        eventually(SOON, "late runs", || (node(world, "told", "late")["state"] == "running").then_some(()));
+        eventually(SOON, "late runs", || (world.node("told", "late")["state"] == "running").then_some(()));
         assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
         let ready = eventually(SOON, "a is ready", || {
-            let a = node(world, "told", "a");
+            let a = world.node("told", "a");
             (a["ready"] == true).then_some(a)
         });
         let wanted = [
@@ -183,10 +178,10 @@ fn commands_of_stages_run_in_their_order_in_nodes_and_on_the_host() {
         let link = world.lab("told")["links"][1].clone();
         assert_eq!(link["actual_state"], "pending", "{link}");
         assert_eq!(link["reason"], "waits for linked, which may not enter create-links yet");
-        assert_eq!(node(world, "told", "linked")["reason"], "create-links waits for job (exit)");
+        assert_eq!(world.node("told", "linked")["reason"], "create-links waits for job (exit)");
         let carrier = || world.exec("told", "linked", "cat /sys/class/net/eth1/carrier").stdout.trim().to_owned();
         assert_eq!(carrier(), "0");
-        assert_eq!(node(world, "told", "heir")["reason"], "create waits for job (exit)");
+        assert_eq!(world.node("told", "heir")["reason"], "create waits for job (exit)");
 
         std::fs::write(shared.join("end"), "").unwrap();
         world.until_up("told", SOON);

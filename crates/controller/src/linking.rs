@@ -166,8 +166,8 @@ fn readings(named: &str) -> Vec<Vec<Said<'_>>> {
     readings
 }
 
-/// Whether a user means this end, by its node or by the one in whose network it is: as the file writes it, as Linux calls it, or by any name that the
-/// node's kind has for the port.
+/// Whether a user means this end, by its node or by the one in whose network it is: as the file writes
+/// it, as Linux calls it, or by any name that the node's kind has for the port.
 fn means(topology: &Topology, (node, said): &Said<'_>, end: &EndpointDecl) -> bool {
     let linux = end.linux_interface.as_ref().map_or(end.interface.as_str(), |linux| linux.as_str());
     let kind = topology.node(node).map_or("", |node| node.kind.as_str());

@@ -4,23 +4,24 @@
 //! disturbed: parts made unreadable, things changed behind its back, steps made to fail.
 
 mod frames;
+mod nodes;
+mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use archetype_model::observed::{
-    BridgeObserved, DaemonStart, DatapathKind, DatapathObserved, DeviceObserved, Exit, FlowsObserved, InsideObserved,
-    Mark, NamespaceObserved, NetworkObserved, NodeObserved, Observed, Part, PassagesObserved, PortObserved, Reading,
-    RunObserved,
+    DaemonStart, DatapathObserved, DeviceObserved, InsideObserved, Mark, NamespaceObserved, NetworkObserved,
+    NodeObserved, Observed, Part, PassagesObserved, Reading,
 };
-use archetype_model::report::{ExecState, ProbeResult};
-use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec, NodeBody, NodeSpec};
-use archetype_model::step::{NodeAction, Outcome, Resource, Step};
+use archetype_model::report::ProbeResult;
+use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec};
+use archetype_model::step::{Outcome, Resource, Step};
 use archetype_model::{BridgeName, ContainerName, InterfaceName, NetworkName};
 use async_trait::async_trait;
 
 use crate::contract::{Host, ProbeOrder};
-use crate::event::{Event, TaskEnded, Waker};
+use crate::event::{Event, Waker};
 
 /// A host in memory.
 #[derive(Debug)]
@@ -119,7 +120,7 @@ impl Host for FakeHost {
             .map(|step| {
                 let error = self.lock().carry_out(spec, step, &self.bridge).err();
                 if let (None, Step::Node { container, action }) = (&error, step) {
-                    self.waker.ring(Event::TaskEnded(ended(container, action)));
+                    self.waker.ring(Event::TaskEnded(nodes::ended(container, action)));
                 }
                 Outcome { step: step.clone(), error: error.map(Into::into) }
             })
@@ -130,11 +131,6 @@ impl Host for FakeHost {
         let state = self.lock();
         orders.iter().map(|order| state.probe(order)).collect()
     }
-}
-
-fn ended(container: &ContainerName, action: &NodeAction) -> TaskEnded {
-    let exec = matches!(action, NodeAction::Exec { .. }).then(|| ExecState::Ended { code: 0, output: String::new() });
-    TaskEnded { container: container.clone(), action: action.clone(), error: None, exec }
 }
 
 // === impl State ===
@@ -332,152 +328,6 @@ impl State {
             if let Reading::Known(inside) = &mut space.inside {
                 inside.remove(&ifindex);
             }
-        }
-    }
-
-    fn datapath_step(&mut self, spec: &HostSpec, step: &Step, bridge: &BridgeName) -> Result<(), String> {
-        match step {
-            Step::SetBridge { add_flood, remove_flood } => {
-                let row = self.datapath.bridge.get_or_insert_with(|| BridgeObserved {
-                    datapath: DatapathKind::Userspace,
-                    made_as: Some(DatapathKind::Userspace),
-                    fail_mode: String::new(),
-                    forward_bpdu: false,
-                    flood_vlans: BTreeSet::new(),
-                    harmful: Vec::new(),
-                    mirrors: Vec::new(),
-                    flows: Reading::Known(FlowsObserved::default()),
-                    hearers: Vec::new(),
-                });
-                row.fail_mode = "standalone".into();
-                row.forward_bpdu = true;
-                row.flood_vlans.extend(add_flood);
-                row.flood_vlans.retain(|tag| !remove_flood.contains(tag));
-                row.flows = Reading::Known(FlowsObserved::default());
-            }
-            Step::AddPort { device, tag } => {
-                let mark = self.mark_of_device(spec, device).ok_or("no such interface")?;
-                let ifindex = self.devices.get(device).map(|device| device.ifindex);
-                let number = self.number();
-                let port = PortObserved {
-                    bridge: bridge.clone(),
-                    row: format!("row-{number}"),
-                    tag: Some(tag.tag().get()),
-                    vlan_mode: "dot1q-tunnel".into(),
-                    protected: tag.protected(),
-                    interfaces: vec![device.to_string()],
-                    harmful: Vec::new(),
-                    mark: Some(mark),
-                    plugged_ifindex: ifindex,
-                    ofport: Some(ifindex.map_or(-1, |_| i64::from(number))),
-                    settled: true,
-                    error: if ifindex.is_some() { String::new() } else { "No such device".into() },
-                    ifindex,
-                };
-                self.datapath.ports.insert(device.clone(), port);
-            }
-            Step::SetPort { device, tag, .. } => {
-                let mark = self.mark_of_device(spec, device);
-                let port = self.datapath.ports.get_mut(device).ok_or("no such port")?;
-                port.tag = Some(tag.tag().get());
-                port.vlan_mode = "dot1q-tunnel".into();
-                port.protected = tag.protected();
-                port.harmful.clear();
-                port.mark = mark;
-            }
-            Step::RemovePort { device, row, .. } => {
-                self.datapath.ports.retain(|name, port| name != device || &port.row != row)
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn mark_of_device(&self, spec: &HostSpec, device: &InterfaceName) -> Option<Mark> {
-        let (lab, node, interface) = spec.nodes().find_map(|(lab, node)| {
-            let interface = node.interfaces.iter().find(|interface| &interface.host_device == device)?;
-            Some((lab, node, interface))
-        })?;
-        Some(Mark {
-            installation: spec.installation.clone(),
-            lab: lab.name.clone(),
-            node: node.name.clone(),
-            interface: Some(interface.name.clone()),
-        })
-    }
-
-    fn node_step(&mut self, spec: &HostSpec, container: &ContainerName, action: &NodeAction) -> Result<(), String> {
-        if *action == NodeAction::Remove {
-            self.containers.remove(container);
-            self.processes.remove(container);
-            self.set_inside(container, false);
-            return Ok(());
-        }
-        let (lab, node) = spec.node(container).ok_or("no such node")?;
-        let number = self.number();
-        let shares_with = self.shared_by(node);
-        let room = match node.body {
-            NodeBody::Namespace(_) => &mut self.processes,
-            NodeBody::Container(_) => &mut self.containers,
-        };
-        let seen = room.entry(container.clone()).or_insert_with(|| NodeObserved {
-            id: format!("id-{number}"),
-            mark: Mark {
-                installation: spec.installation.clone(),
-                lab: lab.name.clone(),
-                node: node.name.clone(),
-                interface: None,
-            },
-            made_from: node.body_digest(),
-            run: RunObserved::Created,
-            busy: None,
-            privileges: None,
-            stand_in: false,
-            shares_with,
-        });
-        let running = || RunObserved::Running { pid: Some(number), start: format!("start-{number}"), health: None };
-        match action {
-            NodeAction::Start | NodeAction::Restart => {
-                seen.run = running();
-                self.cold_boot(node);
-            }
-            NodeAction::Stop => {
-                seen.run = RunObserved::Ended { start: "stopped".into(), exit: Exit::Status { code: 0 } };
-                self.set_inside(container, false);
-            }
-            NodeAction::Create | NodeAction::Exec { .. } | NodeAction::Remove => {}
-        }
-        Ok(())
-    }
-
-    /// As the engine: the ids of the containers that have these names now.
-    fn shared_by(&self, node: &NodeSpec) -> BTreeSet<String> {
-        let NodeBody::Container(body) = &node.body else { return BTreeSet::new() };
-        let processes = body.pid_mode.as_deref().and_then(|mode| mode.strip_prefix("container:"));
-        let named = processes.into_iter().chain(body.network_of.as_ref().map(|other| other.as_str()));
-        named.filter_map(|named| Some(self.containers.get(&named.parse::<ContainerName>().ok()?)?.id.clone())).collect()
-    }
-
-    /// Every start finds its interfaces as declared.
-    fn cold_boot(&mut self, node: &NodeSpec) {
-        let by_index: BTreeMap<u32, &InterfaceSpec> = node
-            .interfaces
-            .iter()
-            .filter_map(|interface| Some((self.devices.get(&interface.host_device)?.ifindex, interface)))
-            .collect();
-        let Some(space) = self.namespaces.get_mut(&node.container) else { return };
-        let Reading::Known(inside) = &mut space.inside else { return };
-        for (index, device) in inside.iter_mut() {
-            if let Some(interface) = by_index.get(index) {
-                *device = inside_of(interface, device.ifindex, true);
-            }
-        }
-    }
-
-    fn set_inside(&mut self, container: &ContainerName, up: bool) {
-        let Some(space) = self.namespaces.get_mut(container) else { return };
-        if let Reading::Known(inside) = &mut space.inside {
-            inside.values_mut().for_each(|device| device.up = up);
         }
     }
 }

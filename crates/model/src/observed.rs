@@ -1,11 +1,20 @@
 //! What a host read back. Nothing here is wanted or concluded; what could not be read says so.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+mod datapath;
+mod network;
+mod node;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{BridgeName, ContainerName, InstallationId, InterfaceName, Invalid, LabName, NetworkName, NodeName};
+pub use datapath::{
+    BridgeObserved, DaemonStart, DatapathKind, DatapathObserved, FlowsObserved, HearerObserved, Hears, PortObserved,
+};
+pub use network::{NetworkObserved, PassagesObserved};
+pub use node::{Busy, Exit, NodeObserved, RunObserved};
+
+use crate::name::{ContainerName, InstallationId, InterfaceName, Invalid, LabName, NetworkName, NodeName};
 use crate::number::Mac;
 
 /// One part of a host as far as it could be read.
@@ -53,124 +62,6 @@ pub struct Observed {
     pub networks: Reading<BTreeMap<NetworkName, NetworkObserved>>,
     /// What lets bridges of the host that ports of ours are on through its packet filter.
     pub passages: Reading<PassagesObserved>,
-}
-
-/// Open vSwitch as its database shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatapathObserved {
-    /// The running start of `ovs-vswitchd`; none when it does not run.
-    pub switch: Option<DaemonStart>,
-    /// Whether Open vSwitch has carried out our last write (`cur_cfg` at or past it).
-    pub settled: bool,
-    /// Our bridge, if there.
-    pub bridge: Option<BridgeObserved>,
-    /// Every port of every bridge, by name.
-    pub ports: BTreeMap<InterfaceName, PortObserved>,
-}
-
-/// One start of a daemon: a process id means nothing without its start time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct DaemonStart {
-    /// The process id.
-    pub pid: u32,
-    /// Its start, in clock ticks since boot (`/proc/PID/stat`, field 22).
-    pub ticks: u64,
-}
-
-/// The bridge's row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BridgeObserved {
-    /// Kernel or userspace.
-    pub datapath: DatapathKind,
-    /// What it was made as, by our note on it; none where it bears none.
-    pub made_as: Option<DatapathKind>,
-    /// `fail_mode`, empty when unset.
-    pub fail_mode: String,
-    /// `other_config:forward-bpdu`.
-    pub forward_bpdu: bool,
-    /// Tags in which nothing is learned.
-    pub flood_vlans: BTreeSet<u16>,
-    /// Settings that break a wire: `vlan-limit`, `stp_enable`, a controller; as `name=value`.
-    pub harmful: Vec<String>,
-    /// Mirrors that copy what ports of ours carry, or end at one: each in words.
-    #[serde(default)]
-    pub mirrors: Vec<String>,
-    /// What the switch does with frames of this bridge, whatever its database says.
-    pub flows: Reading<FlowsObserved>,
-    /// Ports that hear more than one tag, or bear no mark of any installation; its own among them.
-    pub hearers: Vec<HearerObserved>,
-}
-
-/// A port of the bridge that may hear wires on which it is not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HearerObserved {
-    /// The port; its name may be longer than a device's.
-    pub port: String,
-    /// What it hears.
-    pub hears: Hears,
-}
-
-/// The tags that a port hears.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Hears {
-    /// Every tag.
-    All,
-    /// These.
-    Tags(BTreeSet<u16>),
-}
-
-/// The flow table of a bridge, which is to switch every frame normally and to do nothing else.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FlowsObserved {
-    /// How often it was heard to have changed: what was proven before is not proven now.
-    pub changes: u64,
-    /// What else it does, or does not do: each in words that follow the bridge's name.
-    pub wrong: Vec<String>,
-}
-
-/// Who moves the frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DatapathKind {
-    /// The kernel's module.
-    Kernel,
-    /// `ovs-vswitchd` itself (`datapath_type=netdev`).
-    Userspace,
-    /// No frames at all; for tests of the control plane.
-    Dummy,
-}
-
-/// A port with its one interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PortObserved {
-    /// The bridge it is on.
-    pub bridge: BridgeName,
-    /// The port's row: another row is another port.
-    pub row: String,
-    /// The VLAN tag, if set.
-    pub tag: Option<u16>,
-    /// `vlan_mode`, empty when unset.
-    pub vlan_mode: String,
-    /// Whether it may not talk to other protected ports.
-    pub protected: bool,
-    /// The names of its interfaces: one, of its own name, unless somebody changed that.
-    #[serde(default)]
-    pub interfaces: Vec<String>,
-    /// Columns set by somebody that change what it carries (trunks, cvlans, …), as `name=value`.
-    pub harmful: Vec<String>,
-    /// Whose it is; none when it lacks our mark.
-    pub mark: Option<Mark>,
-    /// The ifindex of the device it was plugged for, from the mark.
-    pub plugged_ifindex: Option<u32>,
-    /// OpenFlow port number; above 0 when Open vSwitch has it.
-    pub ofport: Option<i64>,
-    /// Whether Open vSwitch has carried out our last write to it (`cur_cfg` at or past that write).
-    pub settled: bool,
-    /// Open vSwitch's error text, empty when none.
-    pub error: String,
-    /// The ifindex that Open vSwitch has for it.
-    pub ifindex: Option<u32>,
 }
 
 /// Our mark on a thing: whose it is.
@@ -243,138 +134,6 @@ pub struct InsideObserved {
     pub mtu: u32,
     /// Its address now.
     pub mac: Option<Mac>,
-}
-
-/// A node's process or container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeObserved {
-    /// The full id: of the container, or of the run's state folder.
-    pub id: String,
-    /// Whose it is.
-    pub mark: Mark,
-    /// Hash of the body it was created from; another one asks for re-creation.
-    pub made_from: String,
-    /// What it does.
-    pub run: RunObserved,
-    /// A task of ours that works on it right now.
-    pub busy: Option<Busy>,
-    /// What privileges were granted (`privileged`, `confined`, …) for people.
-    pub privileges: Option<String>,
-    /// Whether the image is a stand-in built from packages.
-    pub stand_in: bool,
-    /// The containers, by id or name, whose network or processes it was made to share; another container in the place
-    /// of one of these is not the one it shares with.
-    #[serde(default)]
-    pub shares_with: BTreeSet<String>,
-}
-
-/// What a node's process does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
-pub enum RunObserved {
-    /// Not created yet; only a task works on it.
-    Absent,
-    /// Created, never started.
-    Created,
-    /// It runs.
-    Running {
-        /// The first process, in the host's numbering; none for a namespace node without a process.
-        pid: Option<u32>,
-        /// Which start this is: differs between any two starts.
-        start: String,
-        /// The engine's word on health (`healthy`, `starting`, …), if it has one.
-        health: Option<String>,
-    },
-    /// It ended.
-    Ended {
-        /// Which start ended.
-        start: String,
-        /// How.
-        exit: Exit,
-    },
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "how", rename_all = "kebab-case")]
-pub enum Exit {
-    /// By itself.
-    Status {
-        /// The exit status, 0 to 255.
-        code: i32,
-    },
-    /// By a signal.
-    Signal {
-        /// The signal's number.
-        signal: i32,
-    },
-    /// The kernel ended it for want of memory.
-    OutOfMemory,
-    /// The engine lost it (reboot, engine crash), or nobody saw it end.
-    Lost,
-}
-
-/// A task that works on a node, seen by a pass as in progress.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Busy {
-    /// What it does, for people: `pulling IMAGE`, `starting`, …
-    pub doing: String,
-    /// Since when, in milliseconds of the Unix epoch.
-    pub since_ms: u64,
-}
-
-/// A management network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkObserved {
-    /// The bridge device's ifindex; none when it is missing.
-    pub bridge: Option<u32>,
-    /// Whether the bridge is ours: by its alias, or by our labelled Docker network that names it.
-    pub ours: bool,
-    /// Addresses on the bridge.
-    pub addresses: BTreeSet<IpAddr>,
-    /// Whether the Docker network laid over it is as wanted; unreadable when the engine is.
-    pub guests: Reading<bool>,
-    /// Whether the rules (way out, published ports) are as wanted, as the hash of what they were made from.
-    pub rules: Option<String>,
-    /// The nodes' hosts entries as written, as a hash.
-    pub hosts: Option<String>,
-    /// Containers of other people that are on it.
-    pub foreign: Vec<String>,
-    /// Whether it began to go by an earlier spec: everything that serves only nodes was taken away,
-    /// and it stays for those who are on it.
-    #[serde(default)]
-    pub leaving: bool,
-}
-
-/// The rules of ours for bridges of the host that are not ours: where a packet filter judges what
-/// bridges carry, and Docker has it drop what nobody accepts, members reach each other only by them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PassagesObserved {
-    /// Whether there is a filter that asks for rules.
-    pub filtered: bool,
-    /// The bridges that rules of ours name, and whether each one's rules are as wanted.
-    pub bridges: BTreeMap<BridgeName, bool>,
-}
-
-// === impl Hears ===
-
-impl Hears {
-    /// Whether it hears this tag.
-    pub fn hears(&self, tag: u16) -> bool {
-        match self {
-            Self::All => true,
-            Self::Tags(tags) => tags.contains(&tag),
-        }
-    }
-}
-
-// === impl PortObserved ===
-
-impl PortObserved {
-    /// Whether it holds one interface, the one of its name.
-    pub fn is_single(&self, name: &InterfaceName) -> bool {
-        matches!(self.interfaces.as_slice(), [only] if only == name.as_str())
-    }
 }
 
 // === impl Reading ===
@@ -486,17 +245,6 @@ impl std::fmt::Display for Part {
             Self::Processes => "processes",
             Self::Networks => "management networks",
         })
-    }
-}
-
-impl std::fmt::Display for Exit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Status { code } => write!(f, "exit status {code}"),
-            Self::Signal { signal } => write!(f, "signal {signal}"),
-            Self::OutOfMemory => f.write_str("out of memory"),
-            Self::Lost => f.write_str("end not seen"),
-        }
     }
 }
 

@@ -3,18 +3,26 @@
 //! A spec names a wire by its ends; which tag marks it is the datapath's part of the wire. Names
 //! of devices are given once, by the planner, and never reused.
 
+mod body;
+mod wire;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
 
-use ecow::{EcoString, eco_format};
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
+pub use body::{
+    Bind, ContainerBody, DnsSpec, HealthcheckSpec, NamespaceBody, NodeBody, Privileges, Protocol, PublishedPort,
+    PullPolicy, VolumeSpec,
+};
+pub use wire::{Attachment, Carrier, DesiredLink, EndRef, InterfaceSpec, LinkId, WireShape, WireSpec};
+
 use crate::name::{BridgeName, ContainerName, HostName, InstallationId, InterfaceName, LabName, NetworkName, NodeName};
-use crate::number::{Generation, Mac, Mtu, VlanTag};
+use crate::number::{Generation, Mtu};
 use crate::restart::RestartRule;
 use crate::stages::{Command, StagesSpec};
+use crate::topology::OF_CONTAINER;
 
 /// Variables that tell of the rest of the lab: how many links the node has, which names and subnets
 /// there are, and in which folder the lab's file lies.
@@ -107,212 +115,6 @@ pub enum DesiredRun {
     Stopped,
 }
 
-/// What runs a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "sort", rename_all = "kebab-case")]
-pub enum NodeBody {
-    /// A network namespace with the host's own programs.
-    Namespace(NamespaceBody),
-    /// A container of the Docker Engine.
-    Container(Box<ContainerBody>),
-}
-
-/// A namespace node.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NamespaceBody {
-    /// The supervised process, or none.
-    pub cmd: Option<Vec<String>>,
-    /// Its environment.
-    pub env: BTreeMap<String, String>,
-    /// What is bound into its own mount namespace.
-    pub binds: Vec<Bind>,
-    /// `net.*` settings of its namespace.
-    pub sysctls: BTreeMap<String, String>,
-    /// Its health check, run by the agent, when the file states one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub healthcheck: Option<HealthcheckSpec>,
-}
-
-/// A container node: what Docker's create call needs beyond what every node has.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContainerBody {
-    /// The image reference, as written.
-    pub image: String,
-    /// When to pull.
-    pub pull: PullPolicy,
-    /// The host name inside.
-    pub hostname: String,
-    /// Whether it runs in the host's own network namespace (`network-mode: host`): then it has no
-    /// namespace of ours and no interfaces.
-    #[serde(default)]
-    pub host_network: bool,
-    /// The container of the lab whose network it uses (`network-mode: container:`): then, too, it
-    /// has no namespace of ours and no interfaces.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network_of: Option<ContainerName>,
-    /// Overrides the image's entrypoint.
-    pub entrypoint: Option<Vec<String>>,
-    /// Overrides the image's command.
-    pub cmd: Option<Vec<String>>,
-    /// The user to run as.
-    pub user: Option<String>,
-    /// The environment, containerlab's own variables included.
-    pub env: BTreeMap<String, String>,
-    /// Labels, containerlab's own included; ours are added on creation.
-    pub labels: BTreeMap<String, String>,
-    /// Binds of host paths.
-    pub binds: Vec<Bind>,
-    /// Ports published on the host.
-    pub ports: Vec<PublishedPort>,
-    /// CPU limit in thousandths of a CPU.
-    pub cpu_millis: Option<u64>,
-    /// CPUs it may run on, in Linux list form (`0-1,3`).
-    pub cpu_set: Option<String>,
-    /// Memory limit in bytes.
-    pub memory: Option<u64>,
-    /// Size of /dev/shm in bytes.
-    pub shm_size: Option<u64>,
-    /// What it may do on its host.
-    pub privileges: Privileges,
-    /// Capabilities added, as written.
-    pub cap_add: Vec<String>,
-    /// Host devices given, as Docker's `--device` takes them.
-    pub devices: Vec<String>,
-    /// `net.*` settings.
-    pub sysctls: BTreeMap<String, String>,
-    /// tmpfs mounts: path to options.
-    pub tmpfs: BTreeMap<String, String>,
-    /// Resolver settings; empty lists mean the host's own.
-    pub dns: DnsSpec,
-    /// Extra lines for the hosts file, `name:address`.
-    pub extra_hosts: Vec<String>,
-    /// Docker's health check, when the file states one.
-    pub healthcheck: Option<HealthcheckSpec>,
-    /// The signal that stops it; none is the image's own.
-    pub stop_signal: Option<String>,
-    /// Volumes of the engine.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub volumes: Vec<VolumeSpec>,
-    /// The cgroup namespace: `host` or `private`; none is the engine's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cgroup_namespace: Option<String>,
-    /// The cgroup above its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cgroup_parent: Option<String>,
-    /// The PID namespace: `host`, or `container:` and a name or id; none is one of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pid_mode: Option<String>,
-    /// Options of the engine's security, as `docker run --security-opt` takes them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub security_options: Vec<String>,
-}
-
-/// A volume of the engine, seen inside a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VolumeSpec {
-    /// Its name, under which it outlives the node; without one it goes with the node.
-    pub name: Option<String>,
-    /// The path inside.
-    pub target: PathBuf,
-    /// Docker's options (`ro`, `nocopy`), as written.
-    pub options: Option<String>,
-}
-
-/// A health check, with times in seconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthcheckSpec {
-    /// Docker's form: `CMD`, then words, or `CMD-SHELL`, then one shell line.
-    pub test: Vec<String>,
-    /// Seconds between checks; 0 is Docker's default.
-    pub interval: u64,
-    /// Seconds one check may take.
-    pub timeout: u64,
-    /// Seconds after start in which failures do not count.
-    pub start_period: u64,
-    /// Failures in a row that make it unhealthy.
-    pub retries: u64,
-}
-
-/// What a node may do on its host (nodes.md 3).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Privileges {
-    /// The file states `privileged: true`: demanded, an error where the machine refuses.
-    Demanded,
-    /// The file says nothing: all that the machine grants.
-    #[default]
-    AsGranted,
-    /// The file states `privileged: false`: Docker's defaults and `cap-add`.
-    Confined,
-}
-
-/// When an image is pulled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PullPolicy {
-    /// When the engine has none of this name.
-    #[default]
-    IfNotPresent,
-    /// Before each creation.
-    Always,
-    /// Never; an image that is missing is a finding.
-    Never,
-}
-
-/// A host path seen inside a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bind {
-    /// The path on the host, absolute.
-    pub source: PathBuf,
-    /// The path inside.
-    pub target: PathBuf,
-    /// Docker's options after the second colon (`ro`, `z`, …), as written.
-    pub options: Option<String>,
-}
-
-impl Bind {
-    /// Whether the node may only read it.
-    pub fn read_only(&self) -> bool {
-        self.options.as_deref().is_some_and(|o| o.split(',').any(|o| o == "ro"))
-    }
-}
-
-/// Resolver settings of a node.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DnsSpec {
-    /// Addresses of name servers.
-    pub servers: Vec<String>,
-    /// Search domains.
-    pub search: Vec<String>,
-    /// resolv.conf options.
-    pub options: Vec<String>,
-}
-
-/// A port of the host that leads to a port of the node.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PublishedPort {
-    /// Only on this address of the host; none is every address.
-    pub address: Option<IpAddr>,
-    /// The host's port.
-    pub host_port: u16,
-    /// The node's port.
-    pub node_port: u16,
-    /// tcp, udp or sctp.
-    pub protocol: Protocol,
-}
-
-/// A transport protocol with ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// RFC 9293.
-    Tcp,
-    /// RFC 768.
-    Udp,
-    /// RFC 9260.
-    Sctp,
-}
-
 /// One line of a hosts file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HostsLine {
@@ -320,164 +122,6 @@ pub struct HostsLine {
     pub address: IpAddr,
     /// Its names, the first being the canonical one.
     pub names: Vec<String>,
-}
-
-/// One interface of a node and its host side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InterfaceSpec {
-    /// Its Linux name inside the node.
-    pub name: InterfaceName,
-    /// How the file writes it.
-    pub written: String,
-    /// Its address, the same for as long as lab, node and interface are.
-    pub mac: Mac,
-    /// Its MTU inside the node at each start.
-    pub mtu: Mtu,
-    /// The device on the host whose peer it is. Made by the planner, never reused.
-    pub host_device: InterfaceName,
-    /// Where the host side leads.
-    pub attachment: Attachment,
-    /// Whether its cable is to carry frames; one that is not has no carrier at either end.
-    #[serde(default, skip_serializing_if = "DesiredLink::is_up")]
-    pub desired: DesiredLink,
-}
-
-/// Where the host side of an interface leads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "to", rename_all = "kebab-case")]
-pub enum Attachment {
-    /// A wire of the lab: a port of the datapath.
-    Wire {
-        /// The wire's id within the lab.
-        wire: LinkId,
-    },
-    /// A management network.
-    Network {
-        /// Which.
-        network: NetworkName,
-        /// The node's address there.
-        ipv4: Option<Ipv4Addr>,
-        /// The node's address there.
-        ipv6: Option<Ipv6Addr>,
-        /// Whether this is the node's `eth0`, with the default route.
-        primary: bool,
-    },
-    /// The host's own network namespace: the host device is for the host to use.
-    Host,
-    /// A bridge of the host that is not ours.
-    ForeignBridge {
-        /// Its name.
-        bridge: BridgeName,
-    },
-}
-
-/// A link's or wire's id, unique within its lab: both ends as `node:interface`, joined by `--`,
-/// in byte order; or the name of a LAN.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct LinkId(EcoString);
-
-impl LinkId {
-    /// The id of the link between two ends.
-    pub fn between(a: &EndRef, b: &EndRef) -> Self {
-        let (a, b) = if a <= b { (a, b) } else { (b, a) };
-        Self(eco_format!("{a}--{b}"))
-    }
-
-    /// The id of the LAN that the bridge node `name` stands for.
-    pub fn lan(name: &NodeName) -> Self {
-        Self(name.as_str().into())
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Display for LinkId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-/// One end of a wire: an interface of a node.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct EndRef {
-    /// The node.
-    pub node: NodeName,
-    /// The interface's Linux name.
-    pub interface: InterfaceName,
-}
-
-impl std::fmt::Display for EndRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.node, self.interface)
-    }
-}
-
-/// A link or LAN as one host sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WireSpec {
-    /// The id within the lab.
-    pub id: LinkId,
-    /// Cable or LAN.
-    pub shape: WireShape,
-    /// Its local ends.
-    pub ends: Vec<EndRef>,
-    /// Whether it is to carry frames.
-    pub desired: DesiredLink,
-    /// What becomes of the carrier of a cable's end when the other one is shut.
-    #[serde(default, skip_serializing_if = "Carrier::follows")]
-    pub carrier: Carrier,
-    /// The tag that marks it on this host's bridge: Open vSwitch's part of the wire.
-    pub tag: VlanTag,
-}
-
-/// How many ends a wire may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WireShape {
-    /// Two ends, nothing learned between them.
-    Cable,
-    /// Any number of ends, addresses learned.
-    Lan,
-}
-
-/// Whether a wire is to carry frames.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DesiredLink {
-    /// It is to carry frames.
-    #[default]
-    Up,
-    /// Both ends are to have no carrier.
-    Down,
-}
-
-impl DesiredLink {
-    /// Whether it is to carry frames.
-    pub fn is_up(&self) -> bool {
-        *self == Self::Up
-    }
-}
-
-/// What becomes of the carrier of a cable's end when the other one is shut or its node does not run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Carrier {
-    /// It goes, and comes back with the other end: as with a cable.
-    #[default]
-    Follow,
-    /// It stays.
-    Keep,
-}
-
-impl Carrier {
-    /// Whether it goes with the other end.
-    pub fn follows(&self) -> bool {
-        *self == Self::Follow
-    }
 }
 
 /// A management network on one host.
@@ -642,27 +286,19 @@ impl NodeSpec {
         }
     }
 
+    /// The container, by name or id, whose processes it sees, when not only its own.
+    pub fn processes_of(&self) -> Option<&str> {
+        match &self.body {
+            NodeBody::Container(body) => body.pid_mode.as_deref()?.strip_prefix(OF_CONTAINER),
+            NodeBody::Namespace(_) => None,
+        }
+    }
+
     /// The management addresses: those of `eth0`.
     pub fn management(&self) -> Option<(&InterfaceSpec, &NetworkName)> {
         self.interfaces.iter().find_map(|interface| match &interface.attachment {
             Attachment::Network { network, primary: true, .. } => Some((interface, network)),
             _ => None,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn end(node: &str, interface: &str) -> EndRef {
-        EndRef { node: node.parse().unwrap(), interface: interface.parse().unwrap() }
-    }
-
-    #[test]
-    fn a_link_has_one_id_from_either_end() {
-        let (a, b) = (end("r1", "eth1"), end("PC1", "eth2"));
-        assert_eq!(LinkId::between(&a, &b), LinkId::between(&b, &a));
-        assert_eq!(LinkId::between(&a, &b).as_str(), "PC1:eth2--r1:eth1");
     }
 }

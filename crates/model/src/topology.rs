@@ -30,6 +30,9 @@ use crate::stages::StageCommand;
 /// The prefix of container names when the file states none.
 pub const DEFAULT_PREFIX: &str = "clab";
 
+/// What stands before the name of a container whose network or processes another one is to share.
+pub(crate) const OF_CONTAINER: &str = "container:";
+
 /// The kind of a node that is the host, and the name of the host as the end of a link.
 pub(crate) const HOST: &str = "host";
 /// The label that says by what a node is run; the one value known is `namespace`.
@@ -268,6 +271,17 @@ impl Topology {
     /// container's; none when it uses no other node's.
     pub fn network_owner(&self, node: &NodeDecl) -> Option<&NodeDecl> {
         let NetworkMode::Container(named) = node.definition.network_mode.as_ref()? else { return None };
+        self.shared_by(node, named)
+    }
+
+    /// The node whose processes a node sees (`pid: container:`), by its name or by its container's;
+    /// none when it sees no other node's.
+    pub fn processes_owner(&self, node: &NodeDecl) -> Option<&NodeDecl> {
+        self.shared_by(node, node.definition.pid_mode.as_deref()?.strip_prefix(OF_CONTAINER)?)
+    }
+
+    /// The node that a container shares something of, by its name or by its container's.
+    fn shared_by(&self, node: &NodeDecl, named: &str) -> Option<&NodeDecl> {
         if node.runtime() != RuntimeKind::Container {
             return None;
         }

@@ -86,8 +86,7 @@ impl Entry {
                 check(libc::chdir(folder.as_ptr()))?;
                 check(libc::prctl(libc::PR_SET_PDEATHSIG, 0))?;
                 if terminal {
-                    check(libc::setsid())?;
-                    check(libc::ioctl(0, libc::TIOCSCTTY, 0))?;
+                    take_terminal()?;
                 }
                 user.as_ref().map_or(Ok(()), Credentials::take_on)
             });
@@ -102,6 +101,18 @@ impl Entry {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
+}
+
+/// Makes this process's standard input, a terminal, the one that controls a session of its own.
+/// Plain system calls: it may be used between fork and exec.
+///
+/// # Errors
+/// When this process leads a group already, or its standard input is no terminal.
+pub fn take_terminal() -> io::Result<()> {
+    // SAFETY: it takes nothing.
+    check(unsafe { libc::setsid() })?;
+    // SAFETY: TIOCSCTTY takes a number, no pointer.
+    check(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })
 }
 
 fn check(answer: libc::c_int) -> io::Result<()> {

@@ -54,8 +54,12 @@ pub fn remove(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts `content` at `path` in one step, readable by root alone.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+/// Puts `content` at `path` in one step, readable by root alone; a folder that is missing is made.
+/// A reader finds the old file or the new one, whole; after a power cut either may be gone.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |error| Error::system(format!("write {}", path.display()), error);
     make_folder(path)?;
     let mut temporary = path.as_os_str().to_owned();

@@ -30,12 +30,8 @@ pub(crate) fn is_made(lab: &LabSpec, observed: &Observed, node: &NodeSpec) -> bo
 
 /// The nodes of which it shares something, and what.
 fn shared<'a>(lab: &'a LabSpec, node: &'a NodeSpec) -> impl Iterator<Item = (&'a NodeSpec, &'static str)> {
-    let processes = match &node.body {
-        NodeBody::Container(body) => body.pid_mode.as_deref().and_then(|mode| mode.strip_prefix("container:")),
-        NodeBody::Namespace(_) => None,
-    };
     let network = node.network_of().map(|other| (other.as_str(), "network"));
-    let named = network.into_iter().chain(processes.map(|other| (other, "processes")));
+    let named = network.into_iter().chain(node.processes_of().map(|other| (other, "processes")));
     named.filter_map(|(named, what)| {
         let other = lab.nodes.iter().find(|other| other.container.as_str() == named)?;
         matches!(other.body, NodeBody::Container(_)).then_some((other, what))

@@ -247,7 +247,7 @@ impl Check {
         if let Some(name) = near {
             return format!("did you mean {name:?}?");
         }
-        let mut rest = known.clone();
+        let mut rest = known;
         let named: Vec<&str> = rest.by_ref().take(NAMED).collect();
         match rest.count() {
             0 => format!("nodes: {}", named.join(", ")),

@@ -123,6 +123,14 @@ impl World {
         all["labs"].as_array().unwrap().iter().find(|lab| lab["name"] == name).cloned().unwrap_or_default()
     }
 
+    /// What `inspect` says of a node; null where there is none of that name.
+    #[track_caller]
+    pub fn node(&self, lab: &str, name: &str) -> Value {
+        let lab = self.lab(lab);
+        let mut nodes = lab["nodes"].as_array().into_iter().flatten();
+        nodes.find(|node| node["name"] == name).cloned().unwrap_or_default()
+    }
+
     /// Waits until the lab is `up`, and answers what `inspect` says of it.
     #[track_caller]
     pub fn until_up(&self, lab: &str, limit: Duration) -> Value {

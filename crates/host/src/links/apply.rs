@@ -380,10 +380,9 @@ fn find<'a>(spec: &'a HostSpec, step: &Step) -> Result<(&'a LabSpec, &'a NodeSpe
 
 /// Replaces a small file whole.
 fn write(path: &Path, text: &str) -> Done {
-    let failed = |error| Error::system(format!("write {}", path.display()), error);
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
+    if let Some(above) = path.parent() {
+        // Others than root may look into it: the node's hosts file is there.
+        fs::create_dir_all(above).map_err(|error| Error::system(format!("make {}", above.display()), error))?;
     }
-    let beside = path.with_extension("new");
-    fs::write(&beside, text).and_then(|()| fs::rename(&beside, path)).map_err(failed)
+    folder::replace(path, text.as_bytes())
 }

@@ -11,7 +11,7 @@ use archetype_model::ContainerName;
 use archetype_model::observed::Mark;
 use archetype_model::report::ExecState;
 use archetype_model::spec::{NamespaceBody, NodeBody, NodeSpec};
-use archetype_netns::enter::{Credentials, Entry};
+use archetype_netns::enter::{Credentials, Entry, take_terminal};
 use archetype_netns::supervised::{Process, Started as Running};
 use archetype_netns::{Lock, Namespace, cold_boot, folder, mounts, quiesce};
 
@@ -243,16 +243,6 @@ pub fn spawn_inside(place: &Place, node: &NodeSpec, mut command: Command, how: I
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
-}
-
-/// Makes standard input, a terminal, the one that controls a session of its own.
-fn take_terminal() -> io::Result<()> {
-    nix::unistd::setsid()?;
-    // SAFETY: TIOCSCTTY takes a number, no pointer.
-    if unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
 }
 
 /// A name that no other start has: the time, to the nanosecond.

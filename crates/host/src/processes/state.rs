@@ -9,6 +9,7 @@ use std::path::Path;
 use archetype_model::ContainerName;
 use archetype_model::observed::{Busy, Exit, Mark, NodeObserved, RunObserved};
 use archetype_model::spec::NodeSpec;
+use archetype_netns::folder::replace;
 use archetype_netns::supervised;
 use serde::{Deserialize, Serialize};
 
@@ -146,9 +147,7 @@ pub(super) fn started(place: &Place, container: &ContainerName) -> Option<Starte
 pub(super) fn write(place: &Place, container: &ContainerName, started: &Started) -> io::Result<()> {
     let folder = place.run_folder(container);
     fs::create_dir_all(&folder)?;
-    let beside = folder.join("node.new");
-    fs::write(&beside, serde_json::to_vec(started)?)?;
-    fs::rename(beside, folder.join("node.json"))
+    replace(&folder.join("node.json"), &serde_json::to_vec(started)?).map_err(io::Error::other)
 }
 
 /// Removes the run folder: the node is not there any more.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::OF_CONTAINER;
 use crate::name::Invalid;
 
 /// When an image is pulled.
@@ -103,7 +104,7 @@ impl From<String> for NetworkMode {
             "bridge" => Self::Bridge,
             "host" => Self::Host,
             "none" => Self::None,
-            other => match other.strip_prefix("container:") {
+            other => match other.strip_prefix(OF_CONTAINER) {
                 Some(name) => Self::Container(name.to_owned()),
                 None => Self::Other(text),
             },
@@ -123,7 +124,7 @@ impl fmt::Display for NetworkMode {
             Self::Bridge => f.write_str("bridge"),
             Self::Host => f.write_str("host"),
             Self::None => f.write_str("none"),
-            Self::Container(name) => write!(f, "container:{name}"),
+            Self::Container(name) => write!(f, "{OF_CONTAINER}{name}"),
             Self::Other(text) => f.write_str(text),
         }
     }

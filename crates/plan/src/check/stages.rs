@@ -38,7 +38,7 @@ fn waits<'a>(topology: &'a Topology, node: &'a NodeDecl) -> impl Iterator<Item =
     let stages = node.definition.stages.iter().flat_map(|stages| stages.0.values());
     let waits = stages.flat_map(|stage| &stage.wait_for).map(|wait| wait.node.as_str());
     let shared = topology.network_owner(node).map(|owner| owner.name.as_str());
-    let processes = node.definition.pid_mode.as_deref().and_then(|mode| mode.strip_prefix("container:"));
+    let processes = topology.processes_owner(node).map(|owner| owner.name.as_str());
     waits.chain(shared).chain(processes).map(|other| (node.name.as_str(), other))
 }
 

@@ -11,8 +11,7 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
     let mut room = Room::default();
     let Reading::Known(seen) = &look.observed.passages else { return room };
     let wanted = look.spec.foreign_bridges();
-    let missing = |bridge: &BridgeName| seen.filtered && seen.bridges.get(bridge) != Some(&true);
-    let opened = wanted.iter().filter(|bridge| missing(bridge));
+    let opened = wanted.iter().filter(|bridge| seen.is_shut(bridge));
     room.steps.extend(opened.map(|&bridge| Step::OpenPassage { bridge: bridge.clone() }));
     // An empty spec deletes nothing.
     if !look.spec.labs.is_empty() {

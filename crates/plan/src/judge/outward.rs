@@ -137,7 +137,6 @@ fn bridge_fault(interface: &InterfaceSpec, device: &DeviceObserved, bridge: &Bri
 /// Where the host filters what bridges carry, frames of a bridge of the host pass by rules of ours.
 fn filter_fault(outward: &Outward<'_>, observed: &Observed) -> Option<Fault> {
     let OutwardTo::Bridge(bridge) = outward.to else { return None };
-    let passages = observed.passages.known()?;
-    let shut = passages.filtered && passages.bridges.get(bridge) != Some(&true);
+    let shut = observed.passages.known()?.is_shut(bridge);
     shut.then(|| Fault::NotMade(format!("the host's packet filter lacks our rules for bridge {bridge}")))
 }

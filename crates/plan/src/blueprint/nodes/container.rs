@@ -50,7 +50,7 @@ pub(super) fn body(writer: &Writer<'_>, node: &NodeDecl) -> ContainerBody {
         volumes: node.volumes.iter().map(volume).collect(),
         cgroup_namespace: definition.cgroupns_mode.map(cgroup_namespace),
         cgroup_parent: definition.cgroup_parent.clone(),
-        pid_mode: definition.pid_mode.as_deref().map(|mode| pid_mode(writer, mode)),
+        pid_mode: pid_mode(writer, node),
         security_options: definition.security_opts.clone(),
     }
 }
@@ -76,11 +76,10 @@ fn network_of(writer: &Writer<'_>, node: &NodeDecl) -> Option<ContainerName> {
 }
 
 /// A node of the lab is named as its container; whatever else it is, the engine may know it.
-fn pid_mode(writer: &Writer<'_>, mode: &str) -> String {
+fn pid_mode(writer: &Writer<'_>, node: &NodeDecl) -> Option<String> {
     let topology = writer.lab.topology;
-    let named = mode.strip_prefix("container:").and_then(|name| topology.node(name));
-    let container = named.and_then(|node| topology.container_name(&node.name).ok());
-    container.map_or_else(|| mode.to_owned(), |container| format!("container:{container}"))
+    let owner = topology.processes_owner(node).and_then(|owner| topology.container_name(&owner.name).ok());
+    owner.map(|container| format!("container:{container}")).or_else(|| node.definition.pid_mode.clone())
 }
 
 fn pull(policy: Option<Declared>) -> PullPolicy {

@@ -1,0 +1,96 @@
+//! What runs a node, as it was read.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Mark;
+
+/// A node's process or container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeObserved {
+    /// The full id: of the container, or of the run's state folder.
+    pub id: String,
+    /// Whose it is.
+    pub mark: Mark,
+    /// Hash of the body it was created from; another one asks for re-creation.
+    pub made_from: String,
+    /// What it does.
+    pub run: RunObserved,
+    /// A task of ours that works on it right now.
+    pub busy: Option<Busy>,
+    /// What privileges were granted (`privileged`, `confined`, …) for people.
+    pub privileges: Option<String>,
+    /// Whether the image is a stand-in built from packages.
+    pub stand_in: bool,
+    /// The containers, by id or name, whose network or processes it was made to share; another container in the place
+    /// of one of these is not the one it shares with.
+    #[serde(default)]
+    pub shares_with: BTreeSet<String>,
+}
+
+/// What a node's process does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum RunObserved {
+    /// Not created yet; only a task works on it.
+    Absent,
+    /// Created, never started.
+    Created,
+    /// It runs.
+    Running {
+        /// The first process, in the host's numbering; none for a namespace node without a process.
+        pid: Option<u32>,
+        /// Which start this is: differs between any two starts.
+        start: String,
+        /// The engine's word on health (`healthy`, `starting`, …), if it has one.
+        health: Option<String>,
+    },
+    /// It ended.
+    Ended {
+        /// Which start ended.
+        start: String,
+        /// How.
+        exit: Exit,
+    },
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "kebab-case")]
+pub enum Exit {
+    /// By itself.
+    Status {
+        /// The exit status, 0 to 255.
+        code: i32,
+    },
+    /// By a signal.
+    Signal {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The kernel ended it for want of memory.
+    OutOfMemory,
+    /// The engine lost it (reboot, engine crash), or nobody saw it end.
+    Lost,
+}
+
+/// A task that works on a node, seen by a pass as in progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Busy {
+    /// What it does, for people: `pulling IMAGE`, `starting`, …
+    pub doing: String,
+    /// Since when, in milliseconds of the Unix epoch.
+    pub since_ms: u64,
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status { code } => write!(f, "exit status {code}"),
+            Self::Signal { signal } => write!(f, "signal {signal}"),
+            Self::OutOfMemory => f.write_str("out of memory"),
+            Self::Lost => f.write_str("end not seen"),
+        }
+    }
+}
