@@ -4,74 +4,32 @@
 
 mod bench;
 
-use std::fs::File;
-use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use archetype_model::spec::{Carrier, DesiredLink, DesiredRun, EndRef, HostSpec};
 use archetype_model::status::LinkState;
-use archetype_testbed::{run, sandbox};
+use archetype_testbed::{Inside, Trials, run, sandbox, slowly};
 use bench::plan::Plan;
 use bench::{Bench, block_on, links};
-use nix::sched::{CloneFlags, setns};
 
 /// How often carrier is taken and given back when its latency is measured.
 const TRIALS: usize = 60;
 /// What a far end may wait for it.
 const AIM: Duration = Duration::from_millis(100);
 
-/// An interface inside a node, as software there handles it.
-struct Inside(UdpSocket, libc::ifreq);
+/// An interface inside a node.
+fn inside(node: usize, interface: &str) -> Inside {
+    Inside::of(&format!("clab-lab0-n{node}"), interface)
+}
 
-impl Inside {
-    fn of(node: usize, interface: &str) -> Self {
-        let path = format!("/run/netns/clab-lab0-n{node}");
-        let open = move || {
-            setns(File::open(path).unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
-            UdpSocket::bind("0.0.0.0:0").unwrap()
-        };
-        let socket = std::thread::spawn(open).join().unwrap();
-        // SAFETY: all-zero is a valid ifreq.
-        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
-            *to = from as libc::c_char;
-        }
-        Self(socket, request)
+/// How long it takes until there is carrier, or none.
+async fn until(inside: &Inside, carrier: bool) -> Duration {
+    let begun = Instant::now();
+    while inside.has_carrier() != carrier {
+        assert!(begun.elapsed() < slowly(Duration::from_secs(10)), "carrier stays {}", !carrier);
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
-
-    fn flags(&self) -> libc::c_short {
-        let mut request = self.1;
-        // SAFETY: the request outlives the call, and SIOCGIFFLAGS fills its flags.
-        let done = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut request) };
-        assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
-        // SAFETY: just filled.
-        unsafe { request.ifr_ifru.ifru_flags }
-    }
-
-    fn set(&self, up: bool) {
-        let mut request = self.1;
-        let flags = self.flags();
-        let up_flag = libc::IFF_UP as libc::c_short;
-        request.ifr_ifru.ifru_flags = if up { flags | up_flag } else { flags & !up_flag };
-        // SAFETY: the request outlives the call.
-        let done = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
-        assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
-    }
-
-    fn has_carrier(&self) -> bool {
-        self.flags() & libc::IFF_RUNNING as libc::c_short != 0
-    }
-
-    /// How long it takes until there is carrier, or none.
-    async fn until(&self, carrier: bool) -> Duration {
-        let begun = Instant::now();
-        while self.has_carrier() != carrier {
-            assert!(begun.elapsed() < Duration::from_secs(10), "carrier stays {}", !carrier);
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        begun.elapsed()
-    }
+    begun.elapsed()
 }
 
 /// The reasons of the links that are not up.
@@ -80,32 +38,23 @@ fn reasons(spec: &HostSpec, envelope: &archetype_agent::Envelope) -> Vec<String>
     links.filter_map(|(_, status)| Some(format!("{}: {}", status.state, status.reason?))).collect()
 }
 
-fn told(what: &str, mut times: Vec<Duration>) {
-    times.sort();
-    let within = times.iter().filter(|time| **time <= AIM).count();
-    let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
-    eprintln!("{what}: p50 {:?}, p99 {:?}, of {} {within} within {AIM:?}", at(50), at(99), times.len());
-    // A machine on which many tests run at once may miss one.
-    assert!(within * 100 >= times.len() * 95, "{what}: {times:?}");
-}
-
 #[test]
 fn a_shut_interface_takes_the_far_ends_carrier_within_100_ms_and_gives_it_back() {
     sandbox(|| {
         block_on(async {
             let mut bench = Bench::deploy(Plan::cables(4, &[(0, 1), (1, 2), (2, 3), (3, 0)]).spec(1)).await;
-            let (near, far, other) = (Inside::of(0, "eth1"), Inside::of(1, "eth1"), Inside::of(2, "eth1"));
-            let (mut taken, mut given) = (Vec::new(), Vec::new());
+            let (near, far, other) = (inside(0, "eth1"), inside(1, "eth1"), inside(2, "eth1"));
+            let (mut taken, mut given) = (Trials::of("carrier taken", AIM), Trials::of("carrier given back", AIM));
             for _ in 0..TRIALS {
                 near.set(false);
-                taken.push(far.until(false).await);
+                taken.add(until(&far, false).await);
                 near.set(true);
-                given.push(far.until(true).await);
-                near.until(true).await;
+                given.add(until(&far, true).await);
+                until(&near, true).await;
                 assert!(other.has_carrier());
             }
-            told("carrier taken", taken);
-            told("carrier given back", given);
+            taken.most_in_time();
+            given.most_in_time();
             let proven = bench.all_up().await;
             assert!(proven.repairs.is_empty(), "{:?}", proven.repairs);
         });
@@ -121,10 +70,10 @@ fn a_link_shut_at_one_end_says_so_and_is_proven_again_when_it_is_back() {
             run("ip", ["-n", "clab-lab0-n0", "link", "set", "eth1", "down"]);
             let down = bench.links_are(&[(&ends[0], LinkState::Down)]).await;
             assert!(reasons(&bench.spec, &down).iter().all(|why| why == "down: eth1 is shut inside n0"), "{down:?}");
-            Inside::of(1, "eth1").until(false).await;
+            until(&inside(1, "eth1"), false).await;
             run("ip", ["-n", "clab-lab0-n0", "link", "set", "eth1", "up"]);
             bench.all_up().await;
-            Inside::of(1, "eth1").until(true).await;
+            until(&inside(1, "eth1"), true).await;
         });
     });
 }
@@ -135,13 +84,13 @@ fn a_node_that_stops_takes_the_carrier_of_its_neighbours_and_gives_it_back_when_
         block_on(async {
             let mut bench = Bench::deploy(Plan::cables(2, &[(0, 1)]).spec(1)).await;
             let ends = bench.spec.labs[0].wires[0].ends.clone();
-            let far = Inside::of(1, "eth1");
+            let far = inside(1, "eth1");
             for (number, desired) in [(2, DesiredRun::Stopped), (3, DesiredRun::Running)] {
                 let mut spec = (*bench.spec).clone();
                 spec.generation.number = number;
                 spec.labs[0].nodes[0].desired = desired;
                 bench.tell(spec).await;
-                far.until(desired == DesiredRun::Running).await;
+                until(&far, desired == DesiredRun::Running).await;
                 let state = if desired == DesiredRun::Running { LinkState::Up } else { LinkState::Pending };
                 let told = bench.links_are(&[(&ends[1], state)]).await;
                 assert!(told.repairs.is_empty(), "{:?}", told.repairs);
@@ -156,7 +105,7 @@ fn a_lan_members_shut_interface_takes_nobody_elses_carrier_and_a_cut_member_lose
         block_on(async {
             let mut bench = Bench::deploy(Plan::lan(3).spec(1)).await;
             let [first, second, third] = <[EndRef; 3]>::try_from(bench.spec.labs[0].wires[0].ends.clone()).unwrap();
-            let insides = [0, 1, 2].map(|node| Inside::of(node, "eth1"));
+            let insides = [0, 1, 2].map(|node| inside(node, "eth1"));
             insides[0].set(false);
             bench.links_are(&[(&first, LinkState::Down), (&second, LinkState::Up), (&third, LinkState::Up)]).await;
             assert!(insides[1].has_carrier() && insides[2].has_carrier());
@@ -167,7 +116,7 @@ fn a_lan_members_shut_interface_takes_nobody_elses_carrier_and_a_cut_member_lose
             spec.labs[0].nodes[0].interfaces[0].desired = DesiredLink::Down;
             bench.tell(spec).await;
             bench.links_are(&[(&first, LinkState::Down), (&second, LinkState::Up), (&third, LinkState::Up)]).await;
-            insides[0].until(false).await;
+            until(&insides[0], false).await;
             assert!(insides[1].has_carrier() && insides[2].has_carrier());
         });
     });
@@ -181,9 +130,9 @@ fn a_link_that_keeps_its_carrier_keeps_it() {
             spec.labs[0].wires[0].carrier = Carrier::Keep;
             let mut bench = Bench::deploy(spec).await;
             let ends = bench.spec.labs[0].wires[0].ends.clone();
-            Inside::of(0, "eth1").set(false);
+            inside(0, "eth1").set(false);
             bench.links_are(&[(&ends[0], LinkState::Down)]).await;
-            assert!(Inside::of(1, "eth1").has_carrier());
+            assert!(inside(1, "eth1").has_carrier());
         });
     });
 }

@@ -342,6 +342,54 @@ fn the_command_of_a_namespace_node_survives_kill_9_of_serve() {
     });
 }
 
+/// The first processes of a namespace node's runs: one, where it runs once.
+fn commands(node: &str) -> Vec<String> {
+    let all = run("ip", ["netns", "pids", &format!("clab-many-{node}")]);
+    let words = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    all.lines().filter(|pid| words(pid).starts_with("sleep\0")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_namespace_node_whose_command_ended_is_started_once_and_never_runs_twice() {
+    on_a_machine(LIMIT, |world| {
+        const NODES: usize = 16;
+        const ROUNDS: usize = 3;
+        let node =
+            "{kind: linux, labels: {archetype.runtime: namespace}, cmd: \"sh -c 'echo started; exec sleep 1000'\"}";
+        let nodes: String = (0..NODES).map(|n| format!("    n{n}: {node}\n")).collect();
+        world.write("many.clab.yml", &format!("name: many\ntopology:\n  nodes:\n{nodes}"));
+        world.cli(["deploy", "-t", "many.clab.yml", "--wait", "60s"]).fine();
+        let names: Vec<String> = (0..NODES).map(|n| format!("n{n}")).collect();
+        for _ in 0..ROUNDS {
+            let before: Vec<String> = names.iter().flat_map(|node| commands(node)).collect();
+            assert_eq!(before.len(), NODES, "{before:?}");
+            run("kill", ["-9".to_owned()].iter().chain(&before));
+            for node in &names {
+                eventually(SOON, &format!("{node} was started"), || {
+                    commands(node).iter().any(|pid| !before.contains(pid)).then_some(())
+                });
+            }
+            world.until_up("many", SOON);
+        }
+        for node in &names {
+            let told = world.cli(["logs", "many", node]).fine().stdout;
+            assert_eq!(told.matches("started").count(), 1 + ROUNDS, "{node}: {told}");
+            assert_eq!(commands(node).len(), 1, "{node}");
+        }
+
+        // An agent that dies over a start leaves a command of which it noted nothing.
+        world.serve.kill9();
+        run("sh", ["-c", "rm /run/archetype/*/nodes/clab-many-n0/run/node.json"]);
+        let before = commands("n0");
+        world.serve.start();
+        eventually(SOON, "the node has another command, and none beside it", || {
+            let now = commands("n0");
+            (now.len() == 1 && now != before).then_some(())
+        });
+        world.until_up("many", SOON);
+    });
+}
+
 #[test]
 fn a_container_that_ran_out_of_memory_is_told_from_one_that_ended() {
     on_a_machine(LIMIT, |world| {

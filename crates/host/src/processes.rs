@@ -90,6 +90,9 @@ impl Processes {
 
     /// What runs, as the run folders and `/proc` tell.
     pub fn show(&self) -> Reading<BTreeMap<ContainerName, NodeObserved>> {
+        // Before the folders are read: a start that ends between the two would show what was before it as all there is,
+        // and the node would be started a second time. One that is shown as busy too long rings when it has ended.
+        let working = self.inner.busy().clone();
         let mut nodes = match state::all(&self.inner.place, &mut self.inner.known()) {
             Ok(nodes) => nodes,
             Err(error) => return Reading::Unreadable(format!("run folders: {error}")),
@@ -99,9 +102,8 @@ impl Processes {
         }
         nodes.values().for_each(|node| self.watch_end(node));
         health::show(&self.inner, &mut nodes);
-        for (container, (absent, busy)) in self.inner.busy().iter() {
-            let node = nodes.entry(container.clone()).or_insert_with(|| absent.clone());
-            node.busy = Some(busy.clone());
+        for (container, (absent, busy)) in working {
+            nodes.entry(container).or_insert(absent).busy = Some(busy);
         }
         Reading::Known(nodes)
     }

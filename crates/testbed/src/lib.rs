@@ -34,7 +34,8 @@
 //! * [`need_lab_images`], called before the sandbox, and [`Engine::load_lab_images`] give an engine the images that the
 //!   example labs name.
 //! * [`run`] and [`attempt`] run a program; [`eventually`] waits for a fact without a fixed sleep, [`slowly`] makes a
-//!   time as much longer as the machine is slow.
+//!   time as much longer as the machine is slow. [`Trials`] are times that are a claim.
+//! * [`Inside`] is an interface in a namespace, watched by the millisecond.
 //!
 //! # Failures
 //!
@@ -45,11 +46,15 @@ pub mod command;
 pub mod daemon;
 pub mod engine;
 pub mod images;
+pub mod inside;
 pub mod ovs;
 pub mod sandbox;
+pub mod trials;
 
 pub use command::{attempt, eventually, run, slowly};
 pub use engine::{Engine, EngineOptions};
 pub use images::need_lab_images;
+pub use inside::Inside;
 pub use ovs::{Datapaths, Ovs};
 pub use sandbox::{Sandbox, in_sandbox, sandbox, scratch, scratch_dir};
+pub use trials::Trials;

@@ -41,6 +41,8 @@ pub(super) fn start(
 ) -> io::Result<()> {
     let folder = place.run_folder(&node.container);
     fs::create_dir_all(&folder)?;
+    // One of a start that was never noted: an agent died over it, and it would go on beside the new one.
+    end_command(place, &node.container)?;
     for stale in ["pid.json", "exit.json"] {
         // One that is not there is as stale as one that was removed.
         drop(fs::remove_file(folder.join(stale)));
