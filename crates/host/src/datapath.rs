@@ -85,6 +85,8 @@ pub struct Datapath {
 pub struct TagsOfOthers {
     /// Tags that ports of others hold, each with the holder in words.
     pub held: BTreeMap<u16, String>,
+    /// Ports of others that hear every tag.
+    pub hear_all: BTreeSet<String>,
     /// Other installations with wires on the bridge, each with the tags of those.
     pub installations: BTreeMap<InstallationId, BTreeSet<u16>>,
 }
@@ -166,8 +168,11 @@ impl Datapath {
             if hearer.port == self.settings.bridge.as_str() || port.is_some_and(ours) {
                 continue;
             }
-            if let Hears::Tags(tags) = &hearer.hears {
-                others.held.extend(tags.iter().map(|tag| (*tag, format!("port {}", hearer.port))));
+            match &hearer.hears {
+                Hears::Tags(tags) => {
+                    others.held.extend(tags.iter().map(|tag| (*tag, format!("port {}", hearer.port))));
+                }
+                Hears::All => drop(others.hear_all.insert(hearer.port.clone())),
             }
         }
         for (name, port) in seen.ports.iter().filter(|(_, port)| port.bridge == self.settings.bridge && !ours(port)) {

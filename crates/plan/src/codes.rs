@@ -13,6 +13,9 @@ pub const CODES: &[Code] = &[
     code("address-refused", "A static management address or a gateway cannot be had on its network: it is another \
          node's, the gateway's, the network's own or broadcast address, or not in the subnet.",
         "State another address, or none to be given one."),
+    code("bridge-heard", "A port of the bridge that is not ours hears every tag, so that it would hear each wire, and no \
+         wire would be up.",
+        "Take that port off the bridge, give it a tag, or give this installation another bridge with `--bridge`."),
     code("bridge-shared", "Another installation has wires on the same bridge in tags that are this one's to give, so that \
          each would meet the frames of the other.",
         "Give one of the two another bridge with `--bridge`, or tags of its own with `--tags`."),

@@ -373,6 +373,20 @@ fn a_tag_that_is_reserved_later_is_given_up_and_the_others_stay() {
 }
 
 #[test]
+fn where_a_port_of_somebody_else_hears_every_tag_no_wire_is_added_and_those_there_are_stay() {
+    let mut lab = nodes("a", 2);
+    lab.link(1, Far::Node(2));
+    let mut world = World::default();
+    let first = world.plan(&[lab.clone()], None).blueprint;
+    world.facts.hear_all.insert("fport".into());
+    let same = world.plan(&[lab.clone()], Some(&first));
+    assert!(same.problems.is_empty(), "{:?}", same.problems);
+    assert_eq!(refused(&world.plan(&[lab.clone()], None), "a").0, "bridge-heard");
+    lab.link(1, Far::Node(2));
+    assert_eq!(refused(&world.plan(&[lab], Some(&first)), "a").0, "bridge-heard");
+}
+
+#[test]
 fn a_tag_that_another_port_of_the_bridge_holds_is_given_to_no_wire() {
     let mut lab = nodes("a", 2);
     lab.link(1, Far::Node(2));

@@ -78,6 +78,9 @@ fn of_networks() -> Vec<String> {
         produces("address-refused", |_, labs| {
             labs[0].nodes[0].definition.mgmt_ipv4 = Some("172.20.20.1".parse().unwrap());
         }),
+        produces("bridge-heard", |world, _| {
+            world.facts.hear_all.insert("fport".into());
+        }),
         produces("bridge-shared", |world, _| {
             world.facts.sharing = [("other".parse().unwrap(), [7].into())].into();
         }),

@@ -81,6 +81,7 @@ impl AgentAccess for Access {
         let tags = self.host.datapath().tags_of_others(self.host.place().installation());
         Ok(HostFacts {
             tags: tags.held,
+            hear_all: tags.hear_all,
             sharing: tags.installations,
             devices,
             bridges,

@@ -95,6 +95,11 @@ impl World {
 
     /// `archetype ARGS` in the machine's folder. A time after `--wait`, in seconds, is that of an ordinary machine.
     pub fn cli<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Output {
+        self.cli_of(&self.serve, args)
+    }
+
+    /// [`World::cli`] of another `serve` than the machine's own.
+    pub fn cli_of<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, serve: &Serve, args: I) -> Output {
         let mut command = Command::new(ARCHETYPE);
         let mut args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         if let Some(time) = args.iter().position(|arg| arg == "--wait").and_then(|at| args.get_mut(at + 1)) {
@@ -102,7 +107,30 @@ impl World {
             *time = seconds.map_or(time.clone(), |time| format!("{}s", slowly(time).as_secs()).into());
         }
         command.args(args).current_dir(&self.folder).stdin(Stdio::null());
-        ended(self.serve.with_environment(&mut command))
+        ended(serve.with_environment(&mut command))
+    }
+
+    /// A second installation on the machine: its own data, socket, hosts file and management network, and the same
+    /// Open vSwitch and engine. It runs.
+    pub fn second_serve(&self, settings: &[(&str, &str)]) -> Serve {
+        let folder = scratch_dir("second");
+        let hosts = folder.join("hosts");
+        std::fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
+        let path = |name: &str| folder.join(name).display().to_string();
+        let own = [
+            ("ARCHETYPE_DATA", path("data")),
+            ("ARCHETYPE_SOCKET", path("archetype.sock")),
+            ("ARCHETYPE_HOSTS_FILE", path("hosts")),
+            ("ARCHETYPE_MGMT_NETWORK", "second".to_owned()),
+            ("ARCHETYPE_MGMT_SUBNET", "auto".to_owned()),
+        ];
+        let mut environment = self.serve.environment().to_vec();
+        let given = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        for (name, value) in own.into_iter().chain(given) {
+            environment.retain(|(known, _)| known != name);
+            environment.push((name.to_owned(), value));
+        }
+        Serve::start_first(environment, folder.join("serve.log"))
     }
 
     /// `archetype exec LAB NODE -- COMMAND`, the command's words given with spaces between them.

@@ -28,6 +28,11 @@ impl Serve {
         serve
     }
 
+    /// What it is started with.
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
     /// Sets a variable for later starts and for commands.
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.retain(|(known, _)| known != name);

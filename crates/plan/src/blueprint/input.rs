@@ -138,6 +138,8 @@ pub struct HostFacts {
     pub listeners: Vec<Listener>,
     /// Tags of the bridge that ports of others hold, each with the holder in words.
     pub tags: BTreeMap<u16, String>,
+    /// Ports of the bridge that are not ours and hear every tag.
+    pub hear_all: BTreeSet<String>,
     /// Other installations with wires on the bridge, each with the tags of those.
     pub sharing: BTreeMap<InstallationId, BTreeSet<u16>>,
     /// Names of containers that are not ours.

@@ -19,7 +19,7 @@ pub(super) fn give(attempt: &mut Attempt<'_>) -> Vec<BTreeMap<LinkId, VlanTag>> 
     let used: BTreeSet<VlanTag> = held.copied().collect();
     let is_held = |tag: &VlanTag| facts.tags.contains_key(&tag.get());
     let mut free = settings.wire_tags().filter(|tag| !used.contains(tag) && !is_held(tag));
-    let shared = shared(attempt.input);
+    let in_the_way = shared(attempt.input).or_else(|| heard(attempt.input));
     let mut refused = Vec::new();
     let mut labs = Vec::new();
     let mut without = Vec::new();
@@ -29,7 +29,7 @@ pub(super) fn give(attempt: &mut Attempt<'_>) -> Vec<BTreeMap<LinkId, VlanTag>> 
             let kept = lab.held.and_then(|held| held.tags.get(&wire.id)).filter(|tag| settings.allows(**tag));
             match kept.copied().or_else(|| free.next()) {
                 Some(tag) => {
-                    if kept.is_none() && shared.is_some() {
+                    if kept.is_none() && in_the_way.is_some() {
                         refused.push(index);
                     }
                     tags.insert(wire.id.clone(), tag);
@@ -58,24 +58,46 @@ pub(super) fn give(attempt: &mut Attempt<'_>) -> Vec<BTreeMap<LinkId, VlanTag>> 
         attempt.fail(name, problem);
     }
     refused.dedup();
-    for (index, message) in refused.into_iter().filter_map(|index| Some((index, shared.clone()?))) {
+    for (index, why) in refused.into_iter().filter_map(|index| Some((index, in_the_way.as_ref()?))) {
         let lab = &attempt.labs[index];
-        let hint = "give one of the two another bridge with --bridge, or tags of its own with --tags";
-        let (name, problem) = (lab.name, lab.problem("bridge-shared", "topology.links", message).hint(hint));
-        attempt.fail(name, problem);
+        let problem = lab.problem(why.code, "topology.links", why.message.clone()).hint(why.hint);
+        attempt.fail(lab.name, problem);
     }
     labs
 }
 
+/// Why no new wire can be on the bridge.
+struct InTheWay {
+    code: &'static str,
+    message: String,
+    hint: &'static str,
+}
+
+/// Who hears every wire, whatever its tag: none would ever be up.
+fn heard(input: &PlanInput<'_>) -> Option<InTheWay> {
+    let port = input.facts.hear_all.first()?;
+    Some(InTheWay {
+        code: "bridge-heard",
+        message: format!(
+            "port {port} of the bridge is not ours and hears every tag: no wire on it is between two ends alone"
+        ),
+        hint: "take that port off the bridge or give it a tag (`ovs-vsctl set port NAME tag=N`), or start with --bridge",
+    })
+}
+
 /// Who else has wires on the bridge in tags that are this installation's to give.
-fn shared(input: &PlanInput<'_>) -> Option<String> {
+fn shared(input: &PlanInput<'_>) -> Option<InTheWay> {
     let (first, last) = input.settings.tags;
     let is_ours = |tag: &&u16| (first.get()..=last.get()).contains(*tag);
     input.facts.sharing.iter().find_map(|(installation, tags)| {
         let tag = tags.iter().find(is_ours)?;
-        Some(format!(
-            "installation {installation} has wires on the same bridge, one in tag {tag}, and tags {first} to {last} are \
-             this one's"
-        ))
+        Some(InTheWay {
+            code: "bridge-shared",
+            message: format!(
+                "installation {installation} has wires on the same bridge, one in tag {tag}, and tags {first} to {last} \
+                 are this one's"
+            ),
+            hint: "give one of the two another bridge with --bridge, or tags of its own with --tags",
+        })
     })
 }
