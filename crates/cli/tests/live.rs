@@ -304,6 +304,83 @@ fn only(what: &str, differs: &[String], named: &[&str]) {
     }
 }
 
+/// Two devices whose ports have several names.
+const SPELT: &str = "\
+name: spelt
+topology:
+  defaults: {labels: {archetype.runtime: namespace}}
+  nodes:
+    ceos: {kind: arista_ceos}
+    csr: {kind: cisco_csr1000v}
+  links:
+    - endpoints: [\"ceos:Ethernet1\", \"csr:Gi2\"]
+    - endpoints: [\"ceos:Ethernet2\", \"csr:Gi3\"]
+";
+
+#[test]
+fn a_port_that_is_spelled_in_another_way_is_the_same_port() {
+    on_a_machine(LIMIT, |world| {
+        world.write("spelt.clab.yml", SPELT);
+        world.cli(["deploy", "--wait", "30s"]).fine();
+        for (node, interface, address) in [("ceos", "Ethernet1", "100.64.3.1/24"), ("csr", "eth1", "100.64.3.2/24")] {
+            run("ip", ["-n", &format!("clab-spelt-{node}"), "addr", "add", address, "dev", interface]);
+        }
+        world.cli(["link", "spelt", "down", "ceos:Ethernet2"]).fine();
+        let before = settled(world);
+        let files = || {
+            run(
+                "sh",
+                [
+                    "-c",
+                    "stat -c '%n %y' /run/archetype/*/nodes/*/facts.json; cat /run/archetype/*/nodes/*/facts.digest",
+                ],
+            )
+        };
+        let (made, written) = (files(), world.ovs.vsctl(["get", "open_vswitch", ".", "next_cfg"]));
+        let at = "100.64.3.2:7001".parse().unwrap();
+        let traffic = Traffic::begin("clab-spelt-ceos", "clab-spelt-csr", at);
+
+        // Another name in the file, the same one in Linux: nothing is written at all.
+        let other = SPELT.replace("Gi2", "GigabitEthernet2");
+        world.write("spelt.clab.yml", &other);
+        assert_eq!(world.cli(["plan"]).fine().stdout, "spelt: nothing would change, 2 nodes and 2 links untouched\n");
+        world.cli(["deploy", "--wait", "30s"]).fine();
+        let link = |index: usize| world.lab("spelt")["links"][index].clone();
+        assert_eq!(link(0)["endpoints"][1]["interface"], "GigabitEthernet2");
+        assert_eq!((things(world), files()), (before.clone(), made));
+
+        // Another name in Linux too: the node that runs keeps the one that it knows.
+        world.write("spelt.clab.yml", &other.replace("ceos:Ethernet", "ceos:eth"));
+        let plan = world.cli(["plan"]).fine().stdout;
+        let changes = [1, 2].map(|port| {
+            format!("~ change link ceos:eth{port}--csr:eth{port}  (ceos:eth{port}: Ethernet{port} in its node until the next start)\n")
+        });
+        assert_eq!(plan, changes.concat() + "spelt: 2 changes, 2 nodes and 0 links untouched\n");
+        world.cli(["deploy", "--wait", "30s"]).fine();
+        assert_eq!(link(0)["actual_state"], "up");
+        assert_eq!(
+            (link(0)["id"].as_str(), link(1)["id"].as_str()),
+            (Some("ceos:eth1--csr:eth1"), Some("ceos:eth2--csr:eth2"))
+        );
+        assert_eq!(link(1)["actual_state"], "down", "the wish is the port's");
+        assert_eq!(things(world), before);
+        assert_eq!(world.ovs.vsctl(["get", "open_vswitch", ".", "next_cfg"]), written);
+        traffic.lost_nothing("another spelling");
+        let journal = world.cli(["journal", "spelt"]).fine().stdout;
+        assert!(!journal.contains("repair"), "{journal}");
+
+        // From its next start on it has the new ones, on the same ports.
+        let shown = |interface: &str| run("ip", ["-n", "clab-spelt-ceos", "-br", "link", "show", interface]);
+        let mac = |shown: String| shown.split_whitespace().nth(2).map(str::to_owned);
+        let former = mac(shown("Ethernet1"));
+        world.cli(["node", "spelt", "ceos", "restart"]).fine();
+        world.until_up("spelt", SOON);
+        assert_eq!(mac(shown("eth1")), former);
+        let differs: Vec<String> = before.symmetric_difference(&settled(world)).cloned().collect();
+        only("a restart", &differs, &["device clab-spelt-ceos"]);
+    });
+}
+
 #[test]
 fn a_change_touches_what_it_names_and_the_rest_loses_no_packet() {
     on_a_machine(LIMIT, |world| {

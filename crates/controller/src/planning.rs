@@ -127,6 +127,7 @@ impl Planner {
             reported_gone: now.gone().into_iter().collect(),
             facts: self.facts(),
             parent: now.target.as_ref().map(|target| &*target.blueprint),
+            port_key: archetype_kinds::port_key,
         };
         plan_after(&input, now.target.as_ref().map(|target| target.digest.as_str()))
     }

@@ -232,12 +232,7 @@ impl State {
         match step {
             Step::MakeNamespace { container } => {
                 let (lab, node) = spec.node(container).ok_or("no such node")?;
-                let mark = Mark {
-                    installation: spec.installation.clone(),
-                    lab: lab.name.clone(),
-                    node: node.name.clone(),
-                    interface: None,
-                };
+                let mark = Mark::of_node(spec, lab, node);
                 let identity = u64::from(self.number());
                 let inside = Reading::Known(BTreeMap::new());
                 let made = NamespaceObserved { identity, mark, named: true, name_taken: None, facts: None, inside };
@@ -280,12 +275,7 @@ impl State {
         if let Reading::Known(inside) = &mut space.inside {
             inside.insert(host, inside_of(wanted, inner, up));
         }
-        let mark = Mark {
-            installation: spec.installation.clone(),
-            lab: lab.name.clone(),
-            node: node.name.clone(),
-            interface: Some(interface.clone()),
-        };
+        let mark = Mark::of_port(spec, lab, node, wanted);
         let mut device = plain_device(host, "veth");
         device.up = host_up;
         device.peer = Some(inner);

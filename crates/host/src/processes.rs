@@ -153,12 +153,7 @@ impl Processes {
             return Ok(());
         }
         let (lab, node) = spec.node(container).ok_or_else(|| format!("{container} is not in the spec"))?;
-        let mark = Mark {
-            installation: spec.installation.clone(),
-            lab: lab.name.clone(),
-            node: node.name.clone(),
-            interface: None,
-        };
+        let mark = Mark::of_node(spec, lab, node);
         self.spawn(Order { lab: lab.name.clone(), mark, node: Arc::new(node.clone()), action });
         Ok(())
     }

@@ -44,11 +44,13 @@ pub fn vendor_name(kind: &str, linux: &str) -> Option<String> {
     find(kind)?.vendor_name(linux)
 }
 
-/// Whether two names mean one port of a node of this kind. Without a kind that is known, names
-/// mean what they say.
+/// What two names of one port of a node of this kind have in common. Without a kind that is known,
+/// names mean what they say.
+pub fn port_key(kind: &str, said: &str) -> String {
+    find(kind).map_or_else(|| said.to_owned(), |kind| kind.port_key(said))
+}
+
+/// Whether two names mean one port of a node of this kind.
 pub fn same_port(kind: &str, one: &str, other: &str) -> bool {
-    match find(kind) {
-        Some(kind) => kind.port_key(one) == kind.port_key(other),
-        None => one == other,
-    }
+    one == other || port_key(kind, one) == port_key(kind, other)
 }

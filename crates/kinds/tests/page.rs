@@ -18,7 +18,10 @@ one port may have another number in another column, as its first ports show.
   containerlab does not take is a problem whose hint says what to write. (Its patterns also fit parts of longer names for
   some kinds; such a name is taken as it is there, and no port is known by it.)
 - **On the command line** (`archetype explain LAB NODE:INTERFACE`) any name of a row will do, in upper or lower case.
-- Two names of one port are one port: used for two links of one file they are a problem that names both lines.
+- Two names of one port are one port: used for two links of one file they are a problem that names both lines. A file that
+  spells a port in another way changes its name and nothing else: MAC address, tag, device and port on the host and a wish
+  (`link down`) stay. Where the new name is the same in Linux, nothing is written at all; where it is another one, a node
+  that runs keeps the one that it knows until its next start (`name_now` of its interface in the API tells it).
 - **The interface for management** is on the management network, and no link can end there unless the node is not
   (`network-mode: none`, where the kind allows it). What a device keeps for itself is not for links either.
 

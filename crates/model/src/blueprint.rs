@@ -78,6 +78,9 @@ pub struct InterfaceAllocation {
     pub device: Option<InterfaceName>,
     /// Its address, when it was made by us and not stated by the file.
     pub mac: Option<Mac>,
+    /// Its name when it was given these, where it has another one now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<InterfaceName>,
 }
 
 /// A node's addresses on its management network.

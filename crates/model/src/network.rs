@@ -176,7 +176,7 @@ mod tests {
         let [.., high, low] = number.to_be_bytes();
         let eth0 = InterfaceSpec {
             name: "eth0".parse().unwrap(),
-            written: "eth0".to_owned(),
+            port: None,
             mac: Mac::new([0xaa, 0xc1, 0xab, 0, high, low]).unwrap(),
             mtu: Mtu::new(1500).unwrap(),
             host_device: format!("aab1c2-{number}").parse().unwrap(),

@@ -16,6 +16,7 @@ pub use node::{Busy, Exit, NodeObserved, RunObserved};
 
 use crate::name::{ContainerName, InstallationId, InterfaceName, Invalid, LabName, NetworkName, NodeName};
 use crate::number::Mac;
+use crate::spec::{HostSpec, InterfaceSpec, LabSpec, NodeSpec};
 
 /// One part of a host as far as it could be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +74,7 @@ pub struct Mark {
     pub lab: LabName,
     /// The node within the lab.
     pub node: NodeName,
-    /// The interface, for ports and devices.
+    /// The interface, for ports and devices, by the name under which its port came to be.
     pub interface: Option<InterfaceName>,
 }
 
@@ -174,6 +175,24 @@ impl<T, E: std::fmt::Display> From<Result<T, E>> for Reading<T> {
 }
 
 // === impl Mark ===
+
+impl Mark {
+    /// The mark on what is made for a node.
+    pub fn of_node(spec: &HostSpec, lab: &LabSpec, node: &NodeSpec) -> Self {
+        Self {
+            installation: spec.installation.clone(),
+            lab: lab.name.clone(),
+            node: node.name.clone(),
+            interface: None,
+        }
+    }
+
+    /// The mark on what is made for an interface: it names the port, so that another spelling of it
+    /// makes nothing another's.
+    pub fn of_port(spec: &HostSpec, lab: &LabSpec, node: &NodeSpec, interface: &InterfaceSpec) -> Self {
+        Self { interface: Some(interface.port().clone()), ..Self::of_node(spec, lab, node) }
+    }
+}
 
 impl std::fmt::Display for Mark {
     /// The form written into a device's alias: `archetype:INSTALLATION:LAB:NODE[:INTERFACE]`.

@@ -208,6 +208,46 @@ impl LabSpec {
         let node = self.node(&end.node)?;
         Some((node, node.interface(&end.interface)?))
     }
+
+    /// The ends that `next` calls otherwise: by what they are called here, what they are there.
+    pub fn respelled(&self, next: &Self) -> BTreeMap<EndRef, EndRef> {
+        let nodes = self.nodes.iter().filter_map(|node| Some((node, next.node(&node.name)?)));
+        let ends = nodes.flat_map(|(node, after)| {
+            node.interfaces.iter().filter_map(move |interface| {
+                let same = after.interfaces.iter().find(|other| other.port() == interface.port())?;
+                let end = |name: &InterfaceName| EndRef { node: node.name.clone(), interface: name.clone() };
+                (same.name != interface.name).then(|| (end(&interface.name), end(&same.name)))
+            })
+        });
+        ends.collect()
+    }
+
+    /// The same part with its ends called otherwise, as [`Self::respelled`] has them.
+    #[must_use]
+    pub fn with_names(mut self, names: &BTreeMap<EndRef, EndRef>) -> Self {
+        if names.is_empty() {
+            return self;
+        }
+        let named = |end: &EndRef| names.get(end).unwrap_or(end).clone();
+        let mut ids = BTreeMap::new();
+        for wire in &mut self.wires {
+            wire.ends.iter_mut().for_each(|end| *end = named(end));
+            if let (WireShape::Cable, [a, b]) = (wire.shape, wire.ends.as_slice()) {
+                let id = LinkId::between(a, b);
+                ids.insert(std::mem::replace(&mut wire.id, id.clone()), id);
+            }
+        }
+        for node in &mut self.nodes {
+            for interface in &mut node.interfaces {
+                let end = EndRef { node: node.name.clone(), interface: interface.name.clone() };
+                interface.name = named(&end).interface;
+                if let Attachment::Wire { wire } = &mut interface.attachment {
+                    *wire = ids.get(wire).unwrap_or(wire).clone();
+                }
+            }
+        }
+        self
+    }
 }
 
 // === impl NodeSpec ===

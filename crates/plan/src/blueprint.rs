@@ -20,6 +20,7 @@ mod nodes;
 mod pool;
 mod ports;
 pub(crate) mod shape;
+mod spelling;
 mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +34,9 @@ use archetype_model::topology::Problem;
 use crate::invariants;
 
 use attempt::{Attempt, Drawn, Failures};
-pub use input::{HeldNetwork, HostFacts, LabInput, Listener, Overrides, PlanInput, PlanSettings, Wanted};
+pub use input::{
+    HeldNetwork, HostFacts, LabInput, Listener, Overrides, PlanInput, PlanSettings, PortKey, Wanted, port_by_name,
+};
 
 /// A blueprint, and the labs that could not be planned.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,10 +1,10 @@
 //! What a new spec changes of a lab, for people: added, removed, changed and in what, untouched.
 //! Compares two documents; knows nothing of what is on the host.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use archetype_model::name::{LabName, NodeName};
+use archetype_model::name::{InterfaceName, LabName, NodeName};
 use archetype_model::spec::{
     Attachment, Carrier, DesiredLink, DesiredRun, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, NodeSpec, Presence,
     WireShape, WireSpec,
@@ -66,16 +66,22 @@ impl Changes {
 /// What `new` changes of a lab against `old`; with no former spec everything is new.
 pub fn changes(old: Option<&HostSpec>, new: &HostSpec, lab: &LabName) -> Changes {
     let wanted = |spec: &HostSpec| spec.lab(lab).filter(|lab| lab.presence == Presence::Present).cloned();
-    let (old, new) = (Parts::of(old.and_then(wanted)), Parts::of(wanted(new)));
+    let (old, new) = (old.and_then(wanted), wanted(new));
+    let names = old.as_ref().zip(new.as_ref()).map(|(old, new)| old.respelled(new)).unwrap_or_default();
+    let (old, new) = (Parts::of(old.map(|old| old.with_names(&names))), Parts::of(new));
+    let respelled = names.into_iter().map(|(old, new)| (new, old.interface)).collect();
     let mut changes = Changes::default();
     for part in old.parts().union(&new.parts()) {
         match (old.has(part), new.has(part)) {
             (false, _) => changes.added.push(part.clone()),
             (_, false) => changes.removed.push(part.clone()),
-            _ => match old.difference(&new, part) {
-                what if what.is_empty() => changes.untouched.push(part.clone()),
-                what => changes.changed.push((part.clone(), what)),
-            },
+            _ => {
+                match old.difference(&new, part).into_iter().chain(new.respelled(part, &respelled)).collect::<Vec<_>>()
+                {
+                    what if what.is_empty() => changes.untouched.push(part.clone()),
+                    what => changes.changed.push((part.clone(), what)),
+                }
+            }
         }
     }
     changes
@@ -127,6 +133,17 @@ impl Parts {
 
     fn interface(&self, end: &EndRef) -> Option<&InterfaceSpec> {
         self.0.as_ref()?.interface(end).map(|(_, interface)| interface)
+    }
+
+    /// What becomes of the ends of a part that were called otherwise, by what they are called now.
+    fn respelled(&self, part: &Part, former: &BTreeMap<EndRef, InterfaceName>) -> Vec<String> {
+        let ends = match part {
+            Part::Node { .. } => &[],
+            Part::Wire { wire } => self.wire(wire).map_or(&[][..], |wire| &wire.ends),
+            Part::Interface { end } => std::slice::from_ref(end),
+        };
+        let words = |(end, was): (&EndRef, &InterfaceName)| format!("{end}: {was} in its node until the next start");
+        ends.iter().filter_map(|end| Some((end, former.get(end)?))).map(words).collect()
     }
 
     fn difference(&self, new: &Self, part: &Part) -> Vec<String> {

@@ -223,8 +223,10 @@ fn generations_follow(former: &HostSpec, spec: &HostSpec, found: &mut Vec<Violat
     }
 }
 
-/// A2: a wire that both have keeps its tag and the devices of its ends.
+/// A2: a wire that both have keeps its tag, and its ends their devices. A port that is spelled in
+/// another way is the same port.
 fn untouched_wires_stay(former: &LabSpec, lab: &LabSpec, dead_tag_moved: bool, found: &mut Vec<Violation>) {
+    let former = &former.clone().with_names(&former.respelled(lab));
     for wire in &lab.wires {
         let Some(old) = former.wires.iter().find(|old| old.id == wire.id && old.shape == wire.shape) else { continue };
         if old.tag != wire.tag && !dead_tag_moved {
@@ -252,8 +254,10 @@ fn devices_are_not_given_again(parent: &Blueprint, next: &Blueprint, found: &mut
         let labs = blueprint.allocations.labs.iter();
         let nodes = labs.flat_map(|(lab, held)| held.interfaces.iter().map(move |(node, held)| (lab, node, held)));
         let devices = nodes.flat_map(|(lab, node, held)| {
-            held.iter()
-                .filter_map(move |(interface, held)| Some((held.device.clone()?, format!("{lab}/{node}:{interface}"))))
+            held.iter().filter_map(move |(interface, held)| {
+                let port = held.port.as_ref().unwrap_or(interface);
+                Some((held.device.clone()?, format!("{lab}/{node}:{port}")))
+            })
         });
         devices.collect()
     };

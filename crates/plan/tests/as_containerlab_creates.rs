@@ -54,6 +54,7 @@ fn spec(topology: &Topology) -> HostSpec {
         reported_gone: BTreeSet::new(),
         facts: HostFacts::default(),
         parent: None,
+        port_key: archetype_plan::blueprint::port_by_name,
     });
     assert_eq!(planned.problems, BTreeMap::new());
     planned.blueprint.specs.into_values().next().unwrap()

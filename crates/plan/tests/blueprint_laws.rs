@@ -8,9 +8,9 @@ mod declared;
 use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::blueprint::{Blueprint, LabAllocations};
-use archetype_model::spec::{Attachment, HostSpec, LabSpec, NodeBody};
+use archetype_model::spec::{Attachment, EndRef, HostSpec, LabSpec, NodeBody};
 use archetype_model::topology::{MgmtDecl, Subnet};
-use archetype_model::{InterfaceName, VlanTag};
+use archetype_model::{InterfaceName, LabName, VlanTag};
 use archetype_plan::blueprint::PlanSettings;
 use archetype_plan::invariants::{check_blueprint, check_succession};
 use declared::{Far, Lab, Sort, World};
@@ -30,6 +30,8 @@ enum Edit {
     Deploy(usize),
     ReportGone,
     AnotherMtu(usize, usize, u32),
+    /// The port at one end of a link by its other name.
+    Respell(usize, usize, bool),
     AnotherNetwork(usize, u8),
 }
 
@@ -74,7 +76,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         1 => lab.clone().prop_map(Edit::Destroy),
         1 => lab.clone().prop_map(Edit::Deploy),
         1 => Just(Edit::ReportGone),
-        1 => (lab, any, 68..9000u32).prop_map(|(lab, link, mtu)| Edit::AnotherMtu(lab, link, mtu)),
+        1 => (lab.clone(), any.clone(), 68..9000u32).prop_map(|(lab, link, mtu)| Edit::AnotherMtu(lab, link, mtu)),
+        4 => (lab, any, proptest::bool::ANY).prop_map(|(lab, link, far)| Edit::Respell(lab, link, far)),
     ]
 }
 
@@ -131,6 +134,12 @@ fn apply(labs: &mut [Lab], world: &mut World, edit: &Edit) {
         Edit::Deploy(lab) => labs[lab].gone = false,
         Edit::ReportGone => world.reported_gone.extend(labs.iter().map(|lab| lab.name.clone())),
         Edit::AnotherNetwork(lab, which) => labs[lab].mgmt = mgmt(which),
+        Edit::Respell(lab, link, far) => {
+            if let Some(link) = of(&labs[lab].links, link) {
+                let links = labs[lab].links.iter_mut().filter(|other| other.id == link.id);
+                links.for_each(|link| link.respelled[usize::from(far)] ^= true);
+            }
+        }
         Edit::AnotherMtu(lab, link, mtu) => {
             if let Some(link) = of(&labs[lab].links, link) {
                 labs[lab].links.iter_mut().filter(|other| other.id == link.id).for_each(|link| link.mtu = Some(mtu));
@@ -153,24 +162,39 @@ fn in_one_vlan(spec: &HostSpec) -> BTreeSet<BTreeSet<String>> {
     vlans.into_values().collect()
 }
 
-/// Every identity that must survive an edit elsewhere: device, MAC and addresses by interface.
+/// An end, or several, as if no port had been spelled in another way.
+fn by_port(name: &impl ToString) -> String {
+    name.to_string().replace("Ethernet", "eth")
+}
+
+/// Every identity that must survive an edit elsewhere, and another spelling: device, MAC, mark and addresses by port.
 fn identities(spec: &HostSpec) -> BTreeMap<String, String> {
     let nodes =
         spec.nodes().flat_map(|(lab, node)| node.interfaces.iter().map(move |interface| (lab, node, interface)));
     let identity = nodes.map(|(lab, node, interface)| {
         let addresses = match &interface.attachment {
             Attachment::Network { ipv4, ipv6, .. } => format!("{ipv4:?} {ipv6:?}"),
-            other => format!("{other:?}"),
+            other => by_port(&format!("{other:?}")),
         };
-        let name = format!("{}/{}:{}", lab.name, node.name, interface.name);
-        (name, format!("{} {} {addresses}", interface.host_device, interface.mac))
+        let name = format!("{}/{}:{}", lab.name, node.name, by_port(&interface.name));
+        (name, format!("{} {} {} {addresses}", interface.host_device, interface.mac, interface.port()))
     });
-    let wires = spec.wires().map(|(lab, wire)| (format!("{}/{}", lab.name, wire.id), wire.tag.to_string()));
+    let wires = spec.wires().map(|(lab, wire)| (format!("{}/{}", lab.name, by_port(&wire.id)), wire.tag.to_string()));
     identity.chain(wires).collect()
 }
 
+/// The ends that have another name than their ports came to be under.
+fn respelled(spec: &HostSpec) -> BTreeSet<(LabName, EndRef)> {
+    let ends = spec.nodes().flat_map(|(lab, node)| {
+        let interfaces = node.interfaces.iter().filter(|interface| interface.port.is_some());
+        interfaces
+            .map(|interface| (lab.name.clone(), EndRef { node: node.name.clone(), interface: interface.name.clone() }))
+    });
+    ends.collect()
+}
+
 /// The specs without what history decides.
-fn shape(spec: &HostSpec) -> HostSpec {
+fn shape(spec: &HostSpec, respelled: &BTreeSet<(LabName, EndRef)>) -> HostSpec {
     let mut shape = spec.clone();
     shape.generation.number = 0;
     shape.labs.retain(|lab| lab.presence == archetype_model::spec::Presence::Present);
@@ -182,6 +206,14 @@ fn shape(spec: &HostSpec) -> HostSpec {
     for lab in &mut shape.labs {
         lab.wires.iter_mut().for_each(|wire| wire.tag = VlanTag::new(1).unwrap());
         lab.nodes.iter_mut().for_each(shape_node);
+        // Their addresses were made from the names that they had first.
+        for (_, end) in respelled.iter().filter(|(of, _)| of == &lab.name) {
+            let nodes = lab.nodes.iter_mut().filter(|node| node.name == end.node);
+            let interfaces = nodes.flat_map(|node| &mut node.interfaces);
+            for interface in interfaces.filter(|interface| interface.name == end.interface) {
+                (interface.mac, interface.port) = ("aa:c1:ab:00:00:00".parse().unwrap(), None);
+            }
+        }
         lab.hosts.iter_mut().for_each(|line| line.address = std::net::Ipv4Addr::UNSPECIFIED.into());
     }
     shape
@@ -230,7 +262,8 @@ fn check_step(labs: &[Lab], world: &World, parent: Option<&Blueprint>) -> Result
     prop_assert_eq!(&settled.plan(labs, Some(&next)).blueprint, &next, "the same again is no new blueprint");
 
     let scratch = world.plan(labs, None).blueprint;
-    prop_assert_eq!(shape(spec(&next)), shape(spec(&scratch)), "step by step or at once");
+    let respelled = respelled(spec(&next));
+    prop_assert_eq!(shape(spec(&next), &respelled), shape(spec(&scratch), &respelled), "step by step or at once");
     let present: Vec<Lab> = labs.iter().filter(|lab| !lab.gone).cloned().collect();
     let alone = settled.plan(&present, Some(&allocations_alone(&next))).blueprint;
     prop_assert_eq!(&spec(&alone).networks, &spec(&next).networks);

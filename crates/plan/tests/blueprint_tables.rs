@@ -234,6 +234,7 @@ fn two_labs_that_come_to_one_name_are_told_apart() {
         reported_gone: Default::default(),
         facts: Default::default(),
         parent: None,
+        port_key: archetype_plan::blueprint::port_by_name,
     });
     assert_eq!(refused(&planned, "a-n1").0, "container-name-twice");
     assert_eq!(part(&planned.blueprint, "a").nodes[0].container.as_str(), "clab-a-n1-n1");
@@ -269,6 +270,7 @@ fn a_taken_port_names_its_listener_and_a_port_left_open_is_chosen_and_kept() {
             reported_gone: Default::default(),
             facts: world.facts,
             parent,
+            port_key: archetype_plan::blueprint::port_by_name,
         })
     };
     let (code, message) = refused(&plan(Some(22), true, None), "a");

@@ -40,6 +40,7 @@ fn planned(world: &World, topologies: &[Topology]) -> Planned {
         reported_gone: BTreeSet::new(),
         facts: world.facts.clone(),
         parent: None,
+        port_key: archetype_plan::blueprint::port_by_name,
     })
 }
 

@@ -51,6 +51,7 @@ fn planned(topology: &Topology, parent: Option<&Blueprint>) -> Blueprint {
         reported_gone: BTreeSet::new(),
         facts: HostFacts::default(),
         parent,
+        port_key: archetype_plan::blueprint::port_by_name,
     });
     assert_eq!(planned.problems, BTreeMap::new());
     planned.blueprint

@@ -83,7 +83,7 @@ fn plug(node: &mut NodeSpec, wire: &LinkId, device: u32) -> EndRef {
     let [.., c, d] = device.to_be_bytes();
     node.interfaces.push(InterfaceSpec {
         name: end.interface.clone(),
-        written: end.interface.to_string(),
+        port: None,
         mac: Mac::new([0xaa, 0xc1, 0xab, 0, c, d]).unwrap(),
         mtu: Mtu::LAB_DEFAULT,
         host_device: format!("aab1c2-{device}").parse().unwrap(),

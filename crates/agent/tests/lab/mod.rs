@@ -192,7 +192,7 @@ fn interface(name: &str, attachment: Attachment, counter: &mut u32) -> Interface
     let [.., c, d] = counter.to_be_bytes();
     InterfaceSpec {
         name: name.parse().unwrap(),
-        written: name.into(),
+        port: None,
         mac: Mac::new([0xaa, 0xc1, 0xab, 0, c, d]).unwrap(),
         mtu: Mtu::LAB_DEFAULT,
         host_device: format!("aab1c2-{counter}").parse().unwrap(),

@@ -198,7 +198,7 @@ fn marks(
         (MARK_INSTALLATION, spec.installation.to_string()),
         (MARK_LAB, lab.name.to_string()),
         (MARK_NODE, node.name.to_string()),
-        (MARK_INTERFACE, interface.name.to_string()),
+        (MARK_INTERFACE, interface.port().to_string()),
     ];
     marks.extend(ifindex.map(|index| (MARK_IFINDEX, index.to_string())));
     Ok(marks)

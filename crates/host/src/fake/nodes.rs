@@ -39,12 +39,7 @@ impl State {
         };
         let seen = room.entry(container.clone()).or_insert_with(|| NodeObserved {
             id: format!("id-{number}"),
-            mark: Mark {
-                installation: spec.installation.clone(),
-                lab: lab.name.clone(),
-                node: node.name.clone(),
-                interface: None,
-            },
+            mark: Mark::of_node(spec, lab, node),
             made_from: node.body_digest(),
             run: RunObserved::Created,
             busy: None,

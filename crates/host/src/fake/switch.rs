@@ -73,11 +73,6 @@ impl State {
             let interface = node.interfaces.iter().find(|interface| &interface.host_device == device)?;
             Some((lab, node, interface))
         })?;
-        Some(Mark {
-            installation: spec.installation.clone(),
-            lab: lab.name.clone(),
-            node: node.name.clone(),
-            interface: Some(interface.name.clone()),
-        })
+        Some(Mark::of_port(spec, lab, node, interface))
     }
 }

@@ -128,12 +128,7 @@ impl Links {
                 None => made.next().unwrap_or_else(missing),
             }?;
             let (lab, node) = node_of(spec, container)?;
-            let mark = Mark {
-                installation: spec.installation.clone(),
-                lab: lab.name.clone(),
-                node: node.name.clone(),
-                interface: None,
-            };
+            let mark = Mark::of_node(spec, lab, node);
             write(&self.place.mark_file(container), &mark.to_string())?;
             drop(fs::remove_file(self.place.facts_digest(container)));
             let published = pin::publish(&namespace, container.as_str());
@@ -272,7 +267,10 @@ impl Links {
         // What cannot be read was written by nobody who could be running by it.
         let Ok(Some(before)) = folder::read(&self.place.facts_file(container)) else { return Ok(()) };
         let former = |one: &InterfaceFacts| {
-            before.interfaces.iter().find(|former| former.name == one.name && former.peer.name == one.peer.name)
+            // The mark, and not the name: a port that is spelled in another way is the same port.
+            let same =
+                |former: &&InterfaceFacts| (&former.peer.alias, &former.peer.name) == (&one.peer.alias, &one.peer.name);
+            before.interfaces.iter().find(same)
         };
         let both = facts.interfaces.iter().filter_map(|one| Some((one, former(one)?)));
         let others: Vec<(&InterfaceFacts, &InterfaceFacts)> =
@@ -319,12 +317,7 @@ fn order<'a>(
     namespace: &'a Namespace,
     bridge: Option<u32>,
 ) -> VethOrder<'a> {
-    let mark = Mark {
-        installation: spec.installation.clone(),
-        lab: lab.name.clone(),
-        node: node.name.clone(),
-        interface: Some(one.name.clone()),
-    };
+    let mark = Mark::of_port(spec, lab, node, one);
     VethOrder {
         host_name: one.host_device.clone(),
         host_mtu: spec.host_mtu(one),

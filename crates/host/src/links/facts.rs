@@ -41,12 +41,7 @@ fn interface(
     one: &InterfaceSpec,
     datapath: DatapathKind,
 ) -> InterfaceFacts {
-    let mark = Mark {
-        installation: spec.installation.clone(),
-        lab: lab.name.clone(),
-        node: node.name.clone(),
-        interface: Some(one.name.clone()),
-    };
+    let mark = Mark::of_port(spec, lab, node, one);
     let on_wire = matches!(one.attachment, Attachment::Wire { .. });
     InterfaceFacts {
         name: one.name.clone(),

@@ -42,7 +42,7 @@ pub fn port(host_port: u16, node_port: u16) -> PublishedPort {
 pub fn node(name: &str, number: u8, ports: Vec<PublishedPort>) -> NodeSpec {
     let eth0 = InterfaceSpec {
         name: "eth0".parse().unwrap(),
-        written: "eth0".into(),
+        port: None,
         mac: format!("aa:c1:ab:00:00:{number:02x}").parse().unwrap(),
         mtu: archetype_model::Mtu::new(1500).unwrap(),
         host_device: format!("aab1c2-{number}").parse().unwrap(),

@@ -13,8 +13,10 @@ use crate::number::{Mac, Mtu, VlanTag};
 pub struct InterfaceSpec {
     /// Its Linux name inside the node.
     pub name: InterfaceName,
-    /// How the file writes it.
-    pub written: String,
+    /// Its Linux name when its port came to be, where the file spells the port in another way now:
+    /// what is made for a port is marked with this one. See [`Self::port`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<InterfaceName>,
     /// Its address, the same for as long as lab, node and interface are.
     pub mac: Mac,
     /// Its MTU inside the node at each start.
@@ -26,6 +28,14 @@ pub struct InterfaceSpec {
     /// Whether its cable is to carry frames; one that is not has no carrier at either end.
     #[serde(default, skip_serializing_if = "DesiredLink::is_up")]
     pub desired: DesiredLink,
+}
+
+impl InterfaceSpec {
+    /// The port that it is, for as long as the node has it: the Linux name under which it came to
+    /// be. A file that spells the port in another way changes the name, and not this.
+    pub fn port(&self) -> &InterfaceName {
+        self.port.as_ref().unwrap_or(&self.name)
+    }
 }
 
 /// Where the host side of an interface leads.
@@ -172,6 +182,15 @@ mod tests {
 
     fn end(node: &str, interface: &str) -> EndRef {
         EndRef { node: node.parse().unwrap(), interface: interface.parse().unwrap() }
+    }
+
+    #[test]
+    fn an_interface_of_an_older_spec_is_the_port_of_its_name() {
+        let text = r#"{"name": "eth1", "written": "Gi2", "mac": "aa:c1:ab:00:00:01", "mtu": 9500,
+            "host_device": "aab1c2-7", "attachment": {"to": "host"}}"#;
+        let interface: InterfaceSpec = serde_json::from_str(text).unwrap();
+        assert_eq!(interface.port(), &interface.name);
+        assert!(!serde_json::to_string(&interface).unwrap().contains("port"), "as it was, where nothing was respelled");
     }
 
     #[test]

@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use archetype_model::blueprint::{Allocations, LabAllocations};
+use archetype_model::blueprint::{Allocations, InterfaceAllocation, LabAllocations};
 use archetype_model::name::{InstallationId, InterfaceName, LabName, NetworkName, NodeName};
-use archetype_model::spec::{LabSpec, LinkId, NetworkSpec, Presence};
+use archetype_model::spec::{EndRef, LabSpec, LinkId, NetworkSpec, Presence, WireShape};
 use archetype_model::topology::{Problem, RuntimeKind, Topology};
 use archetype_model::{BridgeName, NodeName as Node};
 
 use super::input::{Overrides, PlanInput, Wanted};
-use super::shape::Shape;
+use super::shape::{Shape, Wire};
+use super::spelling::Spelling;
 use super::{addresses, devices, macs, networks, nodes, ports, tags};
 
 /// A lab that is planned anew.
@@ -22,11 +23,37 @@ pub(super) struct Lab<'a> {
     pub shape: Shape<'a>,
     /// What it holds already.
     pub held: Option<&'a LabAllocations>,
+    /// Under which names its interfaces hold it.
+    pub spelling: Spelling,
     /// Its bridge nodes that are bridges of the host.
     pub host_bridges: BTreeSet<Node>,
 }
 
-impl Lab<'_> {
+impl<'a> Lab<'a> {
+    /// What an interface holds.
+    pub fn holding(&self, node: &NodeName, interface: &InterfaceName) -> Option<&'a InterfaceAllocation> {
+        self.held?.interfaces.get(node)?.get(self.spelling.former(node, interface)?)
+    }
+
+    /// The name under which an interface's port came to be, where it is another one than it has now.
+    pub fn port<'s>(&'s self, node: &NodeName, interface: &'s InterfaceName) -> Option<&'s InterfaceName> {
+        let held = self.holding(node, interface)?;
+        let port = held.port.as_ref().or_else(|| self.spelling.former(node, interface));
+        port.filter(|port| *port != interface)
+    }
+
+    /// The id under which a wire holds its tag.
+    pub fn held_as(&self, wire: &Wire) -> LinkId {
+        let former = |end: &EndRef| {
+            let interface = self.spelling.former(&end.node, &end.interface).unwrap_or(&end.interface).clone();
+            EndRef { node: end.node.clone(), interface }
+        };
+        match (wire.shape, wire.ends.as_slice()) {
+            (WireShape::Cable, [a, b]) => LinkId::between(&former(a), &former(b)),
+            _ => wire.id.clone(),
+        }
+    }
+
     /// A problem of the lab, at the place in its file where `path` is stated.
     pub fn problem(&self, code: &'static str, path: &str, message: String) -> Problem {
         let position = self.topology.positions.get(path).copied().unwrap_or_default();
@@ -227,13 +254,13 @@ pub(super) struct Given<'a> {
 
 impl Given<'_> {
     fn allocations(&self, lab: &Lab<'_>) -> LabAllocations {
-        use archetype_model::blueprint::InterfaceAllocation;
         let mut interfaces: BTreeMap<NodeName, BTreeMap<InterfaceName, InterfaceAllocation>> = BTreeMap::new();
         for ((node, interface), mac) in self.macs {
             let device = self.devices.get(&(node.clone(), interface.clone()));
             let allocation = InterfaceAllocation {
                 device: device.filter(|device| device.made).map(|device| device.name.clone()),
                 mac: mac.made.then_some(mac.mac),
+                port: lab.port(node, interface).cloned(),
             };
             interfaces.entry(node.clone()).or_default().insert(interface.clone(), allocation);
         }
@@ -269,7 +296,8 @@ fn anew<'a>(input: &'a PlanInput<'a>, name: &'a LabName, topology: &'a Topology,
     };
     let host_bridges = topology.nodes.iter().filter(is_hosts).map(|node| node.name.clone()).collect();
     let shape = Shape::of(topology, &overrides.left_out, &host_bridges);
-    Lab { name, topology, overrides, shape, held, host_bridges }
+    let spelling = Spelling::of(&shape, held, input.port_key);
+    Lab { name, topology, overrides, shape, held, spelling, host_bridges }
 }
 
 #[cfg(test)]

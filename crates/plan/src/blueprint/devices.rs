@@ -52,7 +52,7 @@ pub(super) fn give(
         let mut devices = Devices::new();
         for node in &lab.shape.nodes {
             for (interface, stated) in interfaces(lab, node) {
-                let device = match (stated, held(lab, &node.name, &interface)) {
+                let device = match (stated, lab.holding(&node.name, &interface).and_then(|held| held.device.as_ref())) {
                     (Some(name), _) => Device { name: name.clone(), made: false },
                     (None, Some(name)) => Device { name: name.clone(), made: true },
                     (None, None) => Device { name: names.device(), made: true },
@@ -65,10 +65,6 @@ pub(super) fn give(
     refuse_doubles(attempt, networks);
     refuse_node_doubles(attempt);
     labs
-}
-
-fn held<'a>(lab: &Lab<'a>, node: &NodeName, interface: &InterfaceName) -> Option<&'a InterfaceName> {
-    lab.held?.interfaces.get(node)?.get(interface)?.device.as_ref()
 }
 
 /// T2: names that files give are unique on the host. Within a file the check has seen to it.

@@ -31,6 +31,17 @@ pub struct PlanInput<'a> {
     pub facts: HostFacts,
     /// The blueprint that this one follows.
     pub parent: Option<&'a Blueprint>,
+    /// Which names are one port's.
+    pub port_key: PortKey,
+}
+
+/// What all names of one port have in common on a node of a kind: what is known of kinds, which
+/// planning is told and does not know itself.
+pub type PortKey = fn(kind: &str, name: &str) -> String;
+
+/// A [`PortKey`] by which each name is a port of its own.
+pub fn port_by_name(_kind: &str, name: &str) -> String {
+    name.to_owned()
 }
 
 /// One lab as it is wanted.

@@ -69,8 +69,7 @@ pub(super) fn give(attempt: &mut Attempt<'_>) -> Vec<Macs> {
         labs[want.lab].insert((want.node.clone(), want.interface.clone()), Given { mac, made: false });
     }
     for want in wanted.iter().filter(|want| want.stated.is_none()) {
-        let held = attempt.labs[want.lab].held.and_then(|held| held.interfaces.get(&want.node));
-        let held = held.and_then(|node| node.get(&want.interface)).and_then(|interface| interface.mac);
+        let held = attempt.labs[want.lab].holding(&want.node, &want.interface).and_then(|held| held.mac);
         if let Some(mac) = held.filter(|mac| taken.take(&want.segment, *mac)) {
             labs[want.lab].insert((want.node.clone(), want.interface.clone()), Given { mac, made: true });
         }

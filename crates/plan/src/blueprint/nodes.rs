@@ -125,7 +125,7 @@ impl Writer<'_> {
         let name = management();
         let (mac, device) = self.identity(&node.name, &name)?;
         Some(InterfaceSpec {
-            written: name.to_string(),
+            port: None,
             mac,
             mtu: network.mtu,
             host_device: device,
@@ -156,7 +156,7 @@ impl Writer<'_> {
         };
         Some(InterfaceSpec {
             name: end.interface.clone(),
-            written: end.written.clone(),
+            port: self.lab.port(node, &end.interface).cloned(),
             mac,
             mtu: end.mtu.unwrap_or(default),
             host_device,

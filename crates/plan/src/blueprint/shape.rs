@@ -26,7 +26,6 @@ pub(crate) struct Shape<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct End {
     pub interface: InterfaceName,
-    pub written: String,
     /// What the file states.
     pub mac: Option<Mac>,
     /// What the file states.
@@ -145,7 +144,6 @@ impl<'a> Shape<'a> {
     fn end(&mut self, link: &LinkDecl, side: &Side<'_>, id: &LinkId, to: To) {
         self.ends.entry(side.node.clone()).or_default().push(End {
             interface: side.interface.clone(),
-            written: side.declared.interface.clone(),
             mac: side.declared.mac,
             mtu: link.mtu,
             link: id.clone(),

@@ -69,12 +69,7 @@ fn wanted_port<'a>(
         Some(wire) if !is_half(look, lab, wire, interface) => PortTag::Wire { tag: wire.tag },
         _ => PortTag::Parked { tag: look.settings.dead_tag },
     };
-    let mark = Mark {
-        installation: look.spec.installation.clone(),
-        lab: lab.name.clone(),
-        node: node.name.clone(),
-        interface: Some(interface.name.clone()),
-    };
+    let mark = Mark::of_port(look.spec, lab, node, interface);
     Some(Wanted { lab: &lab.name, device: &interface.host_device, interface, tag, mark })
 }
 

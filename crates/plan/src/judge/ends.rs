@@ -269,7 +269,7 @@ fn port_faults(
 
 /// A device that does not bear the mark of this end: one that came under its name, however right it looks.
 pub(super) fn not_ours(device: &DeviceObserved, end: &EndRef, interface: &InterfaceSpec) -> Option<Fault> {
-    let is_of = |mark: &Mark| mark.node == end.node && mark.interface.as_ref() == Some(&end.interface);
+    let is_of = |mark: &Mark| mark.node == end.node && mark.interface.as_ref() == Some(interface.port());
     let belongs = device.mark.as_ref().is_some_and(is_of);
     (!belongs).then(|| Fault::Wrong(format!("device {} is not the one made for {end}", interface.host_device)))
 }

@@ -11,7 +11,9 @@ use archetype_model::topology::{
     EndpointDecl, LinkDecl, LinkKind, MgmtDecl, NetworkMode, NodeDecl, NodeDefinition, Place, Settings, Source,
     Topology,
 };
-use archetype_plan::blueprint::{HostFacts, LabInput, Overrides, PlanInput, PlanSettings, Planned, Wanted, plan};
+use archetype_plan::blueprint::{
+    HostFacts, LabInput, Overrides, PlanInput, PlanSettings, Planned, PortKey, Wanted, plan,
+};
 
 /// What a node of a described lab is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,20 @@ pub struct Link {
     pub far: Far,
     pub mac: Option<&'static str>,
     pub mtu: Option<u32>,
+    /// Whether the near end, and the far one, has its port's other name.
+    pub respelled: [bool; 2],
+}
+
+impl Link {
+    /// What an end is called: 0 is the near one.
+    pub fn interface(&self, end: usize) -> String {
+        format!("{}{}", if self.respelled[end] { "Ethernet" } else { "eth" }, self.id)
+    }
+}
+
+/// As a kind of device may have it: `eth1` and `Ethernet1` are one port.
+pub fn port_key(_kind: &str, name: &str) -> String {
+    name.replace("Ethernet", "eth")
 }
 
 /// A described lab.
@@ -94,7 +110,7 @@ impl Lab {
             _ => (near, far),
         };
         let id = self.number();
-        self.links.push(Link { id, near, far, mac: None, mtu: None });
+        self.links.push(Link { id, near, far, mac: None, mtu: None, respelled: [false; 2] });
         Some(id)
     }
 
@@ -128,9 +144,9 @@ impl Lab {
     }
 
     fn declared(&self, link: &Link) -> LinkDecl {
-        let near = end(Place::Node, &name(link.near), &format!("eth{}", link.id), link.mac);
+        let near = end(Place::Node, &name(link.near), &link.interface(0), link.mac);
         let (kind, far) = match link.far {
-            Far::Node(far) => (LinkKind::Veth, end(Place::Node, &name(far), &format!("eth{}", link.id), None)),
+            Far::Node(far) => (LinkKind::Veth, end(Place::Node, &name(far), &link.interface(1), None)),
             Far::Host => (LinkKind::Host, end(Place::Host, "host", &format!("h{}-{}", self.name, link.id), None)),
             Far::Network => {
                 (LinkKind::MgmtNet, end(Place::MgmtNet, "mgmt-net", &format!("m{}-{}", self.name, link.id), None))
@@ -151,11 +167,11 @@ impl Lab {
         let mut joined = BTreeSet::new();
         let mut lans: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
         for link in &self.links {
-            let shown = |node: u32| format!("{}/{}:eth{}", self.name, name(node), link.id);
+            let shown = |node: u32, end: usize| format!("{}/{}:{}", self.name, name(node), link.interface(end));
             let Far::Node(far) = link.far else { continue };
             match self.nodes.iter().find(|node| node.id == far).unwrap().sort {
-                Sort::Bridge => drop(lans.entry(far).or_default().insert(shown(link.near))),
-                _ => drop(joined.insert([shown(link.near), shown(far)].into())),
+                Sort::Bridge => drop(lans.entry(far).or_default().insert(shown(link.near, 0))),
+                _ => drop(joined.insert([shown(link.near, 0), shown(far, 1)].into())),
             }
         }
         joined.extend(lans.into_values());
@@ -210,11 +226,23 @@ fn end(place: Place, node: &str, interface: &str, mac: Option<&str>) -> Endpoint
 }
 
 /// Everything else that a plan is made from.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct World {
     pub settings: PlanSettings,
     pub facts: HostFacts,
     pub reported_gone: BTreeSet<String>,
+    pub port_key: PortKey,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            settings: PlanSettings::default(),
+            facts: HostFacts::default(),
+            reported_gone: BTreeSet::new(),
+            port_key,
+        }
+    }
 }
 
 impl World {
@@ -237,6 +265,7 @@ impl World {
             reported_gone: self.reported_gone.iter().map(|lab| lab.parse().unwrap()).collect(),
             facts: self.facts.clone(),
             parent,
+            port_key: self.port_key,
         })
     }
 }

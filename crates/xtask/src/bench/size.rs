@@ -108,8 +108,8 @@ fn wire(nodes: &mut [NodeSpec], size: Size, link: usize) -> WireSpec {
 
 fn interface(name: InterfaceName, attachment: Attachment, number: usize) -> InterfaceSpec {
     InterfaceSpec {
-        written: name.to_string(),
         name,
+        port: None,
         mac: mac(0, number),
         mtu: Mtu::LAB_DEFAULT,
         host_device: format!("a{INSTALLATION}-{number}").parse().expect("a device's name"),
