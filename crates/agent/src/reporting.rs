@@ -32,12 +32,14 @@ pub(crate) struct Seen<'a> {
 
 /// The report of a pass.
 pub(crate) fn report(seen: Seen<'_>) -> Report {
-    let nodes = seen.spec.nodes().map(|(_, node)| (node.container.clone(), node_report(&seen, node))).collect();
+    let nodes: BTreeMap<_, _> =
+        seen.spec.nodes().map(|(_, node)| (node.container.clone(), node_report(&seen, node))).collect();
     let eth0 = |node: &NodeSpec| judge::management_end(seen.spec, node, seen.observed);
     let management = seen.spec.nodes().filter_map(|(_, node)| Some((node.container.clone(), eth0(node)?))).collect();
     let failed = seen.memory.failed.values().map(|failed| failed.finding.clone());
-    let mut findings: Vec<Finding> =
-        seen.findings.iter().cloned().chain(failed).map(|finding| with_lab(seen.spec, finding)).collect();
+    let too_slow = nodes.iter().flat_map(|(container, node)| too_slow(container, node));
+    let found = seen.findings.iter().cloned().chain(failed).chain(too_slow);
+    let mut findings: Vec<Finding> = found.map(|finding| with_lab(seen.spec, finding)).collect();
     findings.sort();
     findings.dedup();
     let datapath = seen.observed.datapath.known().and_then(|datapath| datapath.bridge.as_ref());
@@ -85,6 +87,23 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
         privileges: found.and_then(|found| found.privileges.clone()),
         stand_in: found.is_some_and(|found| found.stand_in),
     }
+}
+
+/// Commands on the host that were killed, for they took too long.
+fn too_slow(container: &ContainerName, node: &NodeReport) -> Vec<Finding> {
+    let told = |exec: &ExecReport| {
+        let ExecState::OutOfTime { seconds, .. } = exec.state else { return None };
+        Some(Finding {
+            code: "host-command-too-slow".into(),
+            lab: None,
+            resource: Some(Resource::Node(container.clone())),
+            message: format!("`{}` took longer on the host than {seconds} s and was killed", exec.command.join(" ")),
+            hint: "mend the command, or give it more time with --host-command-limit; it runs again at the node's next \
+                   start"
+                .into(),
+        })
+    };
+    node.execs.iter().filter_map(told).collect()
 }
 
 fn execs(done: &Done, node: &NodeSpec, run: Option<&RunObserved>) -> Vec<ExecReport> {

@@ -115,6 +115,7 @@ fn host(ovs: &Ovs, waker: &Waker) -> LinuxHost {
         known_exec: Arc::new(|_, _, _| None),
         hosts_path: None,
         supervisor: "/nonexistent".into(),
+        host_commands: Default::default(),
     };
     LinuxHost::open(settings, waker).unwrap()
 }

@@ -68,6 +68,8 @@ pub const HOST: &[Code] = &[
         "Nothing is to be done: the node's next start runs its commands anew."),
     code("harmful-switch-setting", "A setting of Open vSwitch keeps wires from carrying every frame.",
         "Unset it with `ovs-vsctl`; for `vlan-limit` restart `ovs-vswitchd` afterwards."),
+    code("host-command-too-slow", "A command of a node's stages took longer on the host than it may, and was killed.",
+        "Mend the command, or give it more time with `--host-command-limit`. It runs again at the node's next start."),
     code("image-missing", "The engine has no such image, and the file says never to pull it.",
         "Load or pull the image on this host, or let the file allow pulling."),
     code("image-pull-failed", "An image could not be pulled.",

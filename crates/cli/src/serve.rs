@@ -131,6 +131,7 @@ fn host_settings(args: &ServeArgs, place: Place, book: &Arc<ExecBook>) -> LinuxS
         known_exec: Arc::new(move |container, start, index| know.known(container, start, index)),
         hosts_path: args.hosts_file.clone(),
         supervisor: default_supervisor(Path::new(INSTALLED_RUNTIME)),
+        host_commands: args.host_commands,
     }
 }
 

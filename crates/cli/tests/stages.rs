@@ -210,3 +210,44 @@ fn nodes_that_wait_in_a_circle_are_refused() {
         assert!(refused.stderr.contains("cyclic-stages"), "{}", refused.stderr);
     });
 }
+
+#[test]
+fn commands_on_the_host_have_a_time_and_can_be_refused() {
+    on_a_machine(LIMIT, |world| {
+        world.serve.term();
+        world.serve.set("ARCHETYPE_HOST_COMMAND_LIMIT", "5s");
+        world.serve.start();
+        let lab = |name: &str| {
+            format!(
+                "name: {name}\ntopology:\n  nodes:\n    a:\n      kind: linux\n      labels: {{archetype.runtime: namespace}}\n      \
+                 stages:\n        configure:\n          exec:\n            - {{command: sh -c 'echo begun; sleep 1000', \
+                 target: host}}\n            - {{command: sh -c 'echo >> after', target: host}}\n"
+            )
+        };
+        let shared = world.folder.join("after");
+        let after = || std::fs::read_to_string(&shared).unwrap_or_default().len();
+        let execs = |world: &World| world.node("slow", "a")["execs"].clone();
+        world.write("slow.clab.yml", &lab("slow"));
+        world.cli(["deploy", "-t", "slow.clab.yml", "--no-wait"]).fine();
+        eventually(SOON, "the next command runs", || (after() == 1).then_some(()));
+        let told =
+            eventually(SOON, "both are over", || Some(execs(world)).filter(|execs| execs[1]["state"] == "ended"));
+        assert_eq!((&told[0]["state"], &told[0]["output"]), (&"out-of-time".into(), &"begun\n".into()), "{told}");
+        let is_told = |finding: &Value| finding["code"] == "host-command-too-slow";
+        let found = |world: &World| world.lab("slow")["findings"].as_array().unwrap().iter().any(is_told);
+        eventually(SOON, "it is found", || found(world).then_some(()));
+
+        world.serve.term();
+        world.serve.set("ARCHETYPE_HOST_COMMANDS", "refuse");
+        world.serve.start();
+        world.write("other.clab.yml", &lab("other"));
+        let refused = world.cli(["deploy", "-t", "other.clab.yml"]);
+        assert!(refused.code == 1 && refused.stderr.contains("host-commands-refused"), "{}", refused.stderr);
+        // A lab that is there already has none of them run at its next start.
+        world.cli(["node", "slow", "a", "restart"]).fine();
+        let told = eventually(SOON, "both are over", || Some(execs(world)).filter(|execs| execs[1]["code"] == 126));
+        assert_eq!((&told[0]["code"], after()), (&126.into(), 1), "{told}");
+        eventually(SOON, "nothing is found any more", || (!found(world)).then_some(()));
+        world.cli(["destroy", "slow"]).fine();
+    });
+}

@@ -106,6 +106,7 @@ impl Told {
             for (index, exec) in report.execs.iter().enumerate() {
                 let how = match &exec.state {
                     ExecState::Ended { code, .. } => format!("ended with status {code}"),
+                    ExecState::OutOfTime { seconds, .. } => format!("was killed after {seconds} s"),
                     ExecState::Unknown => "ended, how is not known".to_string(),
                     ExecState::Waiting | ExecState::Running { .. } => continue,
                 };

@@ -258,12 +258,11 @@ impl View<'_> {
     }
 
     fn execs_done(&self) -> bool {
-        let open = |state: &ExecState| matches!(state, ExecState::Waiting | ExecState::Running { .. });
         self.reports().all(|(node, report)| {
             let runs = matches!(report.run, Some(RunObserved::Running { .. }));
             !runs
                 || node.desired == DesiredRun::Stopped
-                || !report.execs.iter().any(|exec| !exec.is_of_end() && open(&exec.state))
+                || !report.execs.iter().any(|exec| !exec.is_of_end() && !exec.state.is_over())
         })
     }
 }

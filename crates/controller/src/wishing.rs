@@ -7,7 +7,7 @@ use archetype_api::{DeployRequest, FileProblem, NodeAction, Problem, TopologyTex
 use archetype_model::topology::{self, Subject, Topology};
 use archetype_model::{LabName, NodeName};
 use archetype_plan::blueprint::HostFacts;
-use archetype_plan::check::check;
+use archetype_plan::check::{check, not_let_in};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -54,6 +54,7 @@ pub(crate) fn checked(
     let mut left_out = Vec::new();
     if let Some(topology) = &topology {
         problems.extend(check(topology, &BTreeSet::new(), facts));
+        problems.extend(not_let_in(topology, facts));
         if partial {
             leave_out(topology, facts, &mut problems, &mut left_out);
         }

@@ -1,40 +1,138 @@
 //! A command of a node's stages that runs on the host itself, as root and as it is: what a node may
-//! do there is for who deploys to decide.
+//! do there is for who deploys to decide, and whether any may for who serves.
 
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use archetype_model::report::ExecState;
 use archetype_model::spec::NodeSpec;
 use archetype_model::topology::value::ExecTarget;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::processes::status;
 
 /// How much of a command's output is kept: its end.
 const KEPT: usize = 4096;
+/// Time for the rest of the output once the command has ended: what it left behind may hold it open.
+const REST: Duration = Duration::from_secs(1);
+/// How often a command that runs is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often one that has closed its output is.
+const SHORT: Duration = Duration::from_millis(2);
+
+/// Whether nodes may have commands on the host, and for how long one may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostCommands {
+    /// Whether they run at all.
+    pub allowed: bool,
+    /// After so long one is killed, with everything that it started and that stayed in its group.
+    pub limit: Duration,
+}
+
+impl HostCommands {
+    /// The time that a command has unless something else is said.
+    pub const LIMIT: Duration = Duration::from_secs(600);
+}
+
+impl Default for HostCommands {
+    fn default() -> Self {
+        Self { allowed: true, limit: Self::LIMIT }
+    }
+}
 
 /// Runs the node's command at `index` if it is one for the host, in the topology's folder, and
 /// waits for it.
-pub(crate) fn run_on_host(node: &NodeSpec, index: usize) -> Option<ExecState> {
+pub(crate) fn run_on_host(node: &NodeSpec, index: usize, rule: HostCommands) -> Option<ExecState> {
     let command = node.commands().get(index).copied().filter(|command| command.target == ExecTarget::Host)?;
-    Some(run(command.words, &node.stages.folder))
+    if !rule.allowed {
+        let output = "commands of labs are not run on this host: --host-commands refuse".to_owned();
+        return Some(ExecState::Ended { code: 126, output });
+    }
+    Some(run(command.words, &node.stages.folder, rule.limit))
 }
 
-fn run(words: &[String], folder: &Path) -> ExecState {
+fn run(words: &[String], folder: &Path, limit: Duration) -> ExecState {
     let failed = |why: String| ExecState::Ended { code: 127, output: why };
     let Some((program, words)) = words.split_first() else { return failed("no command".into()) };
     let mut command = Command::new(program);
-    command.args(words).stdin(Stdio::null());
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     if folder.is_dir() {
         command.current_dir(folder);
     }
-    match command.output() {
-        Ok(output) => {
-            let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-            text.push_str(&String::from_utf8_lossy(&output.stderr));
-            ExecState::Ended { code: status(output.status), output: end_of(&text) }
-        }
+    match command.spawn() {
+        Ok(child) => followed(child, limit),
         Err(error) => failed(format!("{program}: {error}")),
+    }
+}
+
+/// Waits for a command, and kills it when its time is over.
+fn followed(mut child: Child, limit: Duration) -> ExecState {
+    let output = output_of(&mut child);
+    let until = Instant::now() + limit;
+    let mut text = Vec::new();
+    let ended = loop {
+        if take(&output, LOOK_EVERY, &mut text) {
+            // It closed its output, and may take its time to end.
+            thread::sleep(SHORT);
+        }
+        match child.try_wait() {
+            Ok(None) if Instant::now() < until => {}
+            Ok(None) => break end(&mut child).map(|()| None),
+            other => break other,
+        }
+    };
+    take(&output, REST, &mut text);
+    let output = end_of(&String::from_utf8_lossy(&text));
+    match ended {
+        Ok(Some(ended)) => ExecState::Ended { code: status(ended), output },
+        Ok(None) => ExecState::OutOfTime { seconds: limit.as_secs(), output },
+        Err(error) => ExecState::Ended { code: -1, output: format!("it could not be waited for: {error}") },
+    }
+}
+
+/// Kills a command that runs, and its process group.
+fn end(child: &mut Child) -> io::Result<()> {
+    if let Ok(group) = i32::try_from(child.id()) {
+        killpg(Pid::from_raw(group), Signal::SIGKILL)?;
+    }
+    child.wait().map(drop)
+}
+
+/// What a command prints, on both its outputs, as it comes.
+fn output_of(child: &mut Child) -> Receiver<Vec<u8>> {
+    let (pieces, output) = channel();
+    let said = child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
+    let complained = child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
+    for mut pipe in said.into_iter().chain(complained) {
+        let pieces = pieces.clone();
+        thread::spawn(move || {
+            let mut piece = [0; KEPT];
+            while let Ok(length @ 1..) = pipe.read(&mut piece) {
+                if pieces.send(piece[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    output
+}
+
+/// Gathers what comes within a time, as much as is kept of it; whether all of it has come.
+fn take(output: &Receiver<Vec<u8>>, time: Duration, text: &mut Vec<u8>) -> bool {
+    let until = Instant::now() + time;
+    loop {
+        match output.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(piece) => text.extend(piece),
+            Err(RecvTimeoutError::Timeout) => return false,
+            Err(RecvTimeoutError::Disconnected) => return true,
+        }
+        text.drain(..text.len().saturating_sub(2 * KEPT));
     }
 }
 
@@ -48,4 +146,53 @@ pub(crate) fn end_of(text: &str) -> String {
 /// What becomes of a command for the inside of a node that does not run.
 pub(crate) fn not_running() -> ExecState {
     ExecState::Ended { code: 126, output: "the node does not run at this point".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn shell(line: &str, limit: Duration) -> ExecState {
+        run(&["sh".to_owned(), "-c".to_owned(), line.to_owned()], Path::new("/"), limit)
+    }
+
+    fn ended(code: i64, output: &str) -> ExecState {
+        ExecState::Ended { code, output: output.to_owned() }
+    }
+
+    #[test]
+    fn a_command_says_how_it_ended_and_what_it_printed() {
+        assert_eq!(shell("echo out; exit 3", LONG), ended(3, "out\n"));
+        assert_eq!(shell("pwd; echo bad >&2; kill -9 $$", LONG), ended(137, "/\nbad\n"));
+        assert_eq!(shell("exec >&- 2>&-; sleep 0.2", LONG), ended(0, ""));
+        let ExecState::Ended { code: 0, output } = shell("seq 100000", LONG) else { panic!() };
+        assert!(output.ends_with("99999\n100000\n") && output.len() <= KEPT, "{}", output.len());
+        assert!(matches!(run(&["/no/such".into()], Path::new("/"), LONG), ExecState::Ended { code: 127, .. }));
+    }
+
+    #[test]
+    fn what_a_command_leaves_behind_does_not_hold_it_up() {
+        let ExecState::Ended { code: 0, output } = shell("setsid sleep 1000 & echo $!", LONG) else { panic!() };
+        nix::sys::signal::kill(Pid::from_raw(output.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn a_command_whose_time_is_over_is_killed_with_what_it_started() {
+        let marker = format!("{}.7", 1_000_000 + std::process::id());
+        let state = shell(&format!("sleep {marker} & sleep {marker}"), Duration::from_secs(1));
+        assert_eq!(state, ExecState::OutOfTime { seconds: 1, output: String::new() });
+        let runs = || {
+            std::fs::read_dir("/proc").into_iter().flatten().flatten().any(|process| {
+                let words = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+                words.starts_with("sleep\0") && words.contains(&marker)
+            })
+        };
+        let until = Instant::now() + LONG;
+        while runs() {
+            assert!(Instant::now() < until, "something of it runs on");
+            thread::sleep(LOOK_EVERY);
+        }
+    }
 }

@@ -36,7 +36,7 @@ pub use error::EngineError;
 pub use privilege::Grant;
 pub use session::{ExecControl, ExecRequest, ExecSession, Output, Pieces};
 
-use crate::{Place, Waker};
+use crate::{HostCommands, Place, Waker};
 use replica::{Link, Replica};
 
 /// Labels of ours on containers; containerlab's stand beside them.
@@ -100,6 +100,8 @@ pub struct Settings {
     pub remove_facts: RemoveFacts,
     /// See [`KeepExec`].
     pub keep_exec: KeepExec,
+    /// Which commands of nodes run on the host.
+    pub host_commands: HostCommands,
 }
 
 /// Something to do to a node.

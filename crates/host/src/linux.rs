@@ -17,6 +17,7 @@ use archetype_netns::{Lock, folder, interior};
 use async_trait::async_trait;
 use tokio::io::unix::AsyncFd;
 
+use crate::command::HostCommands;
 use crate::containers::{self, Containers};
 use crate::contract::{Across, Host, ProbeOrder};
 use crate::datapath::{Datapath, DatapathSettings, Door};
@@ -53,6 +54,8 @@ pub struct LinuxSettings {
     pub hosts_path: Option<PathBuf>,
     /// The program that supervises commands of namespace nodes.
     pub supervisor: PathBuf,
+    /// Which commands of nodes run on the host itself.
+    pub host_commands: HostCommands,
 }
 
 /// One Linux host.
@@ -82,7 +85,8 @@ impl LinuxHost {
         if let Some(containers) = &containers {
             tokio::spawn(sweep_facts(containers.clone(), place.clone()));
         }
-        let processes = Processes::open(place.clone(), settings.supervisor.clone(), waker.clone());
+        let processes =
+            Processes::open(place.clone(), settings.supervisor.clone(), settings.host_commands, waker.clone());
         let mut network_settings = networks::Settings::new(place);
         network_settings.docker_socket.clone_from(&settings.docker_socket);
         network_settings.write_host_hosts = settings.hosts_path.is_some();
@@ -112,6 +116,11 @@ impl LinuxHost {
     /// The room of Open vSwitch.
     pub fn datapath(&self) -> &Datapath {
         &self.datapath
+    }
+
+    /// Which commands of nodes run on the host itself.
+    pub fn host_commands(&self) -> HostCommands {
+        self.settings.host_commands
     }
 
     /// Where things of this installation are.
@@ -438,6 +447,7 @@ fn open_containers(settings: &LinuxSettings, socket: PathBuf, waker: &Waker) -> 
         write_facts: Arc::new(move |node, id| write_container_facts(&place, &node.container, id)),
         remove_facts: Arc::new(remove_container_facts),
         keep_exec: settings.keep_exec.clone(),
+        host_commands: settings.host_commands,
     };
     Containers::open(container_settings, waker.clone())
 }

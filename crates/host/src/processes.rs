@@ -21,7 +21,7 @@ use archetype_model::step::NodeAction;
 use archetype_model::{ContainerName, LabName};
 use tokio::sync::Semaphore;
 
-use crate::command;
+use crate::command::{self, HostCommands};
 use crate::event::{Event, TaskEnded, TaskError, Waker};
 use crate::place::Place;
 use crate::process_end;
@@ -43,6 +43,7 @@ struct Inner {
     place: Place,
     /// The program that supervises commands (`archetype-oci`).
     supervisor: PathBuf,
+    host_commands: HostCommands,
     waker: Waker,
     busy: Mutex<BTreeMap<ContainerName, (NodeObserved, Busy)>>,
     slots: Semaphore,
@@ -71,13 +72,15 @@ struct Order {
 }
 
 impl Processes {
-    /// Opens the room; `supervisor` is the program that runs commands of nodes.
-    pub fn open(place: Place, supervisor: PathBuf, waker: Waker) -> Self {
+    /// Opens the room; `supervisor` is the program that runs commands of nodes, `host_commands`
+    /// says which of them run on the host.
+    pub fn open(place: Place, supervisor: PathBuf, host_commands: HostCommands, waker: Waker) -> Self {
         let slots = Semaphore::new(AT_ONCE);
         Self {
             inner: Arc::new(Inner {
                 place,
                 supervisor,
+                host_commands,
                 waker,
                 busy: Mutex::default(),
                 slots,
@@ -268,7 +271,7 @@ impl Inner {
                 start()?;
             }
             NodeAction::Exec { index, .. } => {
-                if let Some(done) = command::run_on_host(&order.node, *index) {
+                if let Some(done) = command::run_on_host(&order.node, *index, self.host_commands) {
                     return Ok(Some(done));
                 }
                 let commands = order.node.commands();

@@ -126,8 +126,22 @@ pub enum ExecState {
         /// The end of what it printed.
         output: String,
     },
+    /// It was killed, for it took longer than it may.
+    OutOfTime {
+        /// How long it may take, in seconds.
+        seconds: u64,
+        /// The end of what it printed.
+        output: String,
+    },
     /// The engine no longer knows it.
     Unknown,
+}
+
+impl ExecState {
+    /// Whether nothing more comes of it.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Ended { .. } | Self::OutOfTime { .. } | Self::Unknown)
+    }
 }
 
 /// One wire as its host sees it.

@@ -34,6 +34,13 @@ pub fn check(topology: &Topology, left_out: &BTreeSet<Subject>, facts: &HostFact
     problems
 }
 
+/// What of a topology the host does not let in, although it could be planned. A lab that is there
+/// already stays: what it may not do is not done.
+pub fn not_let_in(topology: &Topology, facts: &HostFacts) -> Vec<Problem> {
+    let commands = facts.refuses_commands.then(|| stages::on_host(topology));
+    commands.into_iter().flatten().collect()
+}
+
 /// Bridge nodes of the topology, and whether each is a bridge of the host (true) or a LAN of ours.
 pub fn bridges(topology: &Topology, facts: &HostFacts) -> BTreeMap<NodeName, bool> {
     let bridges = topology.nodes.iter().filter(|node| node.runtime() == RuntimeKind::Bridge && is_runnable(node));

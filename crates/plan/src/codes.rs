@@ -30,6 +30,9 @@ pub const CODES: &[Code] = &[
         "Take one of the nodes that the message names out of `wait-for`."),
     code("device-taken", "A device that the file names on the host exists there and is not the lab's.",
         "Give the host's end of the link another name."),
+    code("host-commands-refused", "The stages of a node have commands for the host itself, and this one runs none.",
+        "Take the commands with `target: host` out, leave the node out with `--partial`, or start with \
+         `--host-commands allow`."),
     code("mtu-too-large", "A link between nodes, or of a LAN, states an MTU above 65000, the most that a wire carries.",
         "State a smaller one, or none for the default."),
     code("namespace-taken", "The name that the node would have under `/run/netns` leads to a namespace that is not ours; \

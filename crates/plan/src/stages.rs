@@ -98,7 +98,7 @@ fn plain(lab: &LabSpec, seen: &BTreeMap<ContainerName, NodeSeen>, order: &mut Or
 fn is_over(seen: &NodeSeen, start: &str, index: usize) -> bool {
     let memory = seen.execs.as_ref().filter(|memory| memory.start == start);
     let state = memory.and_then(|memory| memory.states.get(index));
-    matches!(state, Some(ExecState::Ended { .. } | ExecState::Unknown))
+    state.is_some_and(ExecState::is_over)
 }
 
 struct Lab<'a> {

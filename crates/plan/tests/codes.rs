@@ -8,11 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use archetype_model::VlanTag;
-use archetype_model::topology::value::{StageDecl, WaitFor};
+use archetype_model::stages::StageCommand;
+use archetype_model::topology::value::{ExecPhase, ExecTarget, StageDecl, WaitFor};
 use archetype_model::topology::{RUNTIME_LABEL, Stage, Stages};
 use archetype_model::topology::{Subnet, Topology};
-use archetype_plan::blueprint::{HeldNetwork, LabInput, Listener, Overrides, PlanInput, Planned, Wanted, plan};
-use archetype_plan::check::check;
+use archetype_plan::blueprint::{
+    HeldNetwork, HostFacts, LabInput, Listener, Overrides, PlanInput, Planned, Wanted, plan,
+};
+use archetype_plan::check::{check, not_let_in};
 use archetype_plan::codes::CODES;
 use declared::{Far, Lab, Sort, World};
 
@@ -147,9 +150,23 @@ fn of_the_rest() -> Vec<String> {
     ]
 }
 
+/// What keeps a lab out that could be planned.
+fn not_let_in_for() -> Vec<String> {
+    let mut topology = lab().topology();
+    let words = vec!["reboot".to_owned()];
+    let command = |target| StageCommand { stage: Stage::Exit, phase: ExecPhase::OnExit, target, words: words.clone() };
+    topology.nodes[0].stage_commands = vec![command(ExecTarget::Host)];
+    topology.nodes[1].stage_commands = vec![command(ExecTarget::Container)];
+    assert_eq!(not_let_in(&topology, &HostFacts::default()), []);
+    let found = not_let_in(&topology, &HostFacts { refuses_commands: true, ..HostFacts::default() });
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.into_iter().map(|problem| problem.code.into_owned()).collect()
+}
+
 #[test]
 fn every_code_is_produced_and_stands_in_the_list() {
-    let produced: BTreeSet<String> = of_networks().into_iter().chain(of_the_rest()).collect();
+    let produced = of_networks().into_iter().chain(of_the_rest()).chain(not_let_in_for());
+    let produced: BTreeSet<String> = produced.collect();
     let listed: BTreeSet<String> = CODES.iter().map(|code| code.code.to_owned()).collect();
     assert_eq!(produced, listed);
     assert!(CODES.is_sorted_by_key(|code| code.code) && listed.len() == CODES.len());

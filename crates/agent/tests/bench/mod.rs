@@ -147,6 +147,7 @@ fn agent(ovs: &Ovs) -> (Handle, UnboundedReceiver<Envelope>) {
         known_exec: Arc::new(|_, _, _| None),
         hosts_path: None,
         supervisor: "/nonexistent".into(),
+        host_commands: Default::default(),
     };
     let host = Arc::new(LinuxHost::open(settings, &waker).unwrap());
     let settings =

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use archetype_host::HostCommands;
 use archetype_model::topology::Subnet;
 use archetype_model::{BridgeName, HostName, NetworkName, VlanTag};
 use archetype_ovsdb::Endpoint;
@@ -59,6 +60,12 @@ pub struct ServeFlags {
     /// The hosts file that gets a block with the nodes' names, or none [default: /etc/hosts]
     #[arg(long, value_name = "PATH", env = "ARCHETYPE_HOSTS_FILE", hide_env_values = true)]
     pub hosts_file: Option<String>,
+    /// Whether nodes may have commands run on this host, as root: allow or refuse [default: allow]
+    #[arg(long, value_name = "RULE", env = "ARCHETYPE_HOST_COMMANDS", hide_env_values = true)]
+    pub host_commands: Option<String>,
+    /// How long such a command may take before it is killed [default: 10m]
+    #[arg(long, value_name = "DUR", env = "ARCHETYPE_HOST_COMMAND_LIMIT", hide_env_values = true)]
+    pub host_command_limit: Option<String>,
 }
 
 /// The settings of `serve`, each valid.
@@ -96,4 +103,6 @@ pub struct ServeArgs {
     pub host: HostName,
     /// The hosts file that gets a marked block; none for no file.
     pub hosts_file: Option<PathBuf>,
+    /// Which commands of nodes run on this host itself.
+    pub host_commands: HostCommands,
 }

@@ -21,7 +21,7 @@ const FILE: &str = "/etc/archetype/archetype.toml";
 const SOCKET: &str = "/run/archetype/archetype.sock";
 
 /// The keys of the settings file; a flag of the same name and a variable `ARCHETYPE_…` go before.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 18] = [
     "data",
     "socket",
     "listen",
@@ -37,6 +37,8 @@ const KEYS: [&str; 16] = [
     "probe-interval",
     "host",
     "hosts-file",
+    "host-commands",
+    "host-command-limit",
     "artefacts",
 ];
 

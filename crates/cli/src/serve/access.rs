@@ -89,6 +89,7 @@ impl AgentAccess for Access {
             listeners: survey.listeners.into_iter().map(port).collect(),
             containers,
             namespaces,
+            refuses_commands: !self.host.host_commands().allowed,
         })
     }
 

@@ -66,9 +66,10 @@ fn health(report: &NodeReport) -> Option<String> {
 
 /// Whether others can use the node.
 fn is_ready(report: &NodeReport, state: NodeState) -> bool {
-    let ended = |exec: &ExecReport| matches!(exec.state, ExecState::Ended { .. } | ExecState::Unknown);
     let healthy = health(report).is_none_or(|health| health == "healthy");
-    state == NodeState::Running && healthy && report.execs.iter().filter(|exec| !exec.is_of_end()).all(ended)
+    state == NodeState::Running
+        && healthy
+        && report.execs.iter().filter(|exec| !exec.is_of_end()).all(|exec| exec.state.is_over())
 }
 
 fn exec(report: &ExecReport) -> Exec {
@@ -76,6 +77,7 @@ fn exec(report: &ExecReport) -> Exec {
         ExecState::Waiting => ("waiting", None, None),
         ExecState::Running { .. } => ("running", None, None),
         ExecState::Ended { code, output } => ("ended", Some(*code), Some(output.clone())),
+        ExecState::OutOfTime { output, .. } => ("out-of-time", None, Some(output.clone())),
         ExecState::Unknown => ("unknown", None, None),
     };
     let stage = report.stage.map(|when| when.to_string());

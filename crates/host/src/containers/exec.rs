@@ -37,8 +37,8 @@ pub(super) async fn run(
     kept: Option<String>,
 ) -> Result<ExecState, TaskError> {
     let engine = |error: EngineError| error.finding("exec-failed");
-    let on_host = Arc::clone(node);
-    if let Some(done) = blocking(move || Ok(run_on_host(&on_host, index))).await.ok().flatten() {
+    let (on_host, rule) = (Arc::clone(node), task.room.settings.host_commands);
+    if let Some(done) = blocking(move || Ok(run_on_host(&on_host, index, rule))).await.ok().flatten() {
         return Ok(done);
     }
     if let Some(id) = kept {

@@ -149,6 +149,7 @@ pub fn settings(engine: &Engine, runtime: &str, notes: &Arc<Mutex<Vec<String>>>)
             note(format!("exec {} {} {}", made.container, made.index, made.id), &three);
             Ok(())
         }),
+        host_commands: Default::default(),
     }
 }
 

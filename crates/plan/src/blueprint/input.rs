@@ -157,6 +157,8 @@ pub struct HostFacts {
     pub containers: BTreeSet<String>,
     /// Names under `/run/netns` that lead to namespaces that are not ours, each with whose in words.
     pub namespaces: BTreeMap<String, String>,
+    /// Whether the host runs no commands of labs on itself.
+    pub refuses_commands: bool,
 }
 
 /// A network that somebody else uses.

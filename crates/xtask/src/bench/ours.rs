@@ -114,6 +114,7 @@ impl<'r> Ours<'r> {
             known_exec: Arc::new(|_, _, _| None),
             hosts_path: None,
             supervisor: "/nonexistent".into(),
+            host_commands: Default::default(),
         };
         let calls = Calls::default();
         let host = Arc::new(Timed { host: LinuxHost::open(settings, &waker)?, calls: calls.clone(), pretend });

@@ -35,6 +35,7 @@ fn the_defaults_are_those_of_the_documents() {
     assert_eq!((args.tags.0.get(), args.tags.1.get()), (1, 4094));
     assert_eq!(args.probe_interval, None);
     assert_eq!(args.hosts_file.unwrap(), Path::new("/etc/hosts"));
+    assert_eq!(args.host_commands, archetype_host::HostCommands::default());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use archetype_host::HostCommands;
 use archetype_model::topology::{MgmtDecl, Subnet};
 use archetype_model::{HostName, VlanTag};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -36,6 +37,8 @@ pub(super) fn serve(settings: &mut Settings) -> Option<ServeArgs> {
     let probe_interval = settings.value("probe-interval", "none", |text| unless_none(text, interval));
     let host = settings.value("host", "", host_name);
     let hosts_file = settings.value("hosts-file", "/etc/hosts", |text| unless_none(text, absolute));
+    let allowed = settings.value("host-commands", "allow", allowed);
+    let limit = settings.value("host-command-limit", "10m", interval);
     let (mgmt_ipv4, mgmt_ipv6) = subnets?;
     Some(ServeArgs {
         data: data?,
@@ -54,6 +57,7 @@ pub(super) fn serve(settings: &mut Settings) -> Option<ServeArgs> {
         probe_interval: probe_interval?,
         host: host?,
         hosts_file: hosts_file?,
+        host_commands: HostCommands { allowed: allowed?, limit: limit? },
     })
 }
 
@@ -136,6 +140,14 @@ fn tag_set(text: &str) -> Result<BTreeSet<VlanTag>, String> {
         tags.extend((first.get()..=last.get()).filter_map(|tag| VlanTag::new(tag).ok()));
     }
     Ok(tags)
+}
+
+fn allowed(text: &str) -> Result<bool, String> {
+    match text {
+        "allow" => Ok(true),
+        "refuse" => Ok(false),
+        _ => Err(format!("{text:?} is no rule; write allow or refuse")),
+    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
