@@ -152,6 +152,94 @@ fn a_switch_that_hangs_makes_links_unknown_until_it_answers() {
     });
 }
 
+const OUT: &str = "\
+name: out
+topology:
+  defaults: {kind: linux, labels: {archetype.runtime: namespace}}
+  nodes: {a: {}, b: {}}
+  links:
+    - endpoints: [\"a:eth1\", \"host:to-a\"]
+    - endpoints: [\"a:eth2\", \"b:eth2\"]
+";
+
+#[test]
+fn a_device_of_somebody_else_under_the_name_of_the_hosts_end_is_named_left_alone_and_its_link_comes_back() {
+    on_a_machine(LIMIT, |world| {
+        world.write("out.clab.yml", OUT);
+        world.cli(["deploy", "-t", "out.clab.yml", "--wait", "30s"]).fine();
+        let link = |at: usize| world.lab("out")["links"][at].clone();
+        // Ours goes, and theirs stands there before ours can be made again.
+        let theirs = "ip link del to-a; ip link add to-a type veth peer name theirs";
+        for _ in 0..50 {
+            run("sh", ["-c", theirs]);
+            if run("ip", ["-d", "link", "show", "to-a"]).contains("to-a@theirs") {
+                break;
+            }
+        }
+        let told = eventually(SOON, "the link names it", || {
+            let link = link(0);
+            (link["reason"] == "a:eth1: device to-a is not the one made for a:eth1").then_some(link)
+        });
+        assert_eq!(told["actual_state"], "error");
+        eventually(SOON, "a finding names it", || {
+            world.cli(["inspect", "out"]).stdout.contains("[device-name-taken]").then_some(())
+        });
+        let shown = run("ip", ["-d", "link", "show", "to-a"]);
+        assert!(shown.contains("to-a@theirs") && !shown.contains("alias"), "it was touched: {shown}");
+        // The other links of that node and of the lab do not mind.
+        eventually(SOON, "the other is up", || (link(1)["actual_state"] == "up").then_some(()));
+        run("ip", ["link", "del", "to-a"]);
+        eventually(SOON, "it is made again, told as a repair, and proven", || {
+            let journal = world.cli(["journal", "out"]).stdout;
+            (link(0)["actual_state"] == "up" && journal.contains("device to-a is gone")).then_some(())
+        });
+        world.until_up("out", SOON);
+    });
+}
+
+#[test]
+fn a_setting_of_the_bridge_that_breaks_wires_takes_links_from_up_until_it_is_gone() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        let set = |words: &str| drop(world.ovs.vsctl(["--no-wait"].into_iter().chain(words.split(' '))));
+        for (harm, remedy, named) in [
+            (
+                "set bridge arch-ovs mcast_snooping_enable=true",
+                "set bridge arch-ovs mcast_snooping_enable=false",
+                "mcast_snooping_enable=true",
+            ),
+            ("set bridge arch-ovs stp_enable=true", "set bridge arch-ovs stp_enable=false", "stp_enable=true"),
+            ("set bridge arch-ovs rstp_enable=true", "set bridge arch-ovs rstp_enable=false", "rstp_enable=true"),
+            ("set-controller arch-ovs unix:/nobody", "del-controller arch-ovs", "a controller"),
+        ] {
+            set(harm);
+            let told = eventually(SOON, &format!("{named}: the link is up no more and says why"), || {
+                let link = link(world);
+                (link["actual_state"] == "error").then(|| link["reason"].to_string())
+            });
+            assert!(told.contains(&format!("{named} is set on bridge arch-ovs")), "{told}");
+            let all = findings(world);
+            assert!(all.contains("harmful-switch-setting") && all.contains(named), "{all}");
+            set(remedy);
+            world.until_up("pair", SOON);
+            eventually(SOON, &format!("{named}: nothing is told any more"), || {
+                (!findings(world).contains("harmful-switch-setting")).then_some(())
+            });
+        }
+
+        // Fragments: no event tells of it, so it is seen at the next look at everything, and mended.
+        let management = world.management();
+        let fragments = || world.ovs.tool("ovs-ofctl", ["get-frags", &management]);
+        world.ovs.tool("ovs-ofctl", ["set-frags", &management, "drop"]);
+        assert!(fragments().contains("drop"), "{}", fragments());
+        world.look_again("pair");
+        eventually(SOON, "fragments are switched as they are", || fragments().contains("normal").then_some(()));
+        world.until_up("pair", SOON);
+        let journal = world.cli(["journal"]).fine().stdout;
+        assert!(journal.contains("repair") && !journal.contains("no answer"), "{journal}");
+    });
+}
+
 #[test]
 fn what_others_set_on_ports_of_ours_is_mended_and_a_mirror_of_them_is_told() {
     on_a_machine(LIMIT, |world| {

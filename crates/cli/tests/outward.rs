@@ -207,6 +207,27 @@ fn a_member_alone_in_its_segment_is_proven_through_the_switch() {
 }
 
 #[test]
+fn a_member_alone_whose_frames_do_not_reach_the_switch_is_told_so_and_proven_when_they_do() {
+    on_a_machine(LIMIT, |world| {
+        world.write("alone.clab.yml", ALONE);
+        world.cli(["deploy", "-t", "alone.clab.yml", "--wait", "30s"]).fine();
+        // The node's own packet filter: everything that is looked at is right, and frames alone tell.
+        let nft = |words: &str| run("ip", ["netns", "exec", "clab-alone-a", "nft", words]);
+        nft("add table netdev t");
+        nft("add chain netdev t out { type filter hook egress device eth1 priority 0; policy drop; }");
+        world.look_again("alone");
+        let link = eventually(SOON, "nothing is carried towards the switch", || {
+            let link = links(world, "alone").remove(0);
+            (link["actual_state"] == "error").then_some(link)
+        });
+        assert_eq!(link["reason"], "wired, carries nothing (a:eth1 -> its segment)");
+        nft("delete table netdev t");
+        world.look_again("alone");
+        world.until_up("alone", SOON);
+    });
+}
+
+#[test]
 fn interfaces_and_mappings_are_complete_and_name_links_as_inspect_does() {
     on_a_machine(LIMIT, |world| {
         deployed(world);

@@ -156,6 +156,12 @@ fn a_link_whose_device_is_another_one_is_not_up_and_is_proven_again_with_a_repai
         assert_eq!(state(world, "pair"), "error", "{told}");
         assert_eq!(alias(&device), "", "the device of somebody else was marked");
         assert!(!world.ovs.vsctl(["list-ports", "arch-ovs"]).contains(&device), "it was plugged");
+        // The end that is there is parked, and the error is the other one's.
+        let made = port(world, "pair", 1);
+        let row = world.ovs.vsctl(["--columns=tag,protected", "list", "port", &made]);
+        assert!(row.contains("4094") && row.contains("true"), "{row}");
+        let reason = link(world, "pair")["reason"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with("a:eth1: ") && reason.contains(&device), "{reason}");
         run("ip", ["link", "del", &device]);
         proven_again(world, "device re-created under its old name", entry);
 

@@ -8,7 +8,7 @@ use archetype_model::{InterfaceName, Mac, Mtu};
 
 use crate::error::{Error, Result};
 use crate::rtnl::link::{IFLA_NUM_RX_QUEUES, IFLA_NUM_TX_QUEUES, ifinfo};
-use crate::rtnl::{Link, LinkChange, LinkKey, Request, Socket};
+use crate::rtnl::{Link, LinkChange, LinkKey, Refusal, Request, Socket};
 
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_INFO_KIND: u16 = 1;
@@ -57,11 +57,18 @@ pub struct VethPair {
 /// # Errors
 /// When the socket itself fails. In an answer: [`Error::Refused`], `EEXIST` when a name is taken.
 pub fn create(host: &mut Socket, orders: &[VethOrder<'_>]) -> Result<Vec<Result<VethPair>>> {
-    let requests: Vec<Request> = orders.iter().flat_map(|order| [pair_request(order), mark_request(order)]).collect();
+    // Pair and mark go out together, so that no crash leaves a device without one; where the name is taken the mark
+    // would make somebody else's device ours, and neither is sent.
+    let taken: Vec<bool> = orders.iter().map(|order| is_taken(&order.host_name)).collect();
+    let free = orders.iter().zip(&taken).filter(|(_, taken)| !**taken);
+    let requests: Vec<Request> = free.flat_map(|(order, _)| [pair_request(order), mark_request(order)]).collect();
     let answers = host.batch(&requests)?;
+    let mut answers = answers.chunks(2);
+    let refused = [Err(Refusal { errno: libc::EEXIST, text: String::new() })];
     let mut pairs = Vec::with_capacity(orders.len());
-    for (order, answer) in orders.iter().zip(answers.chunks(2)) {
+    for (order, taken) in orders.iter().zip(taken) {
         let name = &order.host_name;
+        let answer: &[_] = if taken { &refused } else { answers.next().unwrap_or(&refused) };
         let made = match &answer[0] {
             Err(refusal) => Err(refusal.clone().about(format!("make the pair {name} - {}", order.node_name))),
             // Without our mark nobody would ever remove the device, so it must not stay.
@@ -73,6 +80,11 @@ pub fn create(host: &mut Socket, orders: &[VethOrder<'_>]) -> Result<Vec<Result<
         pairs.push(made.and_then(|()| finish(host, order)));
     }
     Ok(pairs)
+}
+
+/// Whether a device of the calling thread's namespace has the name.
+fn is_taken(name: &InterfaceName) -> bool {
+    nix::net::if_::if_nametoindex(name.as_str()).is_ok()
 }
 
 /// Reads the indexes of a pair that was just made.

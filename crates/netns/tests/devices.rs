@@ -86,6 +86,20 @@ fn a_refused_pair_says_why_and_stops_no_other() {
 }
 
 #[test]
+fn a_device_of_somebody_else_under_the_name_is_not_marked_as_ours() {
+    sandbox(|| {
+        let node = node("n1");
+        let mut host = Socket::open().unwrap();
+        run("ip", ["link", "add", "h1", "type", "bridge"]);
+        run("ip", ["link", "set", "h1", "alias", "theirs"]);
+        let answers = veth::create(&mut host, &[order(&node, 1), order(&node, 2)]).unwrap();
+        assert_eq!(answers[0].as_ref().unwrap_err().errno(), Some(libc::EEXIST));
+        assert!(answers[1].is_ok());
+        assert!(run("ip", ["link", "show", "h1"]).contains("alias theirs"), "it bears our mark");
+    });
+}
+
+#[test]
 fn a_group_of_devices_is_deleted_at_once_and_nothing_else() {
     sandbox(|| {
         let node = node("n1");

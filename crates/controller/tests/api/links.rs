@@ -56,6 +56,51 @@ async fn reconcile_counts_what_was_right_what_was_mended_and_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn reconcile_waits_for_what_is_mended_late_and_not_long_for_what_stays_wrong_or_waits() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    let two = lab("two");
+    let wrong = |fault: Fault| stand.agent.set(|host| drop(host.faults.insert("a:eth1".into(), fault)));
+
+    // What no look mends: the answer comes when nothing becomes of it, long before the longest wait is over.
+    wrong(Fault::Wrong("port x: no such device".into()));
+    stand.until("two", |two| two.links[0].actual_state == LinkState::Error).await;
+    let begun = std::time::Instant::now();
+    let told = stand.client.reconcile(&two).await.unwrap();
+    assert_eq!((told.checked, told.valid, told.repaired, told.errors, told.pending), (1, 0, 0, 1, 0));
+    assert_eq!(
+        (told.links[0].state, told.links[0].reason.as_deref()),
+        (LinkState::Error, Some("a:eth1: port x: no such device"))
+    );
+    assert!(begun.elapsed() < std::time::Duration::from_secs(14), "{:?}", begun.elapsed());
+
+    // What becomes right while it is waited for.
+    let agent = stand.agent.clone();
+    let (told, ()) = tokio::join!(stand.client.reconcile(&two), async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        agent.set(|host| host.faults.clear());
+    });
+    let told = told.unwrap();
+    assert_eq!((told.valid + told.repaired, told.errors, told.links[0].state), (1, 0, LinkState::Up), "{told:?}");
+
+    // What could not be read is no error of the link, and is not valid either.
+    wrong(Fault::Unreadable("Open vSwitch: it does not answer".into()));
+    stand.until("two", |two| two.links[0].actual_state == LinkState::Unknown).await;
+    let told = stand.client.reconcile(&two).await.unwrap();
+    assert_eq!((told.valid, told.repaired, told.errors, told.links[0].state), (0, 0, 1, LinkState::Unknown));
+    assert!(told.links[0].reason.as_ref().is_some_and(|why| why.contains("does not answer")), "{told:?}");
+    stand.agent.set(|host| host.faults.clear());
+
+    // A link that waits for a node is nobody's error.
+    let stopped = stand.client.node(&two, &"a".parse().unwrap(), archetype_api::NodeAction::Stop).await.unwrap();
+    stand.client.wait(&two, stopped.revision, std::time::Duration::from_secs(10)).await.unwrap();
+    stand.until("two", |two| two.links[0].actual_state == LinkState::Pending).await;
+    let told = stand.client.reconcile(&two).await.unwrap();
+    assert_eq!((told.checked, told.valid, told.repaired, told.errors, told.pending), (1, 0, 0, 0, 1));
+    assert_eq!(told.links[0].reason.as_deref(), Some("waits for a is stopped"));
+}
+
+#[tokio::test]
 async fn a_look_that_no_agent_takes_is_refused_until_there_is_one() {
     let stand = Stand::new().await;
     stand.deploy(TWO).await;

@@ -208,7 +208,9 @@ impl Heard {
         match message.stats() {
             Some(Stats::FlowsChanged) => {
                 self.told.flows.changes += 1;
-                return openflow::ask_for_flows();
+                // What becomes of fragments no event tells: who set the flows right has set this right before.
+                let config = openflow::message(openflow::CONFIG_REQUEST, &[])?;
+                return Ok([config, openflow::ask_for_flows()?].concat());
             }
             Some(Stats::Flows(flows, more)) => {
                 flows.into_iter().for_each(|flow| self.table.note(flow));
