@@ -213,10 +213,11 @@ impl LabSpec {
     pub fn respelled(&self, next: &Self) -> BTreeMap<EndRef, EndRef> {
         let nodes = self.nodes.iter().filter_map(|node| Some((node, next.node(&node.name)?)));
         let ends = nodes.flat_map(|(node, after)| {
+            let names: BTreeMap<_, _> = after.interfaces.iter().map(|after| (after.port(), &after.name)).collect();
             node.interfaces.iter().filter_map(move |interface| {
-                let same = after.interfaces.iter().find(|other| other.port() == interface.port())?;
+                let name = *names.get(interface.port())?;
                 let end = |name: &InterfaceName| EndRef { node: node.name.clone(), interface: name.clone() };
-                (same.name != interface.name).then(|| (end(&interface.name), end(&same.name)))
+                (*name != interface.name).then(|| (end(&interface.name), end(name)))
             })
         });
         ends.collect()
