@@ -84,6 +84,11 @@ fn a_node_joins_the_network_of_another_and_stays_in_it() {
 
         what_joined_waits_for_its_owner(world);
 
+        // A container of somebody else may join a node in the same way.
+        let of_owner = said(world, "owner", "readlink /proc/self/ns/net");
+        let joined = ["run", "--rm", "--network", "container:clab-shared-owner", "bb", "readlink", "/proc/self/ns/net"];
+        assert_eq!(world.docker(joined).trim(), of_owner);
+
         // Another container of the owner's: those who joined are made anew with it.
         world.cli(["deploy", "-t", "shared.clab.yml", "--reload", "owner", "--wait", "60s"]).fine();
         world.until_up("shared", SOON);

@@ -138,6 +138,14 @@ fn of_the_rest() -> Vec<String> {
             definition.labels.insert(RUNTIME_LABEL.into(), "namespace".into());
             definition.pid_mode = Some("host".into());
         }),
+        produces("not-runnable-key", |_, labs| {
+            let mut host = labs[0].nodes[0].clone();
+            (host.name, host.kind) = ("machine".parse().unwrap(), "host".into());
+            let words = vec!["true".to_owned()];
+            let (stage, phase, target) = (Stage::Create, ExecPhase::OnEnter, ExecTarget::Host);
+            host.stage_commands = vec![StageCommand { stage, phase, target, words }];
+            labs[0].nodes.push(host);
+        }),
         produces("port-taken", |world, labs| {
             labs[0].nodes[0].ports.push(port(22));
             let protocol = archetype_model::spec::Protocol::Tcp;

@@ -407,7 +407,7 @@ topology:
       hint: name a node that runs as a container, with a network of its own
       about: Some(Node(NodeName("r6")))
     lab.clab.yml:14:24: node r7: this version cannot run network-mode container:elsewhere: the lab has no such node [not-runnable-network-mode]
-      hint: name a node of the lab that is a container
+      hint: name a container of the lab; one from outside can join a node instead, by `docker run --network container:CONTAINER` with the node's container
       about: Some(Node(NodeName("r7")))
     lab.clab.yml:15:24: node r8: it uses the network of r3, which this version cannot run [not-runnable-network-mode]
       hint: it is left out together with the node by --partial

@@ -67,7 +67,9 @@ pub const CODES: &[Code] = &[
     code("interface-used-twice", "An interface of a node, or a device of the host, is the end of two links.",
         "Give one of the links another interface. Two spellings of one port are one port; the host, bridges and \
          nodes with `network-mode: host` share one set of names, and so do nodes that share a network."),
-    code("invalid-interface", "An interface has no valid name in Linux, or the node's kind has no such interface.",
+    code("invalid-interface", "An interface has no valid name in Linux, or the node's kind has no such interface. (A name \
+         of more than 15 bytes, or with a blank or `/`, containerlab gives to an interface as a second name, beside a random \
+         one by which no configuration finds it.)",
         "Linux takes 1 to 15 bytes without `/`, `:` and blanks; the hint says what the kind takes, and \
          `archetype kinds NAME` all of it."),
     code("mac-twice", "Both ends of a link have the same MAC address.", "Change or leave out one of the two."),

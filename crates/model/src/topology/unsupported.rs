@@ -147,7 +147,9 @@ fn of_network_mode(topology: &Topology, node: &NodeDecl) -> Option<(String, &'st
 fn of_joined(topology: &Topology, node: &NodeDecl, mode: &NetworkMode) -> Option<(String, &'static str)> {
     let refused = format!("this version cannot run network-mode {mode}");
     let Some(owner) = topology.network_owner(node) else {
-        return Some((format!("{refused}: the lab has no such node"), "name a node of the lab that is a container"));
+        let hint = "name a container of the lab; one from outside can join a node instead, by `docker run --network \
+                    container:CONTAINER` with the node's container";
+        return Some((format!("{refused}: the lab has no such node"), hint));
     };
     let is_joined = matches!(owner.network_mode(), NetworkMode::Container(_));
     if owner.runtime() != RuntimeKind::Container || is_joined || !is_runnable(owner) {

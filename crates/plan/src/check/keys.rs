@@ -23,7 +23,9 @@ fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
 fn keys(node: &NodeDecl) -> Vec<&'static str> {
     let definition = &node.definition;
     if node.runtime() == RuntimeKind::Host {
-        return if node.execs.is_empty() { Vec::new() } else { vec!["exec"] };
+        // It is never started, so nothing would say when its commands are due.
+        let stated = [("exec", !node.execs.is_empty()), ("stages", !node.stage_commands.is_empty())];
+        return stated.into_iter().filter_map(|(key, stated)| stated.then_some(key)).collect();
     }
     // What only a container can have.
     let in_namespace = node.runtime() == RuntimeKind::Namespace;
