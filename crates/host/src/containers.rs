@@ -111,7 +111,7 @@ pub struct Order {
     pub container: ContainerName,
     /// What to do.
     pub action: NodeAction,
-    /// The node's lab and spec. Only stopping and removing do without.
+    /// The node's lab and spec. Only stopping and removing do without; a node that is removed with one is made anew.
     pub wanted: Option<(LabName, Arc<NodeSpec>)>,
     /// For an exec: the id kept by [`KeepExec`] in an earlier life, if any.
     pub exec: Option<String>,
@@ -123,7 +123,7 @@ impl Order {
         Self { container: node.container.clone(), action, wanted: Some((lab, node)), exec: None }
     }
 
-    /// To remove a node that no spec describes any more.
+    /// To remove a node that no spec describes any more, for good.
     pub fn remove(container: ContainerName) -> Self {
         Self { container, action: NodeAction::Remove, wanted: None, exec: None }
     }

@@ -218,7 +218,7 @@ impl LinuxHost {
     fn begin_container(&self, spec: &HostSpec, container: &ContainerName, action: &NodeAction) -> Option<StepError> {
         let Some(containers) = &self.containers else { return Some(no_engine(container)) };
         let order = match (spec.node(container), action) {
-            (_, NodeAction::Remove) | (None, _) => containers::Order::remove(container.clone()),
+            (None, _) => containers::Order::remove(container.clone()),
             (Some((lab, node)), action) => {
                 let known = match action {
                     NodeAction::Exec { index, start } => (self.settings.known_exec)(container, start, *index),

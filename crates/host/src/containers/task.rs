@@ -83,7 +83,7 @@ async fn carry_out(room: Arc<Room>, order: Order, give_up: Arc<Notify>) -> Done 
     let link = room.link().map_err(|error| error.finding("engine-unreachable"))?;
     let task = Task { room, link, container: order.container, give_up };
     match (order.action, order.wanted) {
-        (NodeAction::Remove, _) => task.remove().await.map(|()| None),
+        (NodeAction::Remove, wanted) => task.remove(wanted.is_some()).await.map(|()| None),
         (NodeAction::Stop, wanted) => task.stop(wanted.as_ref().map(|(_, node)| &**node)).await.map(|()| None),
         (NodeAction::Create, Some((lab, node))) => task.create(&lab, &node).await.map(|()| None),
         (NodeAction::Start, Some((_, node))) => task.start(&node).await.map(|()| None),
@@ -247,9 +247,15 @@ impl Task {
         }
     }
 
-    async fn remove(&self) -> Result<(), TaskError> {
+    /// Removes the container. One that `returns`, made anew, leaves its namespace dead on the wire until then. The
+    /// namespace of one that does not return goes with it, and its ports leave the bridge as this begins; so our
+    /// runtime, which knows containers by their facts, is left nothing to do at its end: a third of the whole removal.
+    async fn remove(&self, returns: bool) -> Result<(), TaskError> {
         let Ok(id) = self.id() else { return Ok(()) };
         self.tell("removing");
+        if !returns {
+            self.remove_facts(&id).await?;
+        }
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
         let removed = within(END_WITHIN, self.link.client.remove_container(&id, Some(options))).await;
         self.room.look(&id).await;
@@ -260,7 +266,11 @@ impl Task {
             // 409: somebody else is removing it at this moment; the next pass sees whether.
             _ => {}
         }
-        let remove = Arc::clone(&self.room.settings.remove_facts);
+        self.remove_facts(&id).await
+    }
+
+    async fn remove_facts(&self, id: &str) -> Result<(), TaskError> {
+        let (remove, id) = (Arc::clone(&self.room.settings.remove_facts), id.to_owned());
         blocking(move || remove(&id)).await.map_err(|error| facts_failed(&error))
     }
 

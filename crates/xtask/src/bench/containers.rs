@@ -1,6 +1,7 @@
 //! The floor of containers: the same create, start and remove calls through the same runtime, and nothing else. Their
 //! namespaces are made before, and have nothing in them.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ pub struct BareLoop<'r> {
     docker: Docker,
     body: ContainerCreateBody,
     pins: Vec<PathBuf>,
+    /// Where the runtime finds what it is to know of each.
+    facts: RefCell<Vec<PathBuf>>,
 }
 
 impl<'r> BareLoop<'r> {
@@ -38,7 +41,7 @@ impl<'r> BareLoop<'r> {
         for made in pin::many(&pins) {
             made.context("make a namespace")?;
         }
-        Ok(Self { runtime, docker, body: body(like)?, pins })
+        Ok(Self { runtime, docker, body: body(like)?, pins, facts: RefCell::default() })
     }
 
     /// Creates and starts them all.
@@ -49,8 +52,11 @@ impl<'r> BareLoop<'r> {
         Ok(began.elapsed())
     }
 
-    /// Removes them all.
+    /// Removes them all, and before it what the runtime knows of them: it has nothing to do at their ends.
     pub fn remove(&self) -> anyhow::Result<Duration> {
+        for path in self.facts.borrow_mut().drain(..) {
+            folder::remove(&path)?;
+        }
         let began = Instant::now();
         let all = stream::iter(0..self.pins.len()).map(Ok).try_for_each_concurrent(AT_ONCE, |number| async move {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
@@ -76,7 +82,9 @@ impl<'r> BareLoop<'r> {
             routes: Vec::new(),
             sysctls: Default::default(),
         };
-        folder::write(&NamespaceFacts::container_path(&id), &facts)?;
+        let path = NamespaceFacts::container_path(&id);
+        folder::write(&path, &facts)?;
+        self.facts.borrow_mut().push(path);
         Ok(self.docker.start_container(&id, None::<StartContainerOptions>).await?)
     }
 }
