@@ -119,7 +119,11 @@ pub fn unpublish(namespace: &Namespace, name: &str) -> Result<()> {
 pub(crate) fn bind(source: &Path, target: &Path) -> Result<()> {
     let none: Option<&str> = None;
     mount(Some(source), target, none, MsFlags::MS_BIND, none)
-        .map_err(|error| Error::system(format!("pin a namespace at {}", target.display()), error))
+        .map_err(|error| Error::system(format!("pin a namespace at {}", target.display()), error))?;
+    // In a folder that is shared it would be too, together with the one it was bound from: what somebody mounts over a
+    // node's name would lie over its pin. It is taken from other mount tables all the same, by way of the folder.
+    let _ = mount(none, target, none, MsFlags::MS_PRIVATE, none);
+    Ok(())
 }
 
 /// Makes the empty file that a namespace is bound to. What a reboot left of a pin is used again.

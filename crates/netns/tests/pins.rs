@@ -24,6 +24,18 @@ fn a_pinned_namespace_lives_until_it_is_unpinned() {
 }
 
 #[test]
+fn what_is_mounted_over_a_name_does_not_lie_over_the_pin() {
+    sandbox(|| {
+        let path = Path::new("/run/a/netns/clab-x-n1");
+        let made = pin::make(path).unwrap();
+        pin::publish(&made, "clab-x-n1").unwrap();
+        run("mount", ["--bind", "/proc/self/ns/net", "/run/netns/clab-x-n1"]);
+        assert_eq!(Namespace::open_node(path).unwrap().identity(), made.identity());
+        assert!(Namespace::open_node("/run/netns/clab-x-n1").is_err());
+    });
+}
+
+#[test]
 fn many_namespaces_are_made_and_each_is_another() {
     sandbox(|| {
         let paths: Vec<PathBuf> = (0..40).map(|n| format!("/run/archetype/ns/n{n}").into()).collect();
