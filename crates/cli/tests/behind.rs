@@ -231,7 +231,6 @@ fn a_setting_of_the_bridge_that_breaks_wires_takes_links_from_up_until_it_is_gon
         let management = world.management();
         let fragments = || world.ovs.tool("ovs-ofctl", ["get-frags", &management]);
         world.ovs.tool("ovs-ofctl", ["set-frags", &management, "drop"]);
-        assert!(fragments().contains("drop"), "{}", fragments());
         world.look_again("pair");
         eventually(SOON, "fragments are switched as they are", || fragments().contains("normal").then_some(()));
         world.until_up("pair", SOON);

@@ -55,7 +55,7 @@ fn where_docker_filters_ipv6_nodes_reach_each_other_by_it_and_nothing_of_ours_st
             "sh",
             [
                 "-ec",
-                "ip6tables -w -N DOCKER-USER; ip6tables -w -A DOCKER-USER -j RETURN
+                "ip6tables -w -N DOCKER-USER || ip6tables -w -F DOCKER-USER; ip6tables -w -A DOCKER-USER -j RETURN
                  ip6tables -w -I FORWARD -j DOCKER-USER; ip6tables -w -P FORWARD DROP",
             ],
         );

@@ -361,8 +361,10 @@ fn a_namespace_node_whose_command_ended_is_started_once_and_never_runs_twice() {
         world.cli(["deploy", "-t", "many.clab.yml", "--wait", "60s"]).fine();
         let names: Vec<String> = (0..NODES).map(|n| format!("n{n}")).collect();
         for _ in 0..ROUNDS {
-            let before: Vec<String> = names.iter().flat_map(|node| commands(node)).collect();
-            assert_eq!(before.len(), NODES, "{before:?}");
+            let before: Vec<String> = eventually(SOON, "each node has come to its command", || {
+                let all: Vec<String> = names.iter().flat_map(|node| commands(node)).collect();
+                (all.len() == NODES).then_some(all)
+            });
             run("kill", ["-9".to_owned()].iter().chain(&before));
             for node in &names {
                 eventually(SOON, &format!("{node} was started"), || {

@@ -212,7 +212,7 @@ fn nodes_that_wait_in_a_circle_are_refused() {
 }
 
 #[test]
-fn commands_on_the_host_have_a_time_and_can_be_refused() {
+fn commands_on_the_host_have_a_time_limit_and_can_be_refused() {
     on_a_machine(LIMIT, |world| {
         world.serve.term();
         world.serve.set("ARCHETYPE_HOST_COMMAND_LIMIT", "5s");

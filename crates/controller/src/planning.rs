@@ -168,10 +168,10 @@ impl Planner {
     /// Makes a plan the target.
     async fn write(&self, planned: Planned) -> Result<(), StoreError> {
         let now = self.board.look();
-        let target = Target::new(planned.blueprint);
-        let moved = now.target.as_ref().is_none_or(|old| old.digest != target.digest);
-        if moved {
-            self.store.set_target(&target).await?;
+        let moved = now.target.as_ref().is_none_or(|old| *old.blueprint != planned.blueprint);
+        let target = moved.then(|| Target::new(planned.blueprint));
+        if let Some(target) = &target {
+            self.store.set_target(target).await?;
         }
         let problems = planned.problems;
         let plannings = now.revisions.values().map(|revision| {
@@ -182,7 +182,7 @@ impl Planner {
         if moved || now.planned != plannings {
             self.board.change(|now| {
                 now.planned = plannings;
-                if moved {
+                if let Some(target) = target {
                     now.take_target(target);
                 }
             });

@@ -46,7 +46,7 @@ pub struct Appended {
 /// The blueprint that is handed out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
-    /// Names it as a parent.
+    /// Names it as a parent: that of its text as it was first written.
     pub digest: String,
     /// The blueprint.
     pub blueprint: Arc<Blueprint>,

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,10 +21,10 @@ use crate::processes::status;
 const KEPT: usize = 4096;
 /// Time for the rest of the output once the command has ended: what it left behind may hold it open.
 const REST: Duration = Duration::from_secs(1);
-/// How often a command that runs is looked at.
+/// How often it is asked whether a command has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How often one that has closed its output is.
-const SHORT: Duration = Duration::from_millis(2);
+/// Pieces of output that wait to be gathered; who prints faster waits.
+const WAITING: usize = 16;
 
 /// Whether nodes may have commands on the host, and for how long one may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +75,12 @@ fn run(words: &[String], folder: &Path, limit: Duration) -> ExecState {
 fn followed(mut child: Child, limit: Duration) -> ExecState {
     let output = output_of(&mut child);
     let until = Instant::now() + limit;
-    let mut text = Vec::new();
+    let (mut text, mut pause) = (Vec::new(), Duration::from_millis(1));
     let ended = loop {
-        if take(&output, LOOK_EVERY, &mut text) {
-            // It closed its output, and may take its time to end.
-            thread::sleep(SHORT);
-        }
+        let is_closed = take(&output, LOOK_EVERY, &mut text);
         match child.try_wait() {
+            // It closed its output, and may take its time to end; mostly it is ending just now.
+            Ok(None) if Instant::now() < until && is_closed => pause = nap(pause),
             Ok(None) if Instant::now() < until => {}
             Ok(None) => break end(&mut child).map(|()| None),
             other => break other,
@@ -96,17 +95,25 @@ fn followed(mut child: Child, limit: Duration) -> ExecState {
     }
 }
 
+/// Sleeps, and says for how long the next time.
+fn nap(pause: Duration) -> Duration {
+    thread::sleep(pause);
+    (pause * 2).min(LOOK_EVERY)
+}
+
 /// Kills a command that runs, and its process group.
 fn end(child: &mut Child) -> io::Result<()> {
-    if let Ok(group) = i32::try_from(child.id()) {
-        killpg(Pid::from_raw(group), Signal::SIGKILL)?;
+    let group = i32::try_from(child.id()).unwrap_or_default();
+    if group == 0 || killpg(Pid::from_raw(group), Signal::SIGKILL).is_err() {
+        // It went to a group of somebody else.
+        child.kill()?;
     }
     child.wait().map(drop)
 }
 
 /// What a command prints, on both its outputs, as it comes.
 fn output_of(child: &mut Child) -> Receiver<Vec<u8>> {
-    let (pieces, output) = channel();
+    let (pieces, output) = sync_channel(WAITING);
     let said = child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
     let complained = child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
     for mut pipe in said.into_iter().chain(complained) {
@@ -133,6 +140,10 @@ fn take(output: &Receiver<Vec<u8>>, time: Duration, text: &mut Vec<u8>) -> bool 
             Err(RecvTimeoutError::Disconnected) => return true,
         }
         text.drain(..text.len().saturating_sub(2 * KEPT));
+        // What waits is given even when the time is over, and who prints without end always has some waiting.
+        if Instant::now() >= until {
+            return false;
+        }
     }
 }
 
@@ -165,7 +176,8 @@ mod tests {
     #[test]
     fn a_command_says_how_it_ended_and_what_it_printed() {
         assert_eq!(shell("echo out; exit 3", LONG), ended(3, "out\n"));
-        assert_eq!(shell("pwd; echo bad >&2; kill -9 $$", LONG), ended(137, "/\nbad\n"));
+        assert_eq!(shell("pwd; kill -9 $$", LONG), ended(137, "/\n"));
+        assert_eq!(shell("echo bad >&2", LONG), ended(0, "bad\n"));
         assert_eq!(shell("exec >&- 2>&-; sleep 0.2", LONG), ended(0, ""));
         let ExecState::Ended { code: 0, output } = shell("seq 100000", LONG) else { panic!() };
         assert!(output.ends_with("99999\n100000\n") && output.len() <= KEPT, "{}", output.len());
@@ -176,6 +188,15 @@ mod tests {
     fn what_a_command_leaves_behind_does_not_hold_it_up() {
         let ExecState::Ended { code: 0, output } = shell("setsid sleep 1000 & echo $!", LONG) else { panic!() };
         nix::sys::signal::kill(Pid::from_raw(output.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn a_command_that_prints_without_end_has_no_more_time_than_others() {
+        let state = shell("yes & yes >&2", Duration::from_secs(1));
+        assert!(
+            matches!(&state, ExecState::OutOfTime { seconds: 1, output } if output.contains("y\ny\n")),
+            "{state:?}"
+        );
     }
 
     #[test]

@@ -120,8 +120,8 @@ pub(crate) fn bind(source: &Path, target: &Path) -> Result<()> {
     let none: Option<&str> = None;
     mount(Some(source), target, none, MsFlags::MS_BIND, none)
         .map_err(|error| Error::system(format!("pin a namespace at {}", target.display()), error))?;
-    // In a folder that is shared it would be too, together with the one it was bound from: what somebody mounts over a
-    // node's name would lie over its pin. It is taken from other mount tables all the same, by way of the folder.
+    // In a shared folder it would share its mount group with the one it was bound from: what somebody mounts over a
+    // node's name would lie over its pin. Unmounting it still reaches other mount tables: that goes by the folder's group.
     let _ = mount(none, target, none, MsFlags::MS_PRIVATE, none);
     Ok(())
 }

@@ -1,10 +1,17 @@
 //! What only a store on disk can be asked.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use archetype_controller::store::{Sqlite, Store, StoreError};
 
 use super::fixture::{draft, note, target, verified};
+
+/// The database itself, for what no store of this version does.
+async fn beside(directory: &Path) -> sqlx::SqlitePool {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.join("archetype.db"));
+    sqlx::SqlitePool::connect_with(options).await.unwrap()
+}
 
 #[tokio::test]
 async fn every_commit_is_synced() {
@@ -44,6 +51,24 @@ async fn everything_is_there_after_a_reopening() {
 }
 
 #[tokio::test]
+async fn a_target_that_another_version_wrote_is_followed_under_the_name_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(directory.path()).await.unwrap();
+    let identity = store.identity().clone();
+    let wanted = target(&identity, None, "a");
+    store.set_target(&wanted).await.unwrap();
+    store.close().await;
+    drop(store);
+    let pool = beside(directory.path()).await;
+    let more = "UPDATE specs SET body = replace(body, '{\"format\":', '{\"said_once\":1,\"format\":')";
+    assert_eq!(sqlx::query(more).execute(&pool).await.unwrap().rows_affected(), 1);
+    pool.close().await;
+    let store = Sqlite::open(directory.path()).await.unwrap();
+    assert_eq!(store.target().await.unwrap(), Some(wanted.clone()));
+    store.set_target(&target(&identity, Some(&wanted), "b")).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_data_directory_that_is_made_is_nobody_elses() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("a/b");
@@ -55,9 +80,7 @@ async fn a_data_directory_that_is_made_is_nobody_elses() {
 async fn a_store_of_a_newer_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     Sqlite::open(directory.path()).await.unwrap().close().await;
-    let path = directory.path().join("archetype.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
-    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let pool = beside(directory.path()).await;
     sqlx::query(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
          VALUES (9999, 'later', 1, x'00', 0)",

@@ -249,11 +249,13 @@ impl Task {
 
     /// Removes the container. One that `returns`, made anew, leaves its namespace dead on the wire until then. The
     /// namespace of one that does not return goes with it, and its ports leave the bridge as this begins; so our
-    /// runtime, which knows containers by their facts, is left nothing to do at its end: a third of the whole removal.
+    /// runtime, which knows containers by their facts, is left nothing to do at its end, which
+    /// would be a good part of the time that a large lab takes to go.
     async fn remove(&self, returns: bool) -> Result<(), TaskError> {
         let Ok(id) = self.id() else { return Ok(()) };
         self.tell("removing");
         if !returns {
+            self.forget_facts().await?;
             self.remove_facts(&id).await?;
         }
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
@@ -267,6 +269,17 @@ impl Task {
             _ => {}
         }
         self.remove_facts(&id).await
+    }
+
+    /// Has the facts written again should the node be wanted again before it is gone: nothing else says that they
+    /// are there.
+    async fn forget_facts(&self) -> Result<(), TaskError> {
+        let noted = self.room.settings.place.facts_digest(&self.container);
+        let forgotten = blocking(move || match std::fs::remove_file(noted) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        });
+        forgotten.await.map_err(|error| facts_failed(&error))
     }
 
     async fn remove_facts(&self, id: &str) -> Result<(), TaskError> {

@@ -58,7 +58,8 @@ pub const CODES: &[Code] = &[
     code("empty-file", "The file declares nothing.", "A topology has `name` and `topology`."),
     code("env-file-missing", "An env file cannot be read.", "Relative paths begin at the topology file."),
     code("exclusive-keys", "Two keys exclude each other.", "Leave one of the two."),
-    code("ignored-value", "A value does nothing: containerlab takes it and goes on as if it were not there. It is told as a note, and the file is taken.",
+    code("ignored-value", "A value does nothing: containerlab takes it and goes on as if it were not there. It is told as \
+         a note, and the file is taken.",
         "Write one of the words that the note lists, or leave it out."),
     code("interface-reserved", "A link ends at the interface that the node has on the management network, or that its \
          software keeps for itself.",
@@ -67,9 +68,9 @@ pub const CODES: &[Code] = &[
     code("interface-used-twice", "An interface of a node, or a device of the host, is the end of two links.",
         "Give one of the links another interface. Two spellings of one port are one port; the host, bridges and \
          nodes with `network-mode: host` share one set of names, and so do nodes that share a network."),
-    code("invalid-interface", "An interface has no valid name in Linux, or the node's kind has no such interface. (A name \
-         of more than 15 bytes, or with a blank or `/`, containerlab gives to an interface as a second name, beside a random \
-         one by which no configuration finds it.)",
+    code("invalid-interface", "An interface has no valid name in Linux, or the node's kind has no such interface. \
+         A name of more than 15 bytes, or with a blank or `/`, containerlab gives to an interface as a second name, beside a \
+         random one by which no configuration finds it.",
         "Linux takes 1 to 15 bytes without `/`, `:` and blanks; the hint says what the kind takes, and \
          `archetype kinds NAME` all of it."),
     code("mac-twice", "Both ends of a link have the same MAC address.", "Change or leave out one of the two."),

@@ -1,6 +1,6 @@
 //! Which interface of a lab holds what was given away under which name: under its own, and where
 //! its file spells a port in another way now, under the name that the port had. Knows nothing of
-//! what is held.
+//! what it is that they hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
