@@ -21,14 +21,11 @@ const AIM: Duration = Duration::from_millis(100);
 /// How many pairs of nodes are trials of every way to end; one pair more stands beside them.
 const PAIRS: usize = 8;
 
-/// Nodes `n0`, `n1`, … of one sort, each with a cable to a neighbour of its own, `f0`, `f1`, … None starts again by
-/// itself: how long it would take to is no part of what is measured.
+/// Nodes `n0`, `n1`, … of one sort, each with a cable to a neighbour of its own, `f0`, `f1`, …
 fn pairs(lab: &str, sort: &str) -> String {
     let each = |line: &dyn Fn(usize) -> String| (0..=PAIRS).map(line).collect::<String>();
     let nodes = each(&|n| {
-        format!(
-            "    n{n}: {{{sort}, restart-policy: \"no\"}}\n    f{n}: {{kind: linux, labels: {{archetype.runtime: namespace}}}}\n"
-        )
+        format!("    n{n}: {{{sort}}}\n    f{n}: {{kind: linux, labels: {{archetype.runtime: namespace}}}}\n")
     });
     let links = each(&|n| format!("    - endpoints: [\"n{n}:eth1\", \"f{n}:eth1\"]\n"));
     format!("name: {lab}\ntopology:\n  nodes:\n{nodes}  links:\n{links}")
@@ -109,17 +106,13 @@ fn a_container_that_ends_takes_its_neighbours_carrier_within_100_ms_until_it_run
         deployed(world, "box", &pairs("box", &format!("kind: linux, image: bb, cmd: {COMMAND}")));
         let name = |n: usize| format!("clab-box-n{n}");
         let pid_of = |n: usize| world.docker(["inspect", "-f", "{{.State.Pid}}", &name(n)]).trim().to_owned();
-        let wanted = |n: usize, action: &str| world.cli(["node", "box", &format!("n{n}"), action]).fine();
-        let restarted = || (0..PAIRS).for_each(|n| drop(wanted(n, "restart")));
         each_ended("box", "kill -9 of the container's process", pid_of, |_, pid| drop(run("kill", ["-9", pid])));
-        restarted();
         given_back(world, "box");
         each_ended("box", "docker kill", pid_of, |n, _| drop(world.docker(["kill", &name(n)])));
-        restarted();
         given_back(world, "box");
         each_ended("box", "docker stop", pid_of, |n, _| drop(world.docker(["stop", &name(n)])));
-        restarted();
         given_back(world, "box");
+        let wanted = |n: usize, action: &str| world.cli(["node", "box", &format!("n{n}"), action]).fine();
         each_ended("box", "archetype node stop", pid_of, |n, _| drop(wanted(n, "stop")));
         assert!((0..PAIRS).all(|n| !Inside::of(&format!("clab-box-f{n}"), "eth1").has_carrier()));
         (0..PAIRS).for_each(|n| drop(wanted(n, "start")));
@@ -143,10 +136,9 @@ fn a_namespace_node_that_ends_takes_its_neighbours_carrier_within_100_ms_until_i
                 all.lines().find(is_its_own).map(str::to_owned)
             })
         };
-        let wanted = |n: usize, action: &str| world.cli(["node", "own", &format!("n{n}"), action]).fine();
         each_ended("own", "kill -9 of the node's process", pid_of, |_, pid| drop(run("kill", ["-9", pid])));
-        (0..PAIRS).for_each(|n| drop(wanted(n, "restart")));
         given_back(world, "own");
+        let wanted = |n: usize, action: &str| world.cli(["node", "own", &format!("n{n}"), action]).fine();
         each_ended("own", "archetype node stop", pid_of, |n, _| drop(wanted(n, "stop")));
         (0..PAIRS).for_each(|n| drop(wanted(n, "start")));
         given_back(world, "own");
