@@ -178,8 +178,12 @@ pub struct Health {
 }
 
 impl Checked {
-    /// The answer for a file of which this much could be read, with what is wrong in it.
-    pub fn new(topology: Option<&Topology>, problems: impl IntoIterator<Item = topology::Problem>) -> Self {
+    /// The answer for a file of which this much could be read, with what is wrong in it and what is to be noted.
+    pub fn new(
+        topology: Option<&Topology>,
+        problems: impl IntoIterator<Item = topology::Problem>,
+        notes: impl IntoIterator<Item = topology::Problem>,
+    ) -> Self {
         let node = |node: &topology::NodeDecl| CheckedNode {
             name: node.name.to_string(),
             kind: node.kind.clone(),
@@ -204,7 +208,7 @@ impl Checked {
             nodes: topology.iter().flat_map(|t| t.nodes.iter().map(node)).collect(),
             links: topology.iter().flat_map(|t| t.links.iter().map(link)).collect(),
             problems: problems.into_iter().map(FileProblem::from).collect(),
-            notes: Vec::new(),
+            notes: notes.into_iter().map(FileProblem::from).collect(),
         }
     }
 }

@@ -75,13 +75,10 @@ pub fn changes(old: Option<&HostSpec>, new: &HostSpec, lab: &LabName) -> Changes
         match (old.has(part), new.has(part)) {
             (false, _) => changes.added.push(part.clone()),
             (_, false) => changes.removed.push(part.clone()),
-            _ => {
-                match old.difference(&new, part).into_iter().chain(new.respelled(part, &respelled)).collect::<Vec<_>>()
-                {
-                    what if what.is_empty() => changes.untouched.push(part.clone()),
-                    what => changes.changed.push((part.clone(), what)),
-                }
-            }
+            _ => match [old.difference(&new, part), new.respelled(part, &respelled)].concat() {
+                what if what.is_empty() => changes.untouched.push(part.clone()),
+                what => changes.changed.push((part.clone(), what)),
+            },
         }
     }
     changes

@@ -69,6 +69,7 @@ impl Inside {
         // SAFETY: just filled.
         unsafe { request.ifr_ifru.ifru_flags }
     }
+
     fn request(&self) -> libc::ifreq {
         // SAFETY: all-zero is a valid ifreq.
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };

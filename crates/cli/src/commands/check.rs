@@ -19,7 +19,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let reading = match lab_file::open(&args.topology) {
         Ok(opened) => opened.read(),
         Err(Failure::File(problems)) if args.output.is_json() => {
-            print_json(&Checked { problems, ..Checked::new(None, []) })?;
+            print_json(&Checked { problems, ..Checked::new(None, [], []) })?;
             return Ok(Exit::Failed);
         }
         Err(failure) => return Err(failure),
@@ -33,8 +33,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
         problems.extend(found.into_iter().filter(|problem| !places.contains(&problem.position())));
         problems.sort_by_key(|problem| problem.position());
     }
-    let mut checked = Checked::new(reading.topology.as_ref(), problems);
-    checked.notes = reading.notes.into_iter().map(FileProblem::from).collect();
+    let mut checked = Checked::new(reading.topology.as_ref(), problems, reading.notes);
     if let (true, Some(topology)) = (args.expanded, &reading.topology) {
         checked.expand(topology);
     }
@@ -62,20 +61,21 @@ fn facts() -> HostFacts {
 
 /// What the file states and nothing comes of.
 fn print_notes(notes: &[FileProblem], paint: Paint) {
-    let word = paint.tone(Tone::Quiet, "note:");
-    for note in notes {
-        let FileProblem { file, line, column, message, hint, .. } = note;
+    for FileProblem { file, line, column, message, hint, .. } in notes {
         let hint = hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        eprintln!("{word} {file}:{line}:{column}: {message}{hint}");
+        print_note(&format!("{file}:{line}:{column}: {message}{hint}"), paint);
     }
 }
 
 /// A bridge that this host does not have is made a LAN, which the file does not say.
 fn print_lans(topology: &Topology, facts: &HostFacts, paint: Paint) {
     for (node, _) in bridges(topology, facts).into_iter().filter(|(_, is_of_the_host)| !is_of_the_host) {
-        let word = paint.tone(Tone::Quiet, "note:");
-        eprintln!("{word} this host has no bridge {node}; the node becomes a LAN of the lab");
+        print_note(&format!("this host has no bridge {node}; the node becomes a LAN of the lab"), paint);
     }
+}
+
+fn print_note(text: &str, paint: Paint) {
+    eprintln!("{} {text}", paint.tone(Tone::Quiet, "note:"));
 }
 
 fn summary(checked: &Checked) -> String {

@@ -1,6 +1,6 @@
 //! Topology files: what is wrong with one, and what it would change.
 
-use archetype_api::{Checked, DeployRequest, FileProblem, PlanAnswer, Problem, TopologyText};
+use archetype_api::{Checked, DeployRequest, PlanAnswer, Problem, TopologyText};
 use axum::Json;
 use axum::extract::State;
 
@@ -63,7 +63,5 @@ pub(super) async fn check(
     Document(text): Document<TopologyText>,
 ) -> Result<Json<Checked>, Failure> {
     let read = desk.read(text, false).await.map_err(Failure::unreadable)?;
-    let mut checked = Checked::new(read.topology.as_ref(), read.problems);
-    checked.notes = read.notes.into_iter().map(FileProblem::from).collect();
-    Ok(Json(checked))
+    Ok(Json(Checked::new(read.topology.as_ref(), read.problems, read.notes)))
 }

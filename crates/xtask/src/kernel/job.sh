@@ -32,7 +32,7 @@ ip link set lo up
 # What the host of a lab loads at its boot or by itself.
 modprobe -a openvswitch veth vxlan tun bridge br_netfilter overlay dummy macvlan 8021q vrf sch_netem sch_tbf ||
     { echo modules >/run/failed; finish; }
-# Large programs are read over once, at their best speed: an engine waits 15 s for its parts, however slow the machine.
+# Large programs are read over once, at their best speed, before somebody waits for their parts.
 cat /usr/bin/{docker,containerd,containerd-shim-runc-v2} /usr/sbin/{dockerd,runc} &>/dev/null
 containerd --version &>/dev/null
 echo "kernel: $(uname -r) is up after $(up) s"
