@@ -25,8 +25,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) leaving: BTreeMap<LabName, Vec<String>>,
     pub(crate) memory: &'a Memory,
     pub(crate) done: &'a Done,
-    /// What nodes wait for, in words.
-    pub(crate) waits: BTreeMap<ContainerName, String>,
+    /// What nodes wait for.
+    pub(crate) waits: BTreeMap<ContainerName, stages::Waits>,
     pub(crate) converged: bool,
 }
 
@@ -73,6 +73,7 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
     let space = seen.observed.namespaces.known().and_then(|spaces| spaces.get(&node.container));
     let restarts = seen.done.restarts.get(&node.container).copied().unwrap_or(node.restarts);
     let asked = restarts < node.restarts;
+    let waits = seen.waits.get(&node.container);
     NodeReport {
         execs: execs(seen.done, node, run.as_ref()),
         run,
@@ -80,7 +81,8 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
         busy: found.and_then(|found| found.busy.clone()),
         outdated: found.is_some_and(|found| found.busy.is_some() && found.made_from != node.body_digest()),
         restarts,
-        waits: seen.waits.get(&node.container).cloned(),
+        waits: waits.map(|waits| waits.words.clone()),
+        waits_for: waits.map(|waits| waits.nodes.clone()).unwrap_or_default(),
         ended: seen.memory.ends_of(&node.container),
         at_rest: found.is_some_and(|found| is_at_rest(node, found)) && !asked,
         namespace: space.map(|space| space.identity),

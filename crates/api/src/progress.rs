@@ -45,6 +45,8 @@ pub enum Settled {
     Gone,
     /// A finding says why it does not come to be.
     Finding,
+    /// Nothing more comes by itself, and not everything is as wanted: the lab's nodes and links say what is not.
+    AtRest,
     /// A newer revision took its place.
     Overtaken,
 }

@@ -11,7 +11,7 @@ use archetype_model::spec::{DesiredRun, EndRef, LabSpec, LinkId, NodeSpec, Prese
 use archetype_model::status::{LabState, LinkState, NodeState, Status};
 use archetype_model::step::Resource;
 use archetype_model::topology::{RuntimeKind, Topology};
-use archetype_plan::judge;
+use archetype_plan::judge::{self, ToCome};
 
 use crate::now::{Now, Planning};
 use crate::planning::left_out;
@@ -33,6 +33,8 @@ pub(crate) struct Judged {
     pub doing: Vec<String>,
     /// Whether every command of the nodes that run has ended.
     pub execs_done: bool,
+    /// What is still to come of it by itself.
+    pub to_come: ToCome,
 }
 
 /// Judges a lab. `silent` says that its host was not heard for too long.
@@ -61,6 +63,7 @@ fn leaving(now: &Now, revision: &Revision, silent: bool) -> Judged {
         findings,
         doing: Vec::new(),
         execs_done: true,
+        to_come: ToCome::More,
     }
 }
 
@@ -127,7 +130,8 @@ impl View<'_> {
             })
             .collect();
         let state = self.lab(revision, &nodes, &links, &findings);
-        Judged { state, findings, doing: self.doing(), execs_done: self.execs_done(), nodes, links }
+        let to_come = self.to_come(&links);
+        Judged { state, findings, doing: self.doing(), execs_done: self.execs_done(), to_come, nodes, links }
     }
 
     fn wanted_part(&self) -> Option<&LabSpec> {
@@ -260,10 +264,18 @@ impl View<'_> {
     fn execs_done(&self) -> bool {
         self.reports().all(|(node, report)| {
             let runs = matches!(report.run, Some(RunObserved::Running { .. }));
-            !runs
-                || node.desired == DesiredRun::Stopped
-                || !report.execs.iter().any(|exec| !exec.is_of_end() && !exec.state.is_over())
+            !runs || node.desired == DesiredRun::Stopped || judge::execs_are_over(report)
         })
+    }
+
+    fn to_come(&self, links: &[(DeclaredLink, Status<LinkState>)]) -> ToCome {
+        match self.wanted_part() {
+            Some(part) if !self.silent && self.now.is_told(&part.name) => {
+                let nodes = part.nodes.iter().map(|node| (node, self.node_report(node)));
+                judge::to_come(nodes, links.iter().map(|(_, status)| status.state))
+            }
+            _ => ToCome::More,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use archetype_api::progress::{Progress, Settled};
 use archetype_model::LabName;
 use archetype_model::status::{LabState, LinkState, NodeState};
+use archetype_plan::judge::ToCome;
 use tokio::time::Instant;
 
 use crate::judging::Judged;
@@ -15,18 +16,23 @@ use crate::view::LabView;
 /// A finding that goes away by itself within this time keeps nobody from waiting on.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// So long links may stay wrong, with nothing else to come, until they count as staying so: they are tried again and
+/// again meanwhile.
+const TRIES: Duration = Duration::from_secs(15);
+
 /// Somebody waits for a revision.
 pub(crate) struct Waiting {
     lab: LabName,
     revision: u64,
     silent_after: Duration,
-    finding_since: Option<Instant>,
+    /// What seems to end the waiting, and since when.
+    ending: Option<(Settled, Instant)>,
 }
 
 impl Waiting {
     /// Waits for `revision` of `lab` to be settled.
     pub fn new(lab: LabName, revision: u64, silent_after: Duration) -> Self {
-        Self { lab, revision, silent_after, finding_since: None }
+        Self { lab, revision, silent_after, ending: None }
     }
 
     /// How far it is by this picture. To be asked again at each change, and at the latest after
@@ -78,13 +84,31 @@ impl Waiting {
         if fresh && planned && matches!(judged.state.state, LabState::Up | LabState::Down) && judged.execs_done {
             return Some(Settled::AsWanted);
         }
-        let stands_in_the_way = judged.findings.iter().any(|finding| finding.lab.is_some());
-        if !(fresh && planned && stands_in_the_way && now.is_told(&self.lab)) {
-            self.finding_since = None;
+        let ending = (fresh && planned && now.is_told(&self.lab)).then(|| ending(judged)).flatten();
+        let Some((settled, after)) = ending else {
+            self.ending = None;
             return None;
-        }
-        let since = *self.finding_since.get_or_insert_with(Instant::now);
-        (since.elapsed() >= GRACE).then_some(Settled::Finding)
+        };
+        let since = match self.ending {
+            Some((before, since)) if before == settled => since,
+            _ => Instant::now(),
+        };
+        self.ending = Some((settled, since));
+        (since.elapsed() >= after).then_some(settled)
+    }
+}
+
+/// What ends the waiting for a lab that is not as wanted, once it has been so for a time.
+fn ending(judged: &Judged) -> Option<(Settled, Duration)> {
+    if judged.findings.iter().any(|finding| finding.lab.is_some()) {
+        return Some((Settled::Finding, GRACE));
+    }
+    match judged.to_come {
+        ToCome::More => None,
+        ToCome::Tries => Some((Settled::AtRest, TRIES)),
+        // What is wrong with the host as a whole may be mended in a moment.
+        ToCome::Nothing if !judged.findings.is_empty() => Some((Settled::AtRest, GRACE)),
+        ToCome::Nothing => Some((Settled::AtRest, Duration::ZERO)),
     }
 }
 

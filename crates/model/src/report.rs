@@ -1,10 +1,10 @@
 //! What a host tells the controller: findings, nodes, wires with their proof, repairs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{BridgeName, ContainerName, HostName, InstallationId, LabName};
+use crate::name::{BridgeName, ContainerName, HostName, InstallationId, LabName, NodeName};
 use crate::number::Generation;
 use crate::observed::{Busy, DatapathKind, DeviceObserved, Exit, InsideObserved, Part, PortObserved, RunObserved};
 use crate::spec::{EndRef, LinkId};
@@ -79,6 +79,9 @@ pub struct NodeReport {
     /// What it waits for before it goes on, in words.
     #[serde(default)]
     pub waits: Option<String>,
+    /// The nodes of its lab that it waits for.
+    #[serde(default)]
+    pub waits_for: BTreeSet<NodeName>,
     /// What happened to the commands of its exec list in this start.
     pub execs: Vec<ExecReport>,
     /// Its namespace's identity, when it has one.

@@ -1,10 +1,12 @@
 //! Nodes that share the network or the processes of another container of their lab, which the
 //! engine grants only while that one runs: they wait for it, and are made after it. Pure.
 
+use std::collections::BTreeSet;
+
 use archetype_model::observed::{NodeObserved, Observed, RunObserved};
 use archetype_model::spec::{DesiredRun, HostSpec, LabSpec, NodeBody, NodeSpec};
 
-use crate::stages::Order;
+use crate::stages::{Order, Waits};
 
 /// Holds the start of every node whose other does not run, and says what it waits for.
 pub fn hold(spec: &HostSpec, observed: &Observed, order: &mut Order) {
@@ -13,7 +15,8 @@ pub fn hold(spec: &HostSpec, observed: &Observed, order: &mut Order) {
             let Some((other, what)) = shared(lab, node).find(|(other, _)| !runs(observed, other)) else { continue };
             order.held.insert(node.container.clone());
             let words = format!("waits for {}, whose {what} it shares", other.name);
-            order.waits.entry(node.container.clone()).or_insert(words);
+            let waits = order.waits.entry(node.container.clone());
+            waits.or_insert(Waits { words, nodes: BTreeSet::new() }).nodes.insert(other.name.clone());
         }
     }
 }

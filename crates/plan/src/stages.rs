@@ -8,7 +8,7 @@ use archetype_model::report::ExecState;
 use archetype_model::spec::{DesiredRun, HostSpec, LabSpec, LinkId, NodeSpec, WireShape};
 use archetype_model::stages::{Passage, WaitSpec, When};
 use archetype_model::topology::value::{ExecPhase, Stage};
-use archetype_model::{ContainerName, LabName};
+use archetype_model::{ContainerName, LabName, NodeName};
 
 use crate::diff::ExecMemory;
 
@@ -36,10 +36,19 @@ pub struct Order {
     pub held_wires: HeldWires,
     /// The next command that is due, by node: its place and the start it belongs to.
     pub commands: BTreeMap<ContainerName, (usize, String)>,
-    /// What each node waits for, in words.
-    pub waits: BTreeMap<ContainerName, String>,
+    /// What each node waits for.
+    pub waits: BTreeMap<ContainerName, Waits>,
     /// When a delay is over, in milliseconds of the Unix epoch.
     pub delays: Vec<u64>,
+}
+
+/// What a node waits for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// In words.
+    pub words: String,
+    /// The other nodes of its lab; none where it waits for time alone.
+    pub nodes: BTreeSet<NodeName>,
 }
 
 /// Wires that stages hold down, each with the node that may not enter `create-links` yet.
@@ -176,18 +185,20 @@ impl Lab<'_> {
             order.held.insert(name.clone());
         }
         order.delays.extend(self.ready.get(name).map(|since| since + node.stages.delay * 1000));
-        order.waits.extend(self.words(node, passage).map(|words| (name.clone(), words)));
+        order.waits.extend(self.waits(node, passage).map(|waits| (name.clone(), waits)));
     }
 
     /// What keeps the node from its next stage.
-    fn words(&self, node: &NodeSpec, passage: &Passage) -> Option<String> {
+    fn waits(&self, node: &NodeSpec, passage: &Passage) -> Option<Waits> {
         let stage = STAGES.into_iter().find(|stage| !passage.through.contains(stage))?;
         let waits = self.open_waits(node, stage);
         if waits.is_empty() {
-            return Some(format!("waits {} s before its start (startup-delay)", node.stages.delay));
+            let words = format!("waits {} s before its start (startup-delay)", node.stages.delay);
+            return Some(Waits { words, nodes: BTreeSet::new() });
         }
+        let nodes = waits.iter().map(|wait| wait.node.clone()).collect();
         let waits: Vec<String> = waits.iter().map(|wait| format!("{} ({})", wait.node, wait.stage)).collect();
-        Some(format!("{stage} waits for {}", waits.join(", ")))
+        Some(Waits { words: format!("{stage} waits for {}", waits.join(", ")), nodes })
     }
 }
 

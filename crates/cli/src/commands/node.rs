@@ -1,7 +1,10 @@
 //! `node`: a node is started, stopped or restarted; the wish is kept.
 
-use archetype_api::NodeAction;
+use archetype_api::{NodeAction, Settled};
+use archetype_model::LabName;
+use archetype_model::status::NodeState;
 
+use super::wait::End;
 use super::{print, wait};
 use crate::args::{NodeArgs, NodeWish, TopologyArgs};
 use crate::connection::Connection;
@@ -24,8 +27,18 @@ pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failur
     }
     let end = wait::settled(connection, &accepted, args.wait.wait).await?;
     let exit = wait::told(connection, &accepted, end, args.wait.wait).await;
-    if exit == Exit::Fine {
+    if exit == Exit::Fine || end == End::Settled(Settled::AtRest) && is_as_wished(connection, &lab, &args).await {
         print(&format!("{} {done}", args.node))?;
     }
     Ok(exit)
+}
+
+/// Whether the node is as was wished of it, whatever became of the rest of its lab.
+async fn is_as_wished(connection: &Connection, lab: &LabName, args: &NodeArgs) -> bool {
+    let wanted = match args.wish {
+        NodeWish::Start | NodeWish::Restart => NodeState::Running,
+        NodeWish::Stop => NodeState::Stopped,
+    };
+    let shown = connection.client().lab(lab).await;
+    shown.is_ok_and(|shown| shown.nodes.iter().any(|node| node.name == args.node && node.state == wanted))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use archetype_api::progress::{Progress, Settled};
 use archetype_api::{Accepted, ClientError, codes};
 use archetype_model::LabName;
+use archetype_model::status::{LinkState, NodeState};
 use futures::StreamExt;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -82,6 +83,14 @@ pub async fn told(connection: &Connection, accepted: &Accepted, end: End, at_mos
             tell_findings(connection, lab, *revision, paint).await;
             Exit::Failed
         }
+        End::Settled(Settled::AtRest) => {
+            tell_findings(connection, lab, *revision, paint).await;
+            tell_states(connection, lab).await;
+            let word = paint.tone(Tone::Bad, "error:");
+            eprintln!("{word} {lab} is not as wished, and nothing more comes of it by itself");
+            eprintln!("  hint: look with `archetype inspect {lab}`");
+            Exit::Failed
+        }
         End::TimeUp => {
             tell_findings(connection, lab, *revision, paint).await;
             let word = paint.tone(Tone::Bad, "error:");
@@ -89,6 +98,20 @@ pub async fn told(connection: &Connection, accepted: &Accepted, end: End, at_mos
             eprintln!("  hint: look with `archetype inspect {lab}`, or wait longer with --wait");
             Exit::NotConverged
         }
+    }
+}
+
+/// What keeps the lab from being as wished, of its nodes and links.
+async fn tell_states(connection: &Connection, lab: &LabName) {
+    let Ok(lab) = connection.client().lab(lab).await else { return };
+    let say = |what: String, why: Option<&str>| {
+        eprintln!("{what}{}", why.map(|why| format!(": {why}")).unwrap_or_default());
+    };
+    for node in lab.nodes.iter().filter(|node| !matches!(node.state, NodeState::Running | NodeState::Stopped)) {
+        say(format!("node {} is {}", node.name, node.state), node.reason.as_deref());
+    }
+    for link in lab.links.iter().filter(|link| !matches!(link.actual_state, LinkState::Up | LinkState::Down)) {
+        say(format!("link {} is {}", link.id, link.actual_state), link.reason.as_deref());
     }
 }
 

@@ -116,8 +116,8 @@ impl Awaited {
 
 /// Wait until a revision is judged
 ///
-/// Answers as soon as the lab is as wanted, or a finding says why not, or the time is over: then
-/// `settled` is null.
+/// Answers as soon as the lab is as wanted, or a finding says why not, or nothing more comes of it by itself, or the
+/// time is over: then `settled` is null.
 #[utoipa::path(get, path = "/labs/{lab}/wait", operation_id = "wait_for_lab", tag = "labs",
     params(("lab" = String, Path), ("revision" = Option<u64>, Query), ("timeout" = Option<f64>, Query,
         description = "Seconds; 60 when absent.")),

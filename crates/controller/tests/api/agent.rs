@@ -177,6 +177,7 @@ fn node_report(node: &NodeSpec) -> NodeReport {
         restarts: node.restarts,
         at_rest: false,
         waits: None,
+        waits_for: BTreeSet::new(),
         ended: None,
         execs: node.execs.iter().map(exec).collect(),
         namespace: Some(1),
