@@ -240,7 +240,11 @@ impl<H: Host> Pass<'_, H> {
                             entry.1.push(ExecState::Running { id: None });
                         }
                     }
-                    NodeAction::Create | NodeAction::Stop | NodeAction::Restart | NodeAction::Remove => {}
+                    NodeAction::Create
+                    | NodeAction::Stop
+                    | NodeAction::Restart
+                    | NodeAction::Remove
+                    | NodeAction::GiveUp => {}
                 }
             }
         });

@@ -20,7 +20,7 @@ pub(crate) fn open(
 ) {
     ledger.note(|done| {
         for step in steps {
-            if matches!(step, Step::Node { action: NodeAction::Exec { .. }, .. }) {
+            if matches!(step, Step::Node { action: NodeAction::Exec { .. } | NodeAction::GiveUp, .. }) {
                 continue;
             }
             let resource = step.resource();

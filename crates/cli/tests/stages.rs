@@ -279,3 +279,79 @@ fn commands_on_the_host_have_a_time_limit_and_can_be_refused() {
         world.cli(["destroy", "slow"]).fine();
     });
 }
+
+/// Four nodes, each with a command that never ends: of the stage `configure` on the host, or of its own list.
+fn held(sort: &str, on_host: bool) -> String {
+    let line = "sh -c 'echo $$ >> shared/begun; exec sleep 100000'";
+    let command = match on_host {
+        true => format!("stages: {{configure: {{exec: [{{command: \"{line}\", target: host}}]}}}}"),
+        false => format!("exec: [\"{}\"]", line.replace("shared/", "/mnt/")),
+    };
+    let nodes: String = (1..=4).map(|number| format!("    h{number}:\n      {command}\n")).collect();
+    format!(
+        "name: held\ntopology:\n  defaults: {{kind: linux, {sort}, cmd: sleep 100000, binds: [\"shared:/mnt\"]}}\n  \
+         nodes:\n{nodes}"
+    )
+}
+
+fn commands_that_never_end_hold_up_nothing(world: &World, sort: &str, on_host: bool) {
+    let shared = world.folder.join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    let begun = || -> Vec<String> {
+        let text = std::fs::read_to_string(shared.join("begun")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    };
+    world.write("held.clab.yml", &held(sort, on_host));
+    world.write("free.clab.yml", &format!("name: free\ntopology:\n  nodes:\n    n: {{kind: linux, {sort}}}\n"));
+    world.cli(["deploy", "-t", "held.clab.yml", "--no-wait"]).fine();
+    eventually(SOON, "all of them run", || (begun().len() == 4).then_some(()));
+    world.cli(["deploy", "-t", "free.clab.yml", "--wait", "60s"]).fine();
+
+    // The wait would go on for the other three: what is asked for is seen of the node.
+    world.cli(["node", "held", "h1", "stop", "--no-wait"]).fine();
+    let stopped = eventually(SOON, "it is stopped", || {
+        let node = world.node("held", "h1");
+        (node["state"] == "stopped").then_some(node)
+    });
+    assert_eq!(stopped["execs"][0]["state"], "given-up", "{stopped}");
+    world.cli(["node", "held", "h2", "restart", "--no-wait"]).fine();
+    eventually(SOON, "its new start runs it anew", || (begun().len() == 5).then_some(()));
+    world.cli(["destroy", "held", "--wait", "60s"]).fine();
+    if on_host {
+        let runs = |pid: &String| std::path::Path::new("/proc").join(pid).exists();
+        eventually(SOON, "nothing of them runs", || (!begun().iter().any(runs)).then_some(()));
+    }
+    world.cli(["destroy", "free"]).fine();
+}
+
+#[test]
+fn commands_on_the_host_that_never_end_hold_up_nothing_of_namespaces() {
+    std::fs::create_dir_all("/mnt").unwrap();
+    on_a_machine(LIMIT, |world| {
+        commands_that_never_end_hold_up_nothing(world, "labels: {archetype.runtime: namespace}", true);
+    });
+}
+
+#[test]
+fn commands_on_the_host_that_never_end_hold_up_nothing_of_containers() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        commands_that_never_end_hold_up_nothing(world, "image: bb", true);
+    });
+}
+
+#[test]
+fn commands_in_namespaces_that_never_end_hold_up_nothing() {
+    std::fs::create_dir_all("/mnt").unwrap();
+    on_a_machine(LIMIT, |world| {
+        commands_that_never_end_hold_up_nothing(world, "labels: {archetype.runtime: namespace}", false);
+    });
+}
+
+#[test]
+fn commands_in_containers_that_never_end_hold_up_nothing() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        commands_that_never_end_hold_up_nothing(world, "image: bb", false);
+    });
+}

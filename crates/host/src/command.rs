@@ -14,7 +14,10 @@ use archetype_model::spec::NodeSpec;
 use archetype_model::topology::value::ExecTarget;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
+use crate::event::TaskError;
 use crate::processes::status;
 
 /// How much of a command's output is kept: its end.
@@ -47,17 +50,49 @@ impl Default for HostCommands {
 }
 
 /// Runs the node's command at `index` if it is one for the host, in the topology's folder, and
-/// waits for it.
-pub(crate) fn run_on_host(node: &NodeSpec, index: usize, rule: HostCommands) -> Option<ExecState> {
-    let command = node.commands().get(index).copied().filter(|command| command.target == ExecTarget::Host)?;
-    if !rule.allowed {
-        let output = "commands of labs are not run on this host: --host-commands refuse".to_owned();
-        return Some(ExecState::Ended { code: 126, output });
-    }
-    Some(run(command.words, &node.stages.folder, rule.limit))
+/// waits for it, until it is given up.
+///
+/// # Errors
+/// When the thread that followed it broke down.
+pub(crate) async fn run_on_host(
+    node: &NodeSpec,
+    index: usize,
+    rule: HostCommands,
+    given_up: CancellationToken,
+) -> Result<Option<ExecState>, TaskError> {
+    let Some(work) = for_host(node, index, rule, given_up) else { return Ok(None) };
+    on_a_thread(work).await.map(Some)
 }
 
-fn run(words: &[String], folder: &Path, limit: Duration) -> ExecState {
+fn for_host(
+    node: &NodeSpec,
+    index: usize,
+    rule: HostCommands,
+    given_up: CancellationToken,
+) -> Option<impl FnOnce() -> ExecState + Send + 'static> {
+    let command = node.commands().get(index).copied().filter(|command| command.target == ExecTarget::Host)?;
+    let (words, folder) = (command.words.to_vec(), node.stages.folder.clone());
+    Some(move || {
+        if !rule.allowed {
+            let output = "commands of labs are not run on this host: --host-commands refuse".to_owned();
+            return ExecState::Ended { code: 126, output };
+        }
+        run(&words, &folder, rule.limit, &given_up)
+    })
+}
+
+/// Follows a command on a thread of its own: it may take any time, and the runtime's threads for what waits are few.
+///
+/// # Errors
+/// When the work broke down.
+pub(crate) async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, TaskError> {
+    let (tell, told) = oneshot::channel();
+    let begun = thread::Builder::new().spawn(move || drop(tell.send(work())));
+    begun.map_err(|error| TaskError::crashed(&format!("no thread for a command: {error}")))?;
+    told.await.map_err(|_| TaskError::crashed("the thread that followed a command broke down"))
+}
+
+fn run(words: &[String], folder: &Path, limit: Duration, given_up: &CancellationToken) -> ExecState {
     let failed = |why: String| ExecState::Ended { code: 127, output: why };
     let Some((program, words)) = words.split_first() else { return failed("no command".into()) };
     let mut command = Command::new(program);
@@ -66,22 +101,23 @@ fn run(words: &[String], folder: &Path, limit: Duration) -> ExecState {
         command.current_dir(folder);
     }
     match command.spawn() {
-        Ok(child) => followed(child, limit),
+        Ok(child) => followed(child, Some(limit), given_up),
         Err(error) => failed(format!("{program}: {error}")),
     }
 }
 
-/// Waits for a command, and kills it when its time is over.
-fn followed(mut child: Child, limit: Duration) -> ExecState {
+/// Waits for a command that leads a group of its own, and kills it when its time is over, or it is given up.
+pub(crate) fn followed(mut child: Child, limit: Option<Duration>, given_up: &CancellationToken) -> ExecState {
     let output = output_of(&mut child);
-    let until = Instant::now() + limit;
+    let until = limit.map(|limit| Instant::now() + limit);
+    let may_run = || !given_up.is_cancelled() && until.is_none_or(|until| Instant::now() < until);
     let (mut text, mut pause) = (Vec::new(), Duration::from_millis(1));
     let ended = loop {
         let is_closed = take(&output, LOOK_EVERY, &mut text);
         match child.try_wait() {
             // It closed its output, and may take its time to end; mostly it is ending just now.
-            Ok(None) if Instant::now() < until && is_closed => pause = nap(pause),
-            Ok(None) if Instant::now() < until => {}
+            Ok(None) if is_closed && may_run() => pause = nap(pause),
+            Ok(None) if may_run() => {}
             Ok(None) => break end(&mut child).map(|()| None),
             other => break other,
         }
@@ -90,7 +126,8 @@ fn followed(mut child: Child, limit: Duration) -> ExecState {
     let output = end_of(&String::from_utf8_lossy(&text));
     match ended {
         Ok(Some(ended)) => ExecState::Ended { code: status(ended), output },
-        Ok(None) => ExecState::OutOfTime { seconds: limit.as_secs(), output },
+        Ok(None) if given_up.is_cancelled() => ExecState::GivenUp { output },
+        Ok(None) => ExecState::OutOfTime { seconds: limit.unwrap_or_default().as_secs(), output },
         Err(error) => ExecState::Ended { code: -1, output: format!("it could not be waited for: {error}") },
     }
 }
@@ -148,7 +185,7 @@ fn take(output: &Receiver<Vec<u8>>, time: Duration, text: &mut Vec<u8>) -> bool 
 }
 
 /// The end of a text, as much as is kept of it.
-pub(crate) fn end_of(text: &str) -> String {
+fn end_of(text: &str) -> String {
     let from = text.len().saturating_sub(KEPT);
     let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
     text[from..].to_string()
@@ -166,7 +203,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     fn shell(line: &str, limit: Duration) -> ExecState {
-        run(&["sh".to_owned(), "-c".to_owned(), line.to_owned()], Path::new("/"), limit)
+        run(&["sh".to_owned(), "-c".to_owned(), line.to_owned()], Path::new("/"), limit, &CancellationToken::new())
     }
 
     fn ended(code: i64, output: &str) -> ExecState {
@@ -181,7 +218,8 @@ mod tests {
         assert_eq!(shell("exec >&- 2>&-; sleep 0.2", LONG), ended(0, ""));
         let ExecState::Ended { code: 0, output } = shell("seq 100000", LONG) else { panic!() };
         assert!(output.ends_with("99999\n100000\n") && output.len() <= KEPT, "{}", output.len());
-        assert!(matches!(run(&["/no/such".into()], Path::new("/"), LONG), ExecState::Ended { code: 127, .. }));
+        let none = run(&["/no/such".into()], Path::new("/"), LONG, &CancellationToken::new());
+        assert!(matches!(none, ExecState::Ended { code: 127, .. }));
     }
 
     #[test]
@@ -197,6 +235,19 @@ mod tests {
             matches!(&state, ExecState::OutOfTime { seconds: 1, output } if output.contains("y\ny\n")),
             "{state:?}"
         );
+    }
+
+    #[test]
+    fn a_command_that_is_given_up_is_killed_at_once() {
+        let given_up = CancellationToken::new();
+        let words = ["sh".to_owned(), "-c".to_owned(), "echo begun; sleep 1000".to_owned()];
+        let follow = || run(&words, Path::new("/"), LONG * 60, &given_up);
+        thread::scope(|scope| {
+            let followed = scope.spawn(follow);
+            thread::sleep(LOOK_EVERY);
+            given_up.cancel();
+            assert!(matches!(followed.join().unwrap(), ExecState::GivenUp { .. }));
+        });
     }
 
     #[test]

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use archetype_model::observed::{DaemonStart, NodeObserved, Reading};
+use archetype_model::observed::{DaemonStart, NodeObserved, Part, Reading};
 use archetype_model::report::Finding;
 use archetype_model::spec::NodeSpec;
 use archetype_model::step::NodeAction;
@@ -36,7 +36,7 @@ pub use error::EngineError;
 pub use privilege::Grant;
 pub use session::{ExecControl, ExecRequest, ExecSession, Output, Pieces};
 
-use crate::{HostCommands, Place, Waker};
+use crate::{Event, HostCommands, Place, Waker};
 use replica::{Link, Replica};
 
 /// Labels of ours on containers; containerlab's stand beside them.
@@ -212,10 +212,15 @@ impl Containers {
     }
 
     /// Begins a task and returns at once. Its end is rung as [`crate::Event::TaskEnded`]. Says
-    /// false, and does nothing, when a task works on that node already; only a removal makes a pull
-    /// under way give up, so that it can be begun soon.
+    /// false, and does nothing, when a task works on that node already.
     pub fn begin(&self, order: Order) -> bool {
         task::begin(&self.room, order)
+    }
+
+    /// Has the task that works on a node, if any, give up the image or the command that it waits for.
+    pub fn give_up(&self, container: &ContainerName) {
+        self.room.replica().give_up(container);
+        self.room.waker.ring(Event::Changed(Part::Engine));
     }
 
     /// Reads everything again, compares it with the replica, mends the replica, and answers how

@@ -202,6 +202,11 @@ impl LinuxHost {
 
     fn begin(&self, spec: &HostSpec, step: Step) -> Outcome {
         let Step::Node { container, action } = &step else { return Outcome { step, error: None } };
+        if *action == NodeAction::GiveUp {
+            self.containers.iter().for_each(|containers| containers.give_up(container));
+            self.processes.give_up(container);
+            return Outcome { step, error: None };
+        }
         let in_spec = spec.node(container);
         let of_engine = match in_spec {
             Some((_, node)) if *action != NodeAction::Remove => matches!(node.body, NodeBody::Container(_)),

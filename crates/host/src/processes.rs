@@ -14,19 +14,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use archetype_model::observed::{Busy, Mark, NodeObserved, Part, Reading, RunObserved};
+use archetype_model::observed::{Busy, Mark, NodeObserved, Outside, Part, Reading, RunObserved};
 use archetype_model::report::ExecState;
 use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
 use archetype_model::step::NodeAction;
 use archetype_model::{ContainerName, LabName};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::command::{self, HostCommands};
 use crate::event::{Event, TaskEnded, TaskError, Waker};
 use crate::place::Place;
 use crate::process_end;
 
-pub use run::{Inside, Output, run_inside, spawn_inside, status};
+pub use run::{Inside, spawn_inside, status};
 pub use user::User;
 
 /// Cold boots at once. They share the kernel's one lock for network changes, so more gain nothing.
@@ -45,13 +46,23 @@ struct Inner {
     supervisor: PathBuf,
     host_commands: HostCommands,
     waker: Waker,
-    busy: Mutex<BTreeMap<ContainerName, (NodeObserved, Busy)>>,
+    busy: Mutex<BTreeMap<ContainerName, Working>>,
     slots: Semaphore,
     /// Commands whose end somebody waits for, by process id.
     watched: Mutex<BTreeSet<u32>>,
     /// What health checks found, by node: for which start of it.
     health: Mutex<BTreeMap<ContainerName, health::Checked>>,
     known: Mutex<state::Known>,
+}
+
+/// A task at work on a node.
+#[derive(Debug)]
+struct Working {
+    /// The node while nothing else is known of it.
+    absent: NodeObserved,
+    busy: Busy,
+    /// What waits for a command gives up by it.
+    given_up: CancellationToken,
 }
 
 /// How long a supervisor needs to make its node dead on the wire, about.
@@ -95,7 +106,10 @@ impl Processes {
     pub fn show(&self) -> Reading<BTreeMap<ContainerName, NodeObserved>> {
         // Before the folders are read: a start that ends between the two would show what was before it as all there is,
         // and the node would be started a second time. One that is shown as busy too long rings when it has ended.
-        let working = self.inner.busy().clone();
+        let working: Vec<_> = {
+            let busy = self.inner.busy();
+            busy.iter().map(|(name, one)| (name.clone(), one.absent.clone(), one.busy.clone())).collect()
+        };
         let mut nodes = match state::all(&self.inner.place, &mut self.inner.known()) {
             Ok(nodes) => nodes,
             Err(error) => return Reading::Unreadable(format!("run folders: {error}")),
@@ -105,7 +119,7 @@ impl Processes {
         }
         nodes.values().for_each(|node| self.watch_end(node));
         health::show(&self.inner, &mut nodes);
-        for (container, (absent, busy)) in working {
+        for (container, absent, busy) in working {
             nodes.entry(container).or_insert(absent).busy = Some(busy);
         }
         Reading::Known(nodes)
@@ -163,19 +177,16 @@ impl Processes {
 
     fn spawn(&self, order: Order) {
         let container = order.node.container.clone();
-        if !self.take(&container, &order.mark, &order.action) {
-            return;
-        }
+        let Some(given_up) = self.take(&container, &order.mark, &order.action) else { return };
         let inner = self.inner.clone();
         tokio::spawn(async move {
-            let slot = inner.slots.acquire().await;
-            let work = (inner.clone(), order.clone());
-            let done = tokio::task::spawn_blocking(move || work.0.carry_out(&work.1)).await;
-            drop(slot);
+            let done = match &order.action {
+                NodeAction::Exec { index, .. } => inner.clone().command(&order, *index, given_up).await,
+                _ => inner.clone().change(&order).await.map(|()| None),
+            };
             let (error, exec) = match done {
-                Ok(Ok(exec)) => (None, exec),
-                Ok(Err(error)) => (Some(error), None),
-                Err(broken) => (Some(TaskError::crashed(&broken.to_string())), None),
+                Ok(exec) => (None, exec),
+                Err(error) => (Some(error), None),
             };
             inner.busy().remove(&container);
             inner.waker.ring(Event::TaskEnded(TaskEnded { container, action: order.action, error, exec }));
@@ -191,7 +202,7 @@ impl Processes {
     /// `going`: its namespace is removed next, so nothing in it has to be made quiet before.
     fn begin_removal(&self, container: &ContainerName, going: bool) {
         let Some(started) = state::started(&self.inner.place, container) else { return };
-        if !self.take(container, &started.mark, &NodeAction::Remove) {
+        if self.take(container, &started.mark, &NodeAction::Remove).is_none() {
             return;
         }
         let (inner, container) = (self.inner.clone(), container.clone());
@@ -211,11 +222,19 @@ impl Processes {
         });
     }
 
-    /// Marks a node as busy; false when it is already.
-    fn take(&self, container: &ContainerName, mark: &Mark, action: &NodeAction) -> bool {
-        let mut busy = self.inner.busy();
-        if busy.contains_key(container) {
-            return false;
+    /// Has the task that works on a node, if any, give up the command that it waits for.
+    pub fn give_up(&self, container: &ContainerName) {
+        if let Some(working) = self.inner.busy().get_mut(container) {
+            working.given_up.cancel();
+            working.busy.outside = None;
+        }
+    }
+
+    /// Marks a node as busy, and answers by what the task is told to give up; none when it is busy already.
+    fn take(&self, container: &ContainerName, mark: &Mark, action: &NodeAction) -> Option<CancellationToken> {
+        let mut all = self.inner.busy();
+        if all.contains_key(container) {
+            return None;
         }
         let absent = NodeObserved {
             id: container.to_string(),
@@ -232,12 +251,15 @@ impl Processes {
             NodeAction::Stop => "stopping",
             NodeAction::Restart => "restarting",
             NodeAction::Remove => "removing",
+            NodeAction::GiveUp => "giving up",
             NodeAction::Exec { .. } => "running its exec list",
         };
         let since_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let since_ms = u64::try_from(since_ms).unwrap_or(u64::MAX);
-        busy.insert(container.clone(), (absent, Busy { doing: doing.into(), since_ms }));
-        true
+        let outside = matches!(action, NodeAction::Exec { .. }).then_some(Outside::Command);
+        let (busy, given_up) = (Busy { doing: doing.into(), since_ms, outside }, CancellationToken::new());
+        all.insert(container.clone(), Working { absent, busy, given_up: given_up.clone() });
+        Some(given_up)
     }
 }
 
@@ -254,35 +276,54 @@ impl Inner {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn busy(&self) -> MutexGuard<'_, BTreeMap<ContainerName, (NodeObserved, Busy)>> {
+    fn busy(&self) -> MutexGuard<'_, BTreeMap<ContainerName, Working>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn carry_out(&self, order: &Order) -> Result<Option<ExecState>, TaskError> {
+    /// Starts or stops a node, when its turn has come.
+    async fn change(self: Arc<Self>, order: &Order) -> Result<(), TaskError> {
+        let (inner, order) = (self.clone(), order.clone());
+        let _slot = self.slots.acquire().await;
+        let done = tokio::task::spawn_blocking(move || inner.carry_out(&order)).await;
+        done.unwrap_or_else(|broken| Err(TaskError::crashed(&broken.to_string())))
+    }
+
+    /// Runs a command of the node's lists. Commands take no turns: one that waits for ever would keep others from theirs.
+    async fn command(
+        self: Arc<Self>,
+        order: &Order,
+        index: usize,
+        given_up: CancellationToken,
+    ) -> Result<Option<ExecState>, TaskError> {
+        let on_host = command::run_on_host(&order.node, index, self.host_commands, given_up.clone()).await?;
+        if on_host.is_some() {
+            return Ok(on_host);
+        }
+        let node = order.node.clone();
+        command::on_a_thread(move || {
+            let commands = node.commands();
+            let words = commands.get(index)?.words;
+            if !state::runs(&self.place, &node.container) {
+                return Some(command::not_running());
+            }
+            Some(run::exec(&self.place, &node, words, &given_up))
+        })
+        .await
+    }
+
+    fn carry_out(&self, order: &Order) -> Result<(), TaskError> {
         let container = &order.node.container;
         let stop = || run::stop(&self.place, container).map_err(|error| failed(order, &NodeAction::Stop, &error));
         let start = || self.start(order).map_err(|error| failed(order, &NodeAction::Start, &error));
         match &order.action {
-            NodeAction::Create | NodeAction::Remove => {}
-            NodeAction::Start => start()?,
-            NodeAction::Stop => stop()?,
+            NodeAction::Start => start(),
+            NodeAction::Stop => stop(),
             NodeAction::Restart => {
                 stop()?;
-                start()?;
+                start()
             }
-            NodeAction::Exec { index, .. } => {
-                if let Some(done) = command::run_on_host(&order.node, *index, self.host_commands) {
-                    return Ok(Some(done));
-                }
-                let commands = order.node.commands();
-                let Some(command) = commands.get(*index) else { return Ok(None) };
-                if !state::runs(&self.place, container) {
-                    return Ok(Some(command::not_running()));
-                }
-                return Ok(Some(run::exec(&self.place, &order.node, command.words)));
-            }
+            NodeAction::Create | NodeAction::Remove | NodeAction::GiveUp | NodeAction::Exec { .. } => Ok(()),
         }
-        Ok(None)
     }
 
     fn start(&self, order: &Order) -> std::io::Result<()> {

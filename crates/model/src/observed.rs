@@ -12,7 +12,7 @@ pub use datapath::{
     BridgeObserved, DaemonStart, DatapathKind, DatapathObserved, FlowsObserved, HearerObserved, Hears, PortObserved,
 };
 pub use network::{NetworkObserved, PassagesObserved};
-pub use node::{Busy, Exit, NodeObserved, RunObserved};
+pub use node::{Busy, Exit, NodeObserved, Outside, RunObserved};
 
 use crate::name::{ContainerName, InstallationId, InterfaceName, Invalid, LabName, NetworkName, NodeName};
 use crate::number::Mac;

@@ -136,6 +136,11 @@ pub enum ExecState {
         /// The end of what it printed.
         output: String,
     },
+    /// It was ended before it was over, for its node was to stop, to start again, or to go.
+    GivenUp {
+        /// The end of what it printed, as far as that is known.
+        output: String,
+    },
     /// The engine no longer knows it.
     Unknown,
 }
@@ -143,7 +148,7 @@ pub enum ExecState {
 impl ExecState {
     /// Whether nothing more comes of it.
     pub fn is_over(&self) -> bool {
-        matches!(self, Self::Ended { .. } | Self::OutOfTime { .. } | Self::Unknown)
+        !matches!(self, Self::Waiting | Self::Running { .. })
     }
 }
 

@@ -136,6 +136,8 @@ pub enum NodeAction {
     Restart,
     /// Remove it, stopping it first.
     Remove,
+    /// Have the task that works on it give up what it waits for outside.
+    GiveUp,
     /// Run one command of its exec list.
     Exec {
         /// The command's place in the list, from 0.
@@ -291,6 +293,7 @@ impl std::fmt::Display for NodeAction {
             Self::Stop => f.write_str("stop"),
             Self::Restart => f.write_str("restart"),
             Self::Remove => f.write_str("remove"),
+            Self::GiveUp => f.write_str("give up what is under way on"),
             Self::Exec { index, .. } => write!(f, "run command {} of", index + 1),
         }
     }

@@ -174,7 +174,9 @@ fn in_order(steps: Vec<Step>) -> Vec<Vec<Step>> {
 fn phase(step: &Step) -> usize {
     match step {
         Step::RemovePort { .. } | Step::SetNetwork { .. } | Step::OpenPassage { .. } | Step::MakeNamespace { .. } => 0,
-        Step::Node { action: NodeAction::Create | NodeAction::Stop | NodeAction::Remove, .. } => 0,
+        Step::Node {
+            action: NodeAction::Create | NodeAction::Stop | NodeAction::Remove | NodeAction::GiveUp, ..
+        } => 0,
         Step::NameNamespace { .. } | Step::RemoveNamespace { .. } => 1,
         Step::RemoveDevice { .. } | Step::SetDevice { .. } | Step::WriteFacts { .. } => 1,
         Step::MakePair { .. } => 2,

@@ -78,6 +78,7 @@ fn exec(report: &ExecReport) -> Exec {
         ExecState::Running { .. } => ("running", None, None),
         ExecState::Ended { code, output } => ("ended", Some(*code), Some(output.clone())),
         ExecState::OutOfTime { output, .. } => ("out-of-time", None, Some(output.clone())),
+        ExecState::GivenUp { output } => ("given-up", None, Some(output.clone())),
         ExecState::Unknown => ("unknown", None, None),
     };
     let stage = report.stage.map(|when| when.to_string());

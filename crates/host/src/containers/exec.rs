@@ -36,11 +36,25 @@ pub(super) async fn run(
     start: &str,
     kept: Option<String>,
 ) -> Result<ExecState, TaskError> {
-    let engine = |error: EngineError| error.finding("exec-failed");
-    let (on_host, rule) = (Arc::clone(node), task.room.settings.host_commands);
-    if let Some(done) = blocking(move || Ok(run_on_host(&on_host, index, rule))).await.ok().flatten() {
+    let rule = task.room.settings.host_commands;
+    if let Some(done) = run_on_host(node, index, rule, task.given_up.clone()).await? {
         return Ok(done);
     }
+    // Its end comes with the node's.
+    tokio::select! {
+        done = run_inside(task, node, index, start, kept) => done,
+        () = task.given_up.cancelled() => Ok(ExecState::GivenUp { output: String::new() }),
+    }
+}
+
+async fn run_inside(
+    task: &Task,
+    node: &NodeSpec,
+    index: usize,
+    start: &str,
+    kept: Option<String>,
+) -> Result<ExecState, TaskError> {
+    let engine = |error: EngineError| error.finding("exec-failed");
     if let Some(id) = kept {
         return match found(task, &id).await.map_err(engine)? {
             Found::Unknown => Ok(ExecState::Unknown),

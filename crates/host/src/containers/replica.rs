@@ -2,12 +2,11 @@
 //! heard; unreadable from the moment they are not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use archetype_model::ContainerName;
-use archetype_model::observed::{Busy, Exit, Mark, NodeObserved, Reading, RunObserved};
+use archetype_model::observed::{Busy, Exit, Mark, NodeObserved, Outside, Reading, RunObserved};
 use bollard::Docker;
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::EngineFacts;
 use super::sight::Sight;
@@ -25,8 +24,8 @@ pub(super) struct Working {
     pub busy: Busy,
     /// Whose node it is, where the container may not be there to say.
     pub mark: Option<Mark>,
-    /// Rung when the node is to go: what waits for the world outside, a pull, gives up.
-    pub give_up: Arc<Notify>,
+    /// What waits for the world outside, a pull or a command, gives up by it.
+    pub given_up: CancellationToken,
 }
 
 /// What the room knows.
@@ -169,10 +168,18 @@ impl Replica {
         true
     }
 
-    /// The node is to go: whatever its task waits for outside is given up.
-    pub(super) fn give_up(&self, name: &ContainerName) {
-        if let Some(working) = self.working.get(name) {
-            working.give_up.notify_one();
+    /// Whatever the node's task waits for outside is given up.
+    pub(super) fn give_up(&mut self, name: &ContainerName) {
+        if let Some(working) = self.working.get_mut(name) {
+            working.given_up.cancel();
+            working.busy.outside = None;
+        }
+    }
+
+    /// The task begins to wait for something outside, or does not any more.
+    pub(super) fn waits_for(&mut self, name: &ContainerName, outside: Option<Outside>) {
+        if let Some(working) = self.working.get_mut(name) {
+            working.busy.outside = outside.filter(|_| !working.given_up.is_cancelled());
         }
     }
 

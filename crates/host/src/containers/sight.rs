@@ -76,7 +76,7 @@ fn run(state: &ContainerState, id: &str) -> RunObserved {
 fn leaving(state: &ContainerState) -> Option<Busy> {
     let is_leaving = state.status == Some(ContainerStateStatusEnum::REMOVING);
     // The engine does not say since when.
-    is_leaving.then(|| Busy { doing: "being removed".into(), since_ms: 0 })
+    is_leaving.then(|| Busy { doing: "being removed".into(), since_ms: 0, outside: None })
 }
 
 fn exit(state: &ContainerState) -> Exit {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use archetype_model::observed::{Busy, Mark, Part};
+use archetype_model::observed::{Busy, Mark, Outside, Part};
 use archetype_model::report::ExecState;
 use archetype_model::spec::{Bind, ContainerBody, NodeBody, NodeSpec, PullPolicy};
 use archetype_model::step::NodeAction;
@@ -14,7 +14,7 @@ use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions,
     StartContainerOptions, StopContainerOptions,
 };
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::error::EngineError;
 use super::making::Making;
@@ -33,19 +33,16 @@ const END_WITHIN: Duration = Duration::from_secs(60);
 
 /// See [`super::Containers::begin`].
 pub(super) fn begin(room: &Arc<Room>, order: Order) -> bool {
-    let give_up = Arc::new(Notify::new());
-    let working = Working { busy: busy(&order.action), mark: mark(room, &order), give_up: Arc::clone(&give_up) };
+    let given_up = CancellationToken::new();
+    let working = Working { busy: busy(&order.action), mark: mark(room, &order), given_up: given_up.clone() };
     if !room.replica().take(&order.container, working) {
-        if order.action == NodeAction::Remove {
-            room.replica().give_up(&order.container);
-        }
         return false;
     }
     room.waker.ring(Event::Changed(Part::Engine));
     let room = Arc::clone(room);
     tokio::spawn(async move {
         let (container, action) = (order.container.clone(), order.action.clone());
-        let work = tokio::spawn(carry_out(Arc::clone(&room), order, give_up)).await;
+        let work = tokio::spawn(carry_out(Arc::clone(&room), order, given_up)).await;
         let result = work.unwrap_or_else(|panic| Err(TaskError::crashed(&panic.to_string())));
         let (error, exec) = match result {
             Ok(exec) => (None, exec),
@@ -65,10 +62,12 @@ fn busy(action: &NodeAction) -> Busy {
         NodeAction::Stop => "stopping".into(),
         NodeAction::Restart => "restarting".into(),
         NodeAction::Remove => "removing".into(),
+        NodeAction::GiveUp => "giving up".into(),
         NodeAction::Exec { index, .. } => format!("running command {}", index + 1),
     };
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Busy { doing, since_ms: u64::try_from(since.as_millis()).unwrap_or_default() }
+    let outside = matches!(action, NodeAction::Exec { .. }).then_some(Outside::Command);
+    Busy { doing, since_ms: u64::try_from(since.as_millis()).unwrap_or_default(), outside }
 }
 
 fn mark(room: &Room, order: &Order) -> Option<Mark> {
@@ -79,9 +78,9 @@ fn mark(room: &Room, order: &Order) -> Option<Mark> {
 
 type Done = Result<Option<ExecState>, TaskError>;
 
-async fn carry_out(room: Arc<Room>, order: Order, give_up: Arc<Notify>) -> Done {
+async fn carry_out(room: Arc<Room>, order: Order, given_up: CancellationToken) -> Done {
     let link = room.link().map_err(|error| error.finding("engine-unreachable"))?;
-    let task = Task { room, link, container: order.container, give_up };
+    let task = Task { room, link, container: order.container, given_up };
     match (order.action, order.wanted) {
         (NodeAction::Remove, wanted) => task.remove(wanted.is_some()).await.map(|()| None),
         (NodeAction::Stop, wanted) => task.stop(wanted.as_ref().map(|(_, node)| &**node)).await.map(|()| None),
@@ -94,6 +93,7 @@ async fn carry_out(room: Arc<Room>, order: Order, give_up: Arc<Notify>) -> Done 
         (NodeAction::Exec { index, start }, Some((_, node))) => {
             exec::run(&task, &node, index, &start, order.exec).await.map(Some)
         }
+        (NodeAction::GiveUp, _) => Ok(None),
         (action, None) => Err(TaskError {
             code: "node-not-described",
             message: format!("nothing describes {}, so it cannot be done: {action}", task.container),
@@ -107,7 +107,7 @@ pub(super) struct Task {
     pub room: Arc<Room>,
     pub link: Link,
     pub container: ContainerName,
-    give_up: Arc<Notify>,
+    pub given_up: CancellationToken,
 }
 
 impl Task {
@@ -177,14 +177,17 @@ impl Task {
     }
 
     async fn pull(&self, image: &str) -> Result<(), TaskError> {
+        self.room.replica().waits_for(&self.container, Some(Outside::Image));
         self.tell(&format!("pulling {image}"));
         let progress = |percent| self.tell(&format!("pulling {image} {percent}%"));
-        tokio::select! {
+        let pulled = tokio::select! {
             pulled = image::pull(&self.link.client, image, progress) => {
                 pulled.map_err(|error| pull_failed(image, error))
             }
-            () = self.give_up.notified() => Err(pull_stopped(image)),
-        }
+            () = self.given_up.cancelled() => Err(pull_stopped(image)),
+        };
+        self.room.replica().waits_for(&self.container, None);
+        pulled
     }
 
     /// The engine says that the name is in use: by a container of ours, then its id, or not.

@@ -57,7 +57,7 @@ impl State {
                 seen.run = RunObserved::Ended { start: "stopped".into(), exit: Exit::Status { code: 0 } };
                 self.set_inside(container, false);
             }
-            NodeAction::Create | NodeAction::Exec { .. } | NodeAction::Remove => {}
+            NodeAction::Create | NodeAction::Exec { .. } | NodeAction::Remove | NodeAction::GiveUp => {}
         }
         Ok(())
     }

@@ -14,22 +14,14 @@ use archetype_model::spec::{NamespaceBody, NodeBody, NodeSpec};
 use archetype_netns::enter::{Credentials, Entry, take_terminal};
 use archetype_netns::supervised::{Process, Started as Running};
 use archetype_netns::{Lock, Namespace, cold_boot, folder, mounts, quiesce};
+use tokio_util::sync::CancellationToken;
 
 use super::state::{self, Started};
-use crate::command::end_of;
+use crate::command::followed;
 use crate::place::Place;
 
 /// How long a command has to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// What a command that was run inside a node left.
-#[derive(Debug, Clone)]
-pub struct Output {
-    /// Its exit status; 128 plus the signal when one ended it.
-    pub code: i64,
-    /// What it printed, both streams, one after the other.
-    pub text: String,
-}
 
 /// Starts a node from cold.
 pub(super) fn start(
@@ -160,40 +152,21 @@ fn end(running: &Running) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs one command of a node's exec list.
-pub(super) fn exec(place: &Place, node: &NodeSpec, command: &[String]) -> ExecState {
+/// Runs one command of a node's exec list and waits for it, until it is given up.
+pub(super) fn exec(place: &Place, node: &NodeSpec, words: &[String], given_up: &CancellationToken) -> ExecState {
+    let failed = |why: String| ExecState::Ended { code: 127, output: why };
+    let Some((program, rest)) = words.split_first() else { return failed("no command".into()) };
     let env = match &node.body {
         NodeBody::Namespace(body) => body.env.clone(),
         NodeBody::Container(_) => Default::default(),
     };
-    let vars = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    match run_inside(place, node, command, vars) {
-        Ok(Output { code, text }) => ExecState::Ended { code, output: end_of(&text) },
-        Err(error) => {
-            let program = command.first().map(String::as_str).unwrap_or_default();
-            ExecState::Ended { code: 127, output: format!("{program}: {error}") }
-        }
-    }
-}
-
-/// Runs a command inside a node's namespaces and waits for it.
-///
-/// # Errors
-/// When the node has no namespace, or the program cannot be started.
-pub fn run_inside<'a>(
-    place: &Place,
-    node: &NodeSpec,
-    command: &[String],
-    env: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> io::Result<Output> {
-    let (program, words) = command.split_first().ok_or_else(|| io::Error::other("no command"))?;
     let mut command = Command::new(program);
-    command.args(words).envs(env).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let output = spawn_inside(place, node, command, Inside::default())?.wait_with_output()?;
-    let code = status(output.status);
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.push_str(&String::from_utf8_lossy(&output.stderr));
-    Ok(Output { code, text })
+    command.args(rest).envs(&env).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    match spawn_inside(place, node, command, Inside::default()) {
+        Ok(child) => followed(child, None, given_up),
+        Err(error) => failed(format!("{program}: {error}")),
+    }
 }
 
 /// An exit status as shells tell it: 128 and the signal's number when one ended the command.

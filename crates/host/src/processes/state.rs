@@ -85,7 +85,7 @@ pub(super) fn all(place: &Place, known: &mut Known) -> io::Result<BTreeMap<Conta
                 mark: started.mark,
                 made_from: started.made_from,
                 run,
-                busy: is_ending.then(|| Busy { doing: "ending".into(), since_ms: 0 }),
+                busy: is_ending.then(|| Busy { doing: "ending".into(), since_ms: 0, outside: None }),
                 privileges: None,
                 stand_in: false,
                 shares_with: BTreeSet::new(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use archetype_host::Event;
 use archetype_host::containers::{EngineError, Order};
-use archetype_model::observed::{Exit, Part, Reading, RunObserved};
+use archetype_model::observed::{Exit, Outside, Part, Reading, RunObserved};
 use archetype_model::spec::{ContainerBody, PullPolicy};
 use archetype_model::step::NodeAction;
 use archetype_testbed::{Engine, EngineOptions, sandbox, scratch_dir};
@@ -143,6 +143,10 @@ fn a_pull_that_hangs_holds_nobody_else_up() {
         assert!(bed.node("slow").unwrap().busy.is_some());
 
         assert!(!bed.room.begin(Order::remove(slow.container.clone())), "busy until the pull is given up");
+        let outside = |bed: &Bed| bed.node("slow").and_then(|node| node.busy?.outside);
+        assert_eq!(outside(bed), Some(Outside::Image));
+        bed.room.give_up(&slow.container);
+        assert_eq!(outside(bed), None);
         let given_up = timeout(Duration::from_secs(5), bed.task_ended(&slow.container)).await.expect("at once");
         assert_eq!(given_up.error.map(|error| error.code), Some("image-pull-stopped"));
         bed.done(&slow, NodeAction::Remove).await;

@@ -82,6 +82,19 @@ pub struct Busy {
     pub doing: String,
     /// Since when, in milliseconds of the Unix epoch.
     pub since_ms: u64,
+    /// What it waits for outside of ours, while it does and was not told to give up.
+    #[serde(default)]
+    pub outside: Option<Outside>,
+}
+
+/// What is not ours, may take any time, and can be given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outside {
+    /// A command of the node's lists, in it or on the host.
+    Command,
+    /// An image that is pulled.
+    Image,
 }
 
 impl std::fmt::Display for Exit {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::ContainerName;
-use archetype_model::observed::{NodeObserved, Observed, Reading, RunObserved};
+use archetype_model::observed::{Exit, NodeObserved, Observed, Outside, Reading, RunObserved};
 use archetype_model::spec::{DesiredRun, NodeBody, NodeSpec};
 use archetype_model::step::{NodeAction, Step};
 
@@ -26,10 +26,9 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
     }
     for nodes in [look.observed.containers.known(), look.observed.processes.known()].into_iter().flatten() {
         for (container, node) in nodes {
-            let free = node.busy.is_none() && look.speaks_for(&node.mark);
-            if free && (!wanted.contains(container) || of_another_sort(look, nodes, container)) {
-                room.steps.push(Step::Node { container: container.clone(), action: NodeAction::Remove });
-            }
+            let goes = !wanted.contains(container) || of_another_sort(look, nodes, container);
+            let action = removal(node).filter(|_| goes && look.speaks_for(&node.mark));
+            room.steps.extend(action.map(|action| Step::Node { container: container.clone(), action }));
         }
     }
     room
@@ -72,13 +71,15 @@ pub(super) fn is_absent(look: &Look<'_>, container: &ContainerName) -> bool {
 
 fn action(look: &Look<'_>, node: &NodeSpec, seen: Option<&NodeObserved>) -> Option<NodeAction> {
     let Some(seen) = seen else { return absent(look, node) };
-    if seen.busy.is_some() {
-        return None;
-    }
-    if seen.made_from != node.body_digest() && seen.run != RunObserved::Absent {
-        return Some(NodeAction::Remove);
+    let is_outdated = seen.made_from != node.body_digest() && seen.run != RunObserved::Absent;
+    if is_outdated {
+        return removal(seen);
     }
     let asked = look.memory.restarts.get(&node.container).is_some_and(|done| *done < node.restarts);
+    if let Some(busy) = &seen.busy {
+        let is_over = node.desired == DesiredRun::Stopped || asked && has_begun(&seen.run);
+        return (busy.outside == Some(Outside::Command) && is_over).then_some(NodeAction::GiveUp);
+    }
     match (&seen.run, node.desired) {
         (RunObserved::Absent, _) => absent(look, node),
         (RunObserved::Running { .. }, DesiredRun::Stopped) => Some(NodeAction::Stop),
@@ -96,7 +97,24 @@ fn action(look: &Look<'_>, node: &NodeSpec, seen: Option<&NodeObserved>) -> Opti
 
 /// A node that shares what is not there is not made, and goes with it.
 fn alone(seen: Option<&NodeObserved>) -> Option<NodeAction> {
-    seen.filter(|seen| seen.busy.is_none() && seen.run != RunObserved::Absent).map(|_| NodeAction::Remove)
+    seen.filter(|seen| seen.run != RunObserved::Absent).and_then(removal)
+}
+
+/// What a node that is to go needs next: first, that nothing works on it. What it waits for outside may never end.
+fn removal(seen: &NodeObserved) -> Option<NodeAction> {
+    match &seen.busy {
+        None => Some(NodeAction::Remove),
+        Some(busy) => busy.outside.map(|_| NodeAction::GiveUp),
+    }
+}
+
+/// Whether commands that run now belong to a start that was: those before one come anew only with a node that was lost.
+fn has_begun(run: &RunObserved) -> bool {
+    match run {
+        RunObserved::Running { .. } => true,
+        RunObserved::Ended { exit, .. } => *exit != Exit::Lost,
+        RunObserved::Absent | RunObserved::Created => false,
+    }
 }
 
 fn absent(look: &Look<'_>, node: &NodeSpec) -> Option<NodeAction> {
