@@ -227,10 +227,12 @@ impl Checked {
     }
 }
 
-/// The merged definition. A truth that is false is no value, except where true is what stands for nothing.
+/// The merged definition, each value as written. A truth that is false is no value, except where true is
+/// what stands for nothing.
 fn definition(node: &topology::NodeDecl) -> serde_json::Value {
     let mut keys = node.definition.to_file_keys();
     if let Some(keys) = keys.as_object_mut() {
+        keys.extend(node.written.iter().map(|(key, text)| (key.clone(), text.clone().into())));
         keys.retain(|key, value| *value != serde_json::Value::Bool(false) || key == "privileged");
     }
     keys

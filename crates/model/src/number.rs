@@ -89,15 +89,17 @@ impl std::str::FromStr for Mac {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let wrong = || Invalid::new("MAC address", text, "is not six hexadecimal octets like aa:c1:ab:00:00:01");
-        let mut octets = [0u8; 6];
-        let mut parts = text.split([':', '-']);
-        for octet in &mut octets {
-            let part = parts.next().filter(|p| p.len() == 2).ok_or_else(wrong)?;
-            *octet = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
-        }
-        if parts.next().is_some() {
+        let (between, digits) = match text.contains('.') {
+            true => (&['.'][..], 4),
+            false => (&[':', '-'][..], 2),
+        };
+        let parts: Vec<&str> = text.split(between).collect();
+        let fits = |part: &&str| part.len() == digits && part.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let number = u64::from_str_radix(&parts.concat(), 16).map_err(|_| wrong())?;
+        if parts.len() * digits != 12 || !parts.iter().all(fits) {
             return Err(wrong());
         }
+        let [_, _, octets @ ..] = number.to_be_bytes();
         Self::new(octets)
     }
 }

@@ -117,6 +117,10 @@ pub struct NodeDecl {
     pub kind: String,
     /// The merged definition under the file's own keys.
     pub definition: NodeDefinition,
+    /// By its key the text of a value that `definition` has in another form, or not at all because
+    /// it is none of those that the key takes.
+    #[serde(default, skip_serializing_if = "TextMap::is_empty")]
+    pub written: TextMap,
     /// `binds` with their paths on the file's host.
     #[serde(default)]
     pub binds: Vec<BindDecl>,

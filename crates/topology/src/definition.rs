@@ -172,9 +172,9 @@ fn network_mode(w: &mut Walker, f: &mut Fields<'_>) -> Option<NetworkMode> {
     mode
 }
 
-fn address<T: FromStr>(w: &mut Walker, f: &mut Fields<'_>, key: &'static str, what: &str) -> Option<T> {
-    let parse = |text: String| text.parse().map_err(|_| format!("{text:?} is not {what}"));
-    w.judged_once_used(f.path_of(key), |w| f.parsed(w, key, "bad-address", parse))
+fn address<T: FromStr + ToString>(w: &mut Walker, f: &mut Fields<'_>, key: &'static str, what: &str) -> Option<T> {
+    let parse = |text: &str| text.parse().map_err(|_| format!("{text:?} is not {what}"));
+    w.judged_once_used(f.path_of(key), |w| f.parsed_to_usual_form(w, key, "bad-address", parse))
 }
 
 fn extras(w: &mut Walker, f: &mut Fields<'_>) -> Option<Extras> {

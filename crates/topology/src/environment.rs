@@ -23,12 +23,27 @@ pub fn expand(text: &Text, environment: &Environment) -> (Text, Vec<Unclosed>) {
     (expansion.out, expansion.unclosed)
 }
 
-struct Expansion<'a> {
-    chars: &'a [char],
-    from: &'a OtherText<'a>,
-    environment: &'a Environment,
-    out: Text,
-    unclosed: Vec<Unclosed>,
+/// What a piece of the text is to the expansion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Text,
+    /// A name with its `$`, or, right behind `${`, without.
+    Variable,
+    /// `${`.
+    Open,
+    /// `}`.
+    Close,
+    Operator(Operator),
+    /// The line, or the text, ends where a `}` is missing.
+    Unclosed,
+}
+
+/// A piece of the text, in characters.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    sort: Sort,
+    from: usize,
+    to: usize,
 }
 
 /// What stands behind a variable's name in braces.
@@ -48,13 +63,159 @@ enum Instead {
     Variable(String),
 }
 
+/// What the next characters are read as.
+enum State {
+    Text,
+    Variable,
+    Braces,
+}
+
+/// Cuts a text into pieces.
+struct Cutter<'a> {
+    chars: &'a [char],
+    pieces: Vec<Piece>,
+    at: usize,
+    from: usize,
+    /// How many `${` are open; what follows a name is read as inside of them.
+    open: usize,
+}
+
+impl Cutter<'_> {
+    fn cut(chars: &[char]) -> Vec<Piece> {
+        let mut cutter = Cutter { chars, pieces: Vec::new(), at: 0, from: 0, open: 0 };
+        let mut state = Some(State::Text);
+        while let Some(now) = state {
+            state = match now {
+                State::Text => cutter.text(),
+                State::Variable => Some(cutter.variable()),
+                State::Braces => Some(cutter.braces()),
+            };
+        }
+        cutter.pieces
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.chars.get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let next = self.peek();
+        self.at += usize::from(next.is_some());
+        next
+    }
+
+    fn put(&mut self, sort: Sort) {
+        self.pieces.push(Piece { sort, from: self.from, to: self.at });
+        self.from = self.at;
+    }
+
+    /// Text up to a `$` that begins something; `None` at the end of it all.
+    fn text(&mut self) -> Option<State> {
+        while let Some(c) = self.next() {
+            if c != '$' {
+                continue;
+            }
+            self.at -= 1;
+            if self.at > self.from {
+                self.put(Sort::Text);
+            }
+            self.at += 1;
+            match self.peek() {
+                Some('$') => {
+                    self.from = self.at;
+                    self.at += 1;
+                    self.put(Sort::Text);
+                }
+                Some('{') => {
+                    self.at += 1;
+                    if !self.peek().is_some_and(char::is_numeric) {
+                        self.open += 1;
+                        self.put(Sort::Open);
+                        return Some(State::Braces);
+                    }
+                }
+                Some(c) if c.is_numeric() => self.at += 1,
+                Some(c) if in_name(c) => return Some(State::Variable),
+                _ => {}
+            }
+        }
+        if self.at > self.from {
+            self.put(Sort::Text);
+        }
+        None
+    }
+
+    /// The rest of a name. A lone `_` is none, and what follows it is text again, also in braces.
+    fn variable(&mut self) -> State {
+        while self.peek().is_some_and(in_name) {
+            self.at += 1;
+        }
+        if matches!(self.chars[self.from..self.at], ['_'] | ['$', '_']) {
+            return State::Text;
+        }
+        self.put(Sort::Variable);
+        if self.open > 0 { State::Braces } else { State::Text }
+    }
+
+    /// One piece between `${` and `}`.
+    fn braces(&mut self) -> State {
+        let right_behind = self.pieces.last().is_some_and(|last| last.sort == Sort::Open);
+        let sort = match self.next() {
+            Some('}') => {
+                self.open -= 1;
+                self.put(Sort::Close);
+                return State::Text;
+            }
+            None | Some('\n' | '\r') => {
+                self.put(Sort::Unclosed);
+                self.open = 0;
+                return State::Text;
+            }
+            Some('$') => return State::Variable,
+            Some(c) if right_behind && in_name(c) => return State::Variable,
+            Some('+') => Sort::Operator(Operator::Set),
+            Some('-' | '=') => Sort::Operator(Operator::Unset),
+            Some(':') => match self.next() {
+                Some('-' | '=') => Sort::Operator(Operator::Empty),
+                Some('+') => Sort::Operator(Operator::Set),
+                _ => Sort::Text,
+            },
+            Some(_) => Sort::Text,
+        };
+        self.put(sort);
+        State::Braces
+    }
+}
+
+struct Expansion<'a> {
+    chars: &'a [char],
+    from: &'a OtherText<'a>,
+    environment: &'a Environment,
+    out: Text,
+    unclosed: Vec<Unclosed>,
+}
+
 impl Expansion<'_> {
     fn run(&mut self) {
-        let mut at = 0;
-        while at < self.chars.len() {
-            let next = self.chars[at..].iter().position(|c| *c == '$').map_or(self.chars.len(), |found| at + found);
-            self.copy(at, next);
-            at = if next < self.chars.len() { self.dollar(next) } else { next };
+        let pieces = Cutter::cut(self.chars);
+        let (mut at, mut opened) = (0, 0);
+        while let Some(piece) = pieces.get(at) {
+            at += 1;
+            match piece.sort {
+                Sort::Open => {
+                    opened = piece.from;
+                    match pieces.get(at).filter(|next| next.sort == Sort::Variable) {
+                        Some(name) => at = self.braced(&pieces, at + 1, (piece.from, name)),
+                        None => self.copy(piece.from, piece.to),
+                    }
+                }
+                Sort::Variable => self.variable(piece),
+                Sort::Unclosed => {
+                    self.unclosed.push(Unclosed(opened));
+                    self.copy(piece.from, piece.to);
+                }
+                _ => self.copy(piece.from, piece.to),
+            }
         }
     }
 
@@ -62,103 +223,50 @@ impl Expansion<'_> {
         self.out.copy_of(self.from, from, to);
     }
 
-    fn replace(&mut self, with: &str, at: usize) {
-        self.out.replace_of(self.from, with, at);
-    }
-
-    /// The `$` at `at` and what belongs to it; where that ends.
-    fn dollar(&mut self, at: usize) -> usize {
-        match self.chars.get(at + 1) {
-            Some('$') => {
-                self.copy(at + 1, at + 2);
-                at + 2
-            }
-            Some('{') => self.braced(at),
-            Some(c) if begins_name(*c) => {
-                let end = self.name_end(at + 1);
-                self.variable(at, end);
-                end
-            }
-            _ => {
-                self.copy(at, at + 1);
-                at + 1
-            }
-        }
+    fn written(&self, piece: &Piece) -> String {
+        self.chars[piece.from..piece.to].iter().collect()
     }
 
     /// `$name`, which stays when it is not set or empty.
-    fn variable(&mut self, at: usize, end: usize) {
-        match self.environment.get(&string(&self.chars[at + 1..end])).filter(|value| !value.is_empty()) {
-            Some(value) => self.replace(&value.clone(), at),
-            None => self.copy(at, end),
+    fn variable(&mut self, piece: &Piece) {
+        let written = self.written(piece);
+        let value = self.environment.get(written.trim_start_matches('$')).filter(|value| !value.is_empty());
+        match value {
+            Some(value) => self.out.replace_of(self.from, value, piece.from),
+            None => self.copy(piece.from, piece.to),
         }
     }
 
-    /// A `${…}` at `at`.
-    fn braced(&mut self, at: usize) -> usize {
-        let name_end = self.name_end(at + 2);
-        let begins = self.chars.get(at + 2).is_some_and(|c| begins_name(*c));
-        if !begins || string(&self.chars[at + 2..name_end]) == "_" {
-            self.copy(at, at + 2);
-            return at + 2;
-        }
-        let name = string(&self.chars[at + 2..name_end]);
-        match self.rest(name_end) {
-            Some((operator, instead, end)) => {
-                let value = self.chosen(&name, operator, instead);
-                self.replace(&value, at);
-                end
-            }
-            None => {
-                self.unclosed.push(Unclosed(at));
-                self.copy(at, at + 2);
-                at + 2
-            }
-        }
-    }
-
-    /// What stands between the name and the `}`, and where the whole ends; `None` when the line
-    /// ends first.
-    fn rest(&self, from: usize) -> Option<(Option<Operator>, Option<Instead>, usize)> {
+    /// A `${name…}` whose `${` is at `opened`, from the piece behind its name on; the piece behind its end.
+    fn braced(&mut self, pieces: &[Piece], mut at: usize, (opened, name): (usize, &Piece)) -> usize {
         let (mut operator, mut instead) = (None, None);
-        let mut at = from;
         loop {
-            let c = *self.chars.get(at).filter(|c| !matches!(c, '\n' | '\r'))?;
-            let second = self.chars.get(at + 1);
-            let (found, length) = match (c, second) {
-                ('}', _) => return Some((operator, instead, at + 1)),
-                ('-' | '=', _) => (Some(Operator::Unset), 1),
-                ('+', _) => (Some(Operator::Set), 1),
-                (':', Some('-' | '=')) => (Some(Operator::Empty), 2),
-                (':', Some('+')) => (Some(Operator::Set), 2),
-                _ => (None, 0),
-            };
-            if found.is_some() {
-                operator = found;
-                at += length;
-            } else if c == '$' {
-                let end = self.name_end(at + 1);
-                instead = Some(Instead::Variable(string(&self.chars[at + 1..end])));
-                at = end;
-            } else {
-                let end = self.text_end(at)?;
-                instead = Some(Instead::Text(string(&self.chars[at..end])));
-                at = end;
+            let sort = pieces.get(at).map_or(Sort::Unclosed, |piece| piece.sort);
+            match sort {
+                Sort::Close => break,
+                Sort::Unclosed => {
+                    self.unclosed.push(Unclosed(opened));
+                    return at + 1;
+                }
+                Sort::Variable => {
+                    let written = self.written(&pieces[at]);
+                    instead = Some(Instead::Variable(written.trim_start_matches('$').to_owned()));
+                }
+                Sort::Text => {
+                    let ends = |piece: &Piece| matches!(piece.sort, Sort::Close | Sort::Unclosed);
+                    let rest = pieces[at..].iter().take_while(|piece| !ends(piece));
+                    let text: Vec<String> = rest.map(|piece| self.written(piece)).collect();
+                    at += text.len() - 1;
+                    instead = Some(Instead::Text(text.concat()));
+                }
+                Sort::Operator(found) => operator = Some(found),
+                Sort::Open => {}
             }
+            at += 1;
         }
-    }
-
-    /// Where a default's text ends: at the next `}`, but a `:` takes what follows it along.
-    fn text_end(&self, from: usize) -> Option<usize> {
-        let mut at = from;
-        loop {
-            match self.chars.get(at)? {
-                '}' => return Some(at),
-                '\n' | '\r' => return None,
-                ':' => at += 2,
-                _ => at += 1,
-            }
-        }
+        let value = self.chosen(&self.written(name), operator, instead);
+        self.out.replace_of(self.from, &value, opened);
+        at + 1
     }
 
     fn chosen(&self, name: &str, operator: Option<Operator>, instead: Option<Instead>) -> String {
@@ -182,19 +290,10 @@ impl Expansion<'_> {
         let value = self.environment.get(name).filter(|value| !value.is_empty());
         value.cloned().unwrap_or_else(|| format!("${name}"))
     }
-
-    fn name_end(&self, from: usize) -> usize {
-        let rest = self.chars.get(from..).unwrap_or_default();
-        from + rest.iter().take_while(|c| c.is_alphanumeric() || **c == '_').count()
-    }
 }
 
-fn begins_name(c: char) -> bool {
-    (c.is_alphabetic() || c == '_') && !c.is_numeric()
-}
-
-fn string(chars: &[char]) -> String {
-    chars.iter().collect()
+fn in_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 #[cfg(test)]
@@ -227,6 +326,16 @@ mod tests {
             assert_eq!(expanded(text), text, "{text}");
         }
         assert_eq!(expanded("$$V $${V} $$$$"), "$V ${V} $$");
+    }
+
+    #[test]
+    fn braces_that_hold_no_variable_still_end_on_their_line() {
+        assert_eq!(expanded("${ $V}/${}$V ${}"), "${ value}/${}value ${}");
+        assert_eq!(expanded("${_}$V}"), "${_}value}");
+        for text in ["a${\n$V }", "${ V\n", "${", "${_ $V\n"] {
+            let environment = [("V".to_owned(), "value".to_owned())].into();
+            assert_eq!(expand(&Text::whole(text), &environment).1.len(), 1, "{text:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use archetype_model::topology::definition::ConfigVars;
 use archetype_model::topology::{Certificate, Credentials, NodeDefinition, PullPolicy, Stages, TextMap};
 
+/// Whether a level states a key.
+pub type States = fn(&NodeDefinition) -> bool;
+
 /// The four levels of a topology file.
 #[derive(Debug, Clone, Default)]
 pub struct Levels {

@@ -11,7 +11,7 @@ use archetype_model::{LabName, NodeName};
 
 use crate::definition::definition;
 use crate::environment::{Environment, Unclosed, expand};
-use crate::merge::Levels;
+use crate::merge::{Level, Levels, States};
 use crate::resolve::{self, Places, Surroundings};
 use crate::tree::{self, Fault, Tree};
 use crate::walk::{Fields, Walker};
@@ -269,6 +269,7 @@ impl Resolving<'_> {
             name,
             kind,
             definition,
+            written: written(&self.walker.written, &applied.levels),
             binds: Vec::new(),
             volumes: Vec::new(),
             ports: Vec::new(),
@@ -283,6 +284,28 @@ impl Resolving<'_> {
         resolve::node(&mut self.walker, surroundings, &mut node, &places);
         Some(node)
     }
+}
+
+/// Keys whose values are kept in another form than their text.
+const NOT_AS_WRITTEN: [(&str, States); 5] = [
+    ("mgmt-ipv4", |_| false),
+    ("mgmt-ipv6", |_| false),
+    ("cgroupns-mode", |d| d.cgroupns_mode.is_some()),
+    ("memory", |d| d.memory.is_some()),
+    ("shm-size", |d| d.shm_size.is_some()),
+];
+
+/// The texts of a node's own values that its definition has in another form; `all` are those of the
+/// file. Of a key that is inherited the level that decides is asked.
+fn written(all: &BTreeMap<String, String>, levels: &[Level<'_>]) -> BTreeMap<String, String> {
+    let of = |level: &Level<'_>, key: &str| all.get(&format!("{}.{key}", level.path)).cloned();
+    let text = |(key, is_inherited, states): (&str, bool, States)| {
+        let mut deciding = levels.iter().rev().take(if is_inherited { levels.len() } else { 1 });
+        let level = deciding.find(|level| states(level.definition) || of(level, key).is_some())?;
+        Some((key.to_owned(), of(level, key)?))
+    };
+    let keys = NOT_AS_WRITTEN.into_iter().map(|(key, states)| (key, !key.starts_with("mgmt-"), states));
+    keys.filter_map(text).collect()
 }
 
 /// The link as the kinds of its nodes have it: a short-form link of an SR-SIM, one of `joined`, is

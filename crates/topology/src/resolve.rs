@@ -9,7 +9,7 @@ use archetype_model::stages::StageCommand;
 use archetype_model::topology::value::ExecPhase;
 use archetype_model::topology::{BindDecl, NodeDecl, NodeDefinition, Position, Subject, TextMap, VolumeDecl};
 
-use crate::merge::Level;
+use crate::merge::{Level, States};
 
 use crate::environment::Environment;
 use crate::walk::Walker;
@@ -161,9 +161,6 @@ pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &
         problem.subject = Some(Subject::Node(node.name.clone()));
     }
 }
-
-/// Whether a level states a key.
-type States = fn(&NodeDefinition) -> bool;
 
 /// Keys of which the most specific level decides, where a container of the node is made.
 const OF_CONTAINERS: [(&str, States); 5] = [

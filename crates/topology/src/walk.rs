@@ -21,6 +21,8 @@ pub struct Walker {
     pub notes: Vec<Problem>,
     /// By the path of a value what is wrong with it, or to be known of it, once a node uses it.
     pub once_used: BTreeMap<String, Vec<Problem>>,
+    /// By the path of a value its text, where what is made of it does not say it.
+    pub written: BTreeMap<String, String>,
 }
 
 /// Codes of what matters only where a node uses the value: a level that applies to none may state
@@ -38,6 +40,7 @@ impl Walker {
             positions: BTreeMap::new(),
             notes: Vec::new(),
             once_used: BTreeMap::new(),
+            written: BTreeMap::new(),
         }
     }
 
@@ -305,14 +308,35 @@ impl<'t> Fields<'t> {
         parse: impl FnOnce(String) -> Result<T, String>,
     ) -> Option<T> {
         let text = self.text(walker, key)?;
-        match parse(text) {
+        match parse(text.clone()) {
             Ok(value) => Some(value),
             Err(why) => {
+                walker.written.insert(self.path_of(key), text);
                 let message = format!("{}: {why}", self.path_of(key));
                 walker.problem(code, self.place(key), message);
                 None
             }
         }
+    }
+
+    /// As `parsed`, of a value with a usual form: another form of it is kept as written.
+    pub fn parsed_to_usual_form<T: ToString>(
+        &mut self,
+        walker: &mut Walker,
+        key: &'static str,
+        code: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let mut written = String::new();
+        let value = self.parsed(walker, key, code, |text| {
+            let value = parse(&text);
+            written = text;
+            value
+        })?;
+        if value.to_string() != written {
+            walker.written.insert(self.path_of(key), written);
+        }
+        Some(value)
     }
 
     /// One of a few words.

@@ -199,6 +199,7 @@ fn node(node: &Node) -> NodeDecl {
         name: name(node.id).parse().unwrap(),
         kind: kind.into(),
         definition,
+        written: BTreeMap::new(),
         binds: Vec::new(),
         volumes: Vec::new(),
         ports: Vec::new(),
