@@ -195,6 +195,12 @@ mod tests {
     fn a_mac_reads_back_as_written() {
         let mac: Mac = "aa:c1:ab:00:01:02".parse().unwrap();
         assert_eq!(mac.to_string(), "aa:c1:ab:00:01:02");
+        for other in ["AA-C1-AB-00-01-02", "aac1.ab00.0102"] {
+            assert_eq!(other.parse(), Ok(mac), "{other}");
+        }
+        for none in ["aac1.ab00.01", "aac1.ab0.00102", "+a:c1:ab:00:01:02", "aa.c1.ab.00.01.02", ""] {
+            assert!(none.parse::<Mac>().is_err(), "{none}");
+        }
     }
 
     #[test]

@@ -246,6 +246,7 @@ impl Expansion<'_> {
                 Sort::Close => break,
                 Sort::Unclosed => {
                     self.unclosed.push(Unclosed(opened));
+                    self.copy(opened, pieces.get(at).map_or(self.chars.len(), |piece| piece.to));
                     return at + 1;
                 }
                 Sort::Variable => {

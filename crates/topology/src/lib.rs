@@ -10,6 +10,7 @@ mod check;
 mod definition;
 mod env_file;
 pub mod environment;
+mod free;
 mod git;
 mod kinds;
 mod links;

@@ -2,8 +2,10 @@
 //! still what the user wrote. Aliases and merge keys are resolved, duplicate keys are named.
 //! Knows nothing of topologies.
 
+mod older;
 mod tagged;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use archetype_model::topology::Position;
@@ -106,17 +108,19 @@ fn read(text: &Text, last_wins: bool) -> (Option<Tree>, Vec<Fault>) {
     if let Some(fault) = other_version(text) {
         return (None, vec![fault]);
     }
-    let has_escaped_slash = text.as_str().contains("\\/");
-    let events = Parser::new_from_str(text.as_str());
-    let mut reader = Reader { events, text, anchors: HashMap::new(), faults: Vec::new(), last_wins, has_escaped_slash };
-    let tree = match reader.document() {
-        Ok(tree) => tree,
-        Err(fault) => {
-            reader.faults.push(fault);
-            None
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..older::MENDED {
+        let mut reader = Reader::new(&text, last_wins);
+        let tree = reader.document();
+        let mended = reader.stopped.as_ref().and_then(|(at, what)| older::mended(&text, *at, what));
+        match (tree, mended) {
+            (Err(_), Some(mended)) => text = Cow::Owned(mended),
+            (tree, _) => return reader.done(tree),
         }
-    };
-    (tree, reader.faults)
+    }
+    let mut reader = Reader::new(&text, last_wins);
+    let tree = reader.document();
+    reader.done(tree)
 }
 
 /// A `%YAML` line that asks for another version than 1.1, which containerlab's reader refuses.
@@ -189,26 +193,76 @@ fn united(known: &Tree, value: Tree) -> Tree {
     }
 }
 
+/// `a:` between brackets without anything behind it is a text, where it was taken for a key.
+fn lone_key(item: Tree) -> Tree {
+    match &item.value {
+        Value::Mapping(entries) => match entries.as_slice() {
+            [(Key { text, plain: true, at, .. }, value)] if text.ends_with(':') && value.is_null() => {
+                Tree::new(Value::Scalar { text: text.clone(), plain: true }, *at)
+            }
+            _ => item,
+        },
+        _ => item,
+    }
+}
+
 struct Reader<'t> {
     events: Parser<'t, serde_saphyr::granit_parser::StrInput<'t>>,
     text: &'t Text,
+    chars: Vec<char>,
     anchors: HashMap<usize, Tree>,
     faults: Vec<Fault>,
     last_wins: bool,
     /// Whether `\/` stands anywhere in the text.
     has_escaped_slash: bool,
+    /// From where to where the latest event goes, in characters.
+    latest: (usize, usize),
+    /// How many brackets and braces are open.
+    brackets: usize,
+    /// Where the parser itself stopped, in characters, and its word for why.
+    stopped: Option<(usize, String)>,
 }
 
 impl<'t> Reader<'t> {
+    fn new(text: &'t Text, last_wins: bool) -> Self {
+        Self {
+            events: Parser::new_from_str(text.as_str()),
+            text,
+            chars: text.as_str().chars().collect(),
+            anchors: HashMap::new(),
+            faults: Vec::new(),
+            last_wins,
+            has_escaped_slash: text.as_str().contains("\\/"),
+            latest: (0, 0),
+            brackets: 0,
+            stopped: None,
+        }
+    }
+
+    /// The tree, and all that is wrong with it.
+    fn done(mut self, tree: Result<Option<Tree>, Fault>) -> (Option<Tree>, Vec<Fault>) {
+        match tree {
+            Ok(tree) => (tree, self.faults),
+            Err(fault) => {
+                self.faults.push(fault);
+                (None, self.faults)
+            }
+        }
+    }
+
     fn next(&mut self) -> Result<(Event<'t>, Position), Fault> {
         loop {
             match self.events.next_event() {
                 Some(Ok((event, _))) if !is_content(&event) => {}
                 Some(Ok((event, span))) => {
                     self.escaped_slash(&event, &span)?;
+                    self.latest = (span.start.index(), span.end.index());
                     return Ok((event, self.place(&span)));
                 }
-                Some(Err(error)) => return Err(self.syntax(&error)),
+                Some(Err(error)) => {
+                    self.stopped = Some((error.marker().index(), error.info().to_owned()));
+                    return Err(self.syntax(&error));
+                }
                 None => return Ok((Event::StreamEnd, Position::START)),
             }
         }
@@ -221,7 +275,7 @@ impl<'t> Reader<'t> {
         }
         let (from, to) = (span.start.index(), span.end.index());
         let mut escaped = false;
-        for (offset, char) in self.text.as_str().chars().enumerate().skip(from).take(to - from) {
+        for (offset, &char) in self.chars.iter().enumerate().skip(from).take(to - from) {
             if escaped && char == '/' {
                 return Err(Fault::Syntax(self.text.position(offset), "\"\\/\" is no escape of YAML 1.1".into()));
             }
@@ -256,6 +310,7 @@ impl<'t> Reader<'t> {
     fn value(&mut self, event: Event<'t>, at: Position) -> Result<Tree, Fault> {
         let (tree, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
+                let text = self.as_older(text, style, at)?;
                 let (text, plain) = tagged::read(text, style, tag.as_deref()).map_err(|why| Fault::Syntax(at, why))?;
                 (Tree::new(Value::Scalar { text: text.into_owned(), plain }, at), anchor)
             }
@@ -276,14 +331,40 @@ impl<'t> Reader<'t> {
         Ok(tree)
     }
 
+    /// The text of the scalar just read as the older reader takes it.
+    fn as_older<'s>(&self, text: Cow<'s, str>, style: ScalarStyle, at: Position) -> Result<Cow<'s, str>, Fault> {
+        let (_, end) = self.latest;
+        if style != ScalarStyle::Plain {
+            let unended = older::unended(&text, style, end >= self.chars.len(), &self.chars);
+            return Ok(unended.map_or(text, Cow::Owned));
+        }
+        match older::plain(&text, self.brackets > 0, end, &self.chars) {
+            older::Plain::Same => Ok(text),
+            older::Plain::WithColon => Ok(Cow::Owned(format!("{text}:"))),
+            older::Plain::Refused(why) => Err(Fault::Syntax(at, why.to_owned())),
+        }
+    }
+
+    /// Whether the latest event begins at `bracket`.
+    fn begins_at(&self, bracket: char) -> bool {
+        self.chars.get(self.latest.0) == Some(&bracket)
+    }
+
     fn sequence(&mut self, at: Position) -> Result<Tree, Fault> {
+        let inside = usize::from(self.begins_at('['));
+        self.brackets += inside;
         let mut items = Vec::new();
         let mut size = 0;
         loop {
             match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(Tree::new(Value::Sequence(items), at)),
+                (Event::SequenceEnd, _) => {
+                    self.brackets -= inside;
+                    return Ok(Tree::new(Value::Sequence(items), at));
+                }
                 (event, place) => {
+                    let is_pair = matches!(event, Event::MappingStart(..)) && !self.begins_at('{');
                     let item = self.value(event, place)?;
+                    let item = if is_pair && inside > 0 { lone_key(item) } else { item };
                     size = self.grow(size, &item)?;
                     items.push(item);
                 }
@@ -292,12 +373,15 @@ impl<'t> Reader<'t> {
     }
 
     fn mapping(&mut self, at: Position) -> Result<Tree, Fault> {
+        let inside = usize::from(self.begins_at('{'));
+        self.brackets += inside;
         let mut gathered = Gathered::default();
         let mut first: HashMap<String, Position> = HashMap::new();
         let mut size = 0;
         loop {
             let (event, place) = self.next()?;
             if matches!(event, Event::MappingEnd) {
+                self.brackets -= inside;
                 return Ok(Tree::new(Value::Mapping(gathered.entries), at));
             }
             let key = self.value(event, place)?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use archetype_model::topology::codes::CODES;
 use archetype_model::topology::{Position, Problem, TextMap};
 
-use crate::scalar::{self, Resolved};
+use crate::scalar;
 use crate::suggest::nearest;
 use crate::tree::{Key, Tree, Value};
 
@@ -201,31 +201,6 @@ impl Walker {
             let message = format!("key {:?} stands twice: here and, by a merge key, at {before}", key.text);
             self.problem("duplicate-key", key.at, message).hint = Some("leave one of the two".into());
         }
-    }
-
-    /// A mapping of text to anything.
-    pub fn free_map(&mut self, path: &str, tree: &Tree) -> BTreeMap<String, serde_json::Value> {
-        let Some(fields) = self.fields(path, tree) else { return BTreeMap::new() };
-        self.clashes(fields.entries);
-        fields.entries.iter().map(|(key, value)| (key.text.clone(), free(value))).collect()
-    }
-}
-
-/// A value for tools outside, typed as YAML 1.1 readers type it.
-fn free(tree: &Tree) -> serde_json::Value {
-    match &tree.value {
-        _ if tree.is_null() => serde_json::Value::Null,
-        Value::Sequence(items) => items.iter().map(free).collect(),
-        Value::Mapping(entries) => entries.iter().map(|(key, value)| (key.text.clone(), free(value))).collect(),
-        Value::Scalar { text, plain: false } => text.clone().into(),
-        Value::Scalar { text, plain: true } => match scalar::resolved(text) {
-            Resolved::Null => serde_json::Value::Null,
-            Resolved::Truth(truth) => truth.into(),
-            Resolved::Whole(number) => number.into(),
-            Resolved::Unsigned(number) => number.into(),
-            Resolved::Float(number) => number.into(),
-            Resolved::Text => text.clone().into(),
-        },
     }
 }
 

@@ -89,3 +89,24 @@ topology:
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert_eq!(refused[0].code, "not-runnable-network-mode");
 }
+
+#[test]
+fn a_value_that_is_kept_in_another_form_is_still_known_as_written() {
+    let text = "\
+name: x
+topology:
+  defaults: {kind: linux, image: frr, memory: 1GB, mgmt-ipv4: 172.20.20.9}
+  kinds:
+    linux: {memory: much, cgroupns-mode: shared}
+  nodes:
+    r1: {mgmt-ipv6: \"3FFF:172:20:20:0:0:0:1\", mgmt-ipv4: 172.20.20.5}
+    r2: {memory: 2GB, cgroupns-mode: host, mgmt-ipv4: nowhere}
+";
+    let reading = read_text("lab.clab.yml", Path::new("/nowhere"), text, &Environment::new());
+    let [r1, r2] = &reading.topology.unwrap().nodes[..] else { panic!("two nodes") };
+    let of = |node: &archetype_model::topology::NodeDecl| {
+        node.written.iter().map(|(key, text)| format!("{key}: {text}")).collect::<Vec<_>>()
+    };
+    assert_eq!(of(r1), ["cgroupns-mode: shared", "memory: much", "mgmt-ipv6: 3FFF:172:20:20:0:0:0:1"]);
+    assert_eq!(of(r2), ["mgmt-ipv4: nowhere"]);
+}

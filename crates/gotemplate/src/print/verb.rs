@@ -20,6 +20,10 @@ pub(super) fn value(sink: &mut Sink, value: &Value, verb: char, flags: &Flags) -
     if verb == 'T' {
         return pad(sink, type_name(value), flags);
     }
+    if verb == 'v' && flags.plus {
+        // It asks for the names of fields, which no value here has; not for a sign.
+        return self::value(sink, value, verb, &Flags { plus: false, ..flags.clone() });
+    }
     match value {
         Value::Missing | Value::Nil if verb == 'v' => pad(sink, "<nil>", flags),
         Value::Missing | Value::Nil => bad(sink, value, verb),
@@ -30,34 +34,47 @@ pub(super) fn value(sink: &mut Sink, value: &Value, verb: char, flags: &Flags) -
         Value::Float(number) => fraction(sink, value, *number, verb, flags),
         Value::Text(text) => characters(sink, value, text, verb, flags),
         Value::List(list) => {
-            sink.push("[")?;
+            let [opens, between, closes] = around(value, verb, flags);
+            sink.push(&opens)?;
             for (index, item) in list.items().iter().enumerate() {
                 if index > 0 {
-                    sink.push(" ")?;
+                    sink.push(&between)?;
                 }
                 inner(sink, item, verb, flags)?;
             }
-            sink.push("]")
+            sink.push(&closes)
         }
         Value::Map(map) => {
-            sink.push("map[")?;
+            let [opens, between, closes] = around(value, verb, flags);
+            sink.push(&opens)?;
             for (index, (key, item)) in map.entries().iter().enumerate() {
                 if index > 0 {
-                    sink.push(" ")?;
+                    sink.push(&between)?;
                 }
                 inner(sink, &key.value(), verb, flags)?;
                 sink.push(":")?;
                 inner(sink, item, verb, flags)?;
             }
-            sink.push("]")
+            sink.push(&closes)
         }
         Value::Namespace(_) => sink.push("&{}"),
+    }
+}
+
+/// What stands before, between and behind the items of a list or a map; `%#v` writes them as Go's
+/// own source does.
+fn around(value: &Value, verb: char, flags: &Flags) -> [String; 3] {
+    match (verb, value) {
+        ('v', value) if flags.sharp => [format!("{}{{", type_name(value)), ", ".into(), "}".into()],
+        (_, Value::Map(_)) => ["map[".into(), " ".into(), "]".into()],
+        _ => ["[".into(), " ".into(), "]".into()],
     }
 }
 
 /// A value inside a list or a map.
 fn inner(sink: &mut Sink, item: &Value, verb: char, flags: &Flags) -> Result<(), String> {
     match item {
+        Value::Missing | Value::Nil if verb == 'v' && flags.sharp => sink.push("interface {}(nil)"),
         Value::Missing | Value::Nil => sink.push("<nil>"),
         item => value(sink, item, verb, flags),
     }

@@ -1,0 +1,62 @@
+//! Where containerlab's reader (Go's yaml.v2) is of YAML 1.1 and the parser here of 1.2: what the
+//! older one takes in a text is written so that the newer one takes it, too, and what of a scalar
+//! the older one reads in another way. Knows nothing of trees.
+
+use serde_saphyr::granit_parser::ScalarStyle;
+
+use crate::source::{OtherText, Text};
+
+/// How many places of a file are mended; each costs another reading of the file.
+pub const MENDED: usize = 300;
+
+/// The text with blanks put in where the parser stopped, if the older reader does not need them
+/// there; `what` is the parser's word for why it stopped at `at`, in characters.
+pub fn mended(text: &Text, at: usize, what: &str) -> Option<Text> {
+    let blanks = match what {
+        // Blanks at the beginning of a line of a quoted text are no part of it.
+        "invalid indentation in multiline quoted scalar" => deepest(text.as_str()) + 1,
+        "comments must be separated from other tokens by whitespace" => 1,
+        _ => return None,
+    };
+    let from = OtherText::new(text);
+    let mut mended = text.emptied();
+    mended.copy_of(&from, 0, at);
+    mended.replace_of(&from, &" ".repeat(blanks), at);
+    mended.copy_of(&from, at, from.chars.len());
+    Some(mended)
+}
+
+/// How far the line of `text` that is furthest in is indented.
+fn deepest(text: &str) -> usize {
+    text.lines().map(|line| line.len() - line.trim_start_matches(' ').len()).max().unwrap_or(0)
+}
+
+/// A block at the end of a file whose last line has no end keeps none.
+pub fn unended(text: &str, style: ScalarStyle, is_last: bool, file: &[char]) -> Option<String> {
+    let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+    let ended = file.last().is_none_or(|last| matches!(last, '\n' | '\r'));
+    (is_block && is_last && !ended).then(|| text.strip_suffix('\n').map(str::to_owned)).flatten()
+}
+
+/// What a plain scalar between brackets that ends at `end` of `file` is in the older reader.
+pub enum Plain {
+    /// The same.
+    Same,
+    /// A `:` that no blank follows is part of it.
+    WithColon,
+    /// None, for the reason given.
+    Refused(&'static str),
+}
+
+/// Judges the plain scalar `text` that ends at `end` of `file`; `in_brackets` says whether it stands
+/// between brackets or braces.
+pub fn plain(text: &str, in_brackets: bool, end: usize, file: &[char]) -> Plain {
+    if in_brackets && text.contains('?') {
+        return Plain::Refused("between brackets, a text with \"?\" must be in quotes");
+    }
+    match (file.get(end), file.get(end + 1)) {
+        (Some(':'), Some(',' | ']' | '}')) => Plain::WithColon,
+        (Some(':'), Some('[' | '{')) => Plain::Refused("a blank is missing behind \":\""),
+        _ => Plain::Same,
+    }
+}
