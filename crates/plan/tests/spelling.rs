@@ -7,9 +7,11 @@ mod declared;
 
 use archetype_model::blueprint::Blueprint;
 use archetype_model::spec::{HostSpec, InterfaceSpec, LabSpec, WireSpec};
+use archetype_plan::blueprint::PortKey;
 use archetype_plan::changes::changes;
-use archetype_plan::invariants::check_succession;
+use archetype_plan::invariants::{check_blueprint, check_succession};
 use declared::{Far, Lab, Sort, World};
+use proptest::prelude::*;
 
 /// Two nodes and the cable between them, whose ends are `eth3`.
 fn cable() -> Lab {
@@ -119,4 +121,94 @@ fn the_address_of_a_port_is_made_from_the_name_that_it_has_first() {
     assert_eq!(mac(&lab), "aa:c1:ab:f2:48:04");
     lab.links[0].respelled = [true, false];
     assert_eq!(mac(&lab), "aa:c1:ab:e8:da:0c");
+}
+
+/// A change of a lab of three nodes, and of what their kinds make of names.
+#[derive(Debug, Clone)]
+enum Edit {
+    Link(usize),
+    Unlink(usize),
+    /// A port by its other name; for kinds that take names as they are, another port.
+    Respell(usize, bool),
+    /// A port beside one, called as that one was or might be.
+    Twin(usize, usize),
+    /// Kinds to which two names are one port, or two ports.
+    Kinds,
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        2 => (0..3usize).prop_map(Edit::Link),
+        1 => (0..8usize).prop_map(Edit::Unlink),
+        4 => (0..8usize, proptest::bool::ANY).prop_map(|(link, far)| Edit::Respell(link, far)),
+        3 => (0..8usize, 0..3usize).prop_map(|(link, pair)| Edit::Twin(link, pair)),
+        2 => Just(Edit::Kinds),
+    ]
+}
+
+const PAIRS: [(u32, u32); 3] = [(1, 2), (2, 3), (3, 1)];
+
+/// Whether every port has one link.
+fn is_sound(lab: &Lab, port_key: PortKey) -> bool {
+    let ends = lab.links.iter().flat_map(|link| {
+        let far = if let Far::Node(far) = link.far { far } else { 0 };
+        [(link.near, link.interface(0)), (far, link.interface(1))]
+    });
+    let mut seen = std::collections::BTreeSet::new();
+    ends.map(|(node, name)| (node, port_key("linux", &name))).all(|port| seen.insert(port))
+}
+
+fn apply(lab: &mut Lab, world: &mut World, edit: &Edit) {
+    let count = lab.links.len().max(1);
+    match *edit {
+        Edit::Link(pair) => drop(lab.link(PAIRS[pair].0, Far::Node(PAIRS[pair].1))),
+        Edit::Unlink(link) => {
+            let mut at = 0..;
+            lab.links.retain(|_| at.next() != Some(link % count));
+        }
+        Edit::Respell(link, far) => {
+            let link = lab.links.get_mut(link % count);
+            link.into_iter().for_each(|link| link.respelled[usize::from(far)] ^= true);
+        }
+        Edit::Twin(link, pair) => {
+            let Some(mut twin) = lab.links.get(link % count).cloned() else { return };
+            (twin.near, twin.far) = (PAIRS[pair].0, Far::Node(PAIRS[pair].1));
+            twin.respelled = twin.respelled.map(|respelled| !respelled);
+            lab.links.push(twin);
+        }
+        Edit::Kinds => {
+            let by_name = World { port_key: archetype_plan::blueprint::port_by_name, ..world.clone() };
+            let is_by_name = (world.port_key)("linux", "Ethernet1") == "Ethernet1";
+            *world = if is_by_name { World::default() } else { by_name };
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_kinds_make_of_names_may_change_at_any_time(edits in proptest::collection::vec(edit(), 1..30)) {
+        let (mut lab, mut world) = (Lab::new("a"), World::default());
+        assert_eq!([0; 3].map(|_| lab.node(Sort::Namespace)), [1, 2, 3]);
+        let mut parent: Option<Blueprint> = None;
+        for edit in &edits {
+            let (mut next_lab, mut next_world) = (lab.clone(), world.clone());
+            apply(&mut next_lab, &mut next_world, edit);
+            if !is_sound(&next_lab, next_world.port_key) {
+                continue;
+            }
+            (lab, world) = (next_lab, next_world);
+            let planned = world.plan(std::slice::from_ref(&lab), parent.as_ref());
+            prop_assert_eq!(&planned.problems, &std::collections::BTreeMap::new());
+            let next = planned.blueprint;
+            prop_assert_eq!(check_blueprint(&next), vec![]);
+            if let Some(parent) = &parent {
+                prop_assert_eq!(check_succession(parent, &next), vec![]);
+            }
+            let again = world.plan(std::slice::from_ref(&lab), Some(&next)).blueprint;
+            prop_assert_eq!(&again, &next, "the same again is no new blueprint");
+            parent = Some(next);
+        }
+    }
 }

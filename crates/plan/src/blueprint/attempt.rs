@@ -42,15 +42,15 @@ impl<'a> Lab<'a> {
         port.filter(|port| *port != interface)
     }
 
-    /// The id under which a wire holds its tag.
-    pub fn held_as(&self, wire: &Wire) -> LinkId {
+    /// The id under which a wire holds its tag; none where an end of it begins anew.
+    pub fn held_as(&self, wire: &Wire) -> Option<LinkId> {
         let former = |end: &EndRef| {
-            let interface = self.spelling.former(&end.node, &end.interface).unwrap_or(&end.interface).clone();
-            EndRef { node: end.node.clone(), interface }
+            let interface = self.spelling.former(&end.node, &end.interface)?.clone();
+            Some(EndRef { node: end.node.clone(), interface })
         };
         match (wire.shape, wire.ends.as_slice()) {
-            (WireShape::Cable, [a, b]) => LinkId::between(&former(a), &former(b)),
-            _ => wire.id.clone(),
+            (WireShape::Cable, [a, b]) => Some(LinkId::between(&former(a)?, &former(b)?)),
+            _ => Some(wire.id.clone()),
         }
     }
 

@@ -25,40 +25,40 @@ impl Spelling {
         for node in &shape.nodes {
             if let Some(held) = held.and_then(|held| held.interfaces.get(&node.name)) {
                 let names = shape.ends_of(&node.name).iter().map(|end| &end.interface).collect();
-                let held = held.iter().map(|(name, given)| (name, given.port.as_ref())).collect();
+                let held = held.iter().map(|(name, given)| (name, given.port.as_ref().unwrap_or(name))).collect();
                 spelling.add(node, &names, &held, port_key);
             }
         }
         spelling
     }
 
+    /// `held` is by name, with the port that each thing is marked with. What is marked with a port is that port's, under
+    /// whatever name it was held: where the node is of another kind now, two names of one port may be two ports, and
+    /// the other name's port begins anew.
     fn add(
         &mut self,
         node: &NodeDecl,
         names: &BTreeSet<&InterfaceName>,
-        held: &BTreeMap<&InterfaceName, Option<&InterfaceName>>,
+        held: &BTreeMap<&InterfaceName, &InterfaceName>,
         port_key: PortKey,
     ) {
-        let key = |name: &InterfaceName| port_key(&node.kind, name.as_str());
         let end = |name: &InterfaceName| EndRef { node: node.name.clone(), interface: name.clone() };
-        let claimed = |port: Option<&InterfaceName>| port.is_some_and(|port| names.contains(port));
-        // Where a node is of another kind now, two names of one port may be two ports: what is
-        // marked with the name of one is not the other's.
-        for (name, _) in held.iter().filter(|(name, port)| names.contains(**name) && claimed(**port)) {
-            self.0.insert(end(name), None);
-        }
-        let mut new = names.iter().filter(|name| !held.contains_key(**name)).peekable();
+        let marked: BTreeMap<_, _> = held.iter().map(|(name, port)| (*port, *name)).collect();
+        let of_port: BTreeMap<_, _> = names.iter().filter_map(|name| Some((*name, *marked.get(name)?))).collect();
+        let others = of_port.iter().filter(|(name, former)| name != former);
+        self.0.extend(others.map(|(name, former)| (end(name), Some((*former).clone()))));
+        let taken: BTreeSet<_> = of_port.into_values().collect();
+        let displaced = names.iter().filter(|name| taken.contains(**name) && !marked.contains_key(**name));
+        self.0.extend(displaced.map(|name| (end(name), None)));
+
+        let mut new = names.iter().filter(|name| !held.contains_key(**name) && !marked.contains_key(**name)).peekable();
         if new.peek().is_none() {
             return;
         }
-        let is_anothers =
-            |name: &InterfaceName, port: Option<&InterfaceName>| claimed(port) && port.map(key) != Some(key(name));
-        let left = held.iter().filter(|(name, port)| !names.contains(**name) && !is_anothers(name, **port));
-        let left = left.filter(|(name, _)| name.as_str() != MANAGEMENT);
-        let mut left: BTreeMap<String, &InterfaceName> = left.map(|(name, _)| (key(name), *name)).collect();
-        if left.is_empty() {
-            return;
-        }
+        let key = |name: &InterfaceName| port_key(&node.kind, name.as_str());
+        let left = held.keys().filter(|name| !names.contains(**name) && !taken.contains(**name));
+        let left = left.filter(|name| name.as_str() != MANAGEMENT);
+        let mut left: BTreeMap<String, &InterfaceName> = left.map(|name| (key(name), *name)).collect();
         for name in new {
             if let Some(former) = left.remove(&key(name)) {
                 self.0.insert(end(name), Some(former.clone()));

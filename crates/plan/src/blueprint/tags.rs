@@ -27,7 +27,7 @@ pub(super) fn give(attempt: &mut Attempt<'_>) -> Vec<BTreeMap<LinkId, VlanTag>> 
         let mut tags = BTreeMap::new();
         for wire in &lab.shape.wires {
             let id = lab.held_as(wire);
-            let kept = lab.held.and_then(|held| held.tags.get(&id)).filter(|tag| settings.allows(**tag));
+            let kept = lab.held.zip(id).and_then(|(held, id)| held.tags.get(&id)).filter(|tag| settings.allows(**tag));
             match kept.copied().or_else(|| free.next()) {
                 Some(tag) => {
                     if kept.is_none() && in_the_way.is_some() {
