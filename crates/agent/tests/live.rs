@@ -53,8 +53,8 @@ fn a_shut_interface_takes_the_far_ends_carrier_within_100_ms_and_gives_it_back()
                 until(&near, true).await;
                 assert!(other.has_carrier());
             }
-            taken.most_in_time();
-            given.most_in_time();
+            taken.half_in_time();
+            given.half_in_time();
             let proven = bench.all_up().await;
             assert!(proven.repairs.is_empty(), "{:?}", proven.repairs);
         });

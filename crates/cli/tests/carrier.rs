@@ -86,7 +86,7 @@ fn each_ended(lab: &str, how: &str, pid_of: impl Fn(usize) -> String, end: impl 
         taken.add(time);
         assert!(beside.has_carrier(), "{how}: a node beside it lost its carrier");
     }
-    taken.most_in_time();
+    taken.half_in_time();
 }
 
 /// All nodes run, all neighbours have carrier, and nothing of it was a repair of a device.

@@ -1,5 +1,10 @@
 //! Times that are a claim ("within 100 ms"), measured many times, each beside what the machine makes just then of a
 //! piece of work: a machine on which many tests run at once is slower, and no correct program is to fail for that.
+//!
+//! What is judged is the median, and so less than the claim, which is about nearly every time: a rarer slow one may be
+//! the machine's (work of others that comes and goes within a trial is not seen beside it), so a percentile near the end
+//! would make correct programs fail now and then. It is told with each run, for people, and claims about it belong
+//! to the bench on a machine that does nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -30,13 +35,13 @@ impl Trials {
         self.crowded.push(crowded());
     }
 
-    /// Tells the times.
+    /// Tells the times, and judges their median.
     ///
     /// # Panics
     /// When half of them took longer than they may; on a machine that does other things too, twice as much longer as
     /// those made a piece of work, for several programs in a row have waited for a processor.
     #[track_caller]
-    pub fn most_in_time(self) {
+    pub fn half_in_time(self) {
         let Self { what, aim, mut times, crowded } = self;
         times.sort();
         let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
