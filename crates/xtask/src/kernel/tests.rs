@@ -35,13 +35,13 @@ const LANES: [&[Chosen]; 2] = [
             program: "wires",
             part: Part::Named(&["of_the_", "jumbo", "tcp_", "a_lan_"]),
         },
+        Chosen { package: "archetype-agent", program: "real", part: Part::All },
         Chosen { package: "archetype-cli", program: "nodes", part: Part::Asked },
+        Chosen { package: "archetype-cli", program: "truth", part: Part::Asked },
     ],
     &[
         Chosen { package: "archetype-host", program: "containers", part: Part::Named(&["capability"]) },
-        Chosen { package: "archetype-agent", program: "real", part: Part::All },
-        Chosen { package: "archetype-cli", program: "truth", part: Part::Asked },
-        Chosen { package: "archetype-cli", program: "frr01", part: Part::Asked },
+        Chosen { package: "archetype-cli", program: "frr01", part: Part::Named(&["once_deployed"]) },
     ],
 ];
 
