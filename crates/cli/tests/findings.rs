@@ -107,6 +107,17 @@ fn what_is_wrong_with_the_switch_is_told_and_goes_with_its_cause() {
         let port = world.lab("pair")["links"][0]["endpoints"][0]["ovs_port"].as_str().unwrap().to_owned();
         world.ovs.vsctl(["clear", "port", &port, "external_ids"]);
         found(world, "pair", "port-name-taken", &format!("{port} on bridge arch-ovs is not ours"), "--bridge");
+        // The end that is ours leads nowhere meanwhile, and the link's error names the one that is not.
+        let link = eventually(SOON, "the link says so", || {
+            let link = world.lab("pair")["links"][0].clone();
+            (link["actual_state"] == "error").then_some(link)
+        });
+        assert_eq!(link["reason"], format!("a:eth1: port {port} is not the one made for a:eth1"), "{link}");
+        let other = link["endpoints"][1]["ovs_port"].as_str().unwrap();
+        eventually(SOON, "the other end is parked", || {
+            let row = world.ovs.vsctl(["--columns=tag,protected", "list", "port", other]);
+            (row.contains("4094") && row.contains("true")).then_some(())
+        });
         world.ovs.vsctl(["del-port", "arch-ovs", &port]);
         mended(world, "pair", "port-name-taken");
         world.until_up("pair", SOON);

@@ -80,15 +80,27 @@ fn is_half(look: &Look<'_>, lab: &LabSpec, wire: &WireSpec, interface: &Interfac
     if wire.shape != WireShape::Cable {
         return false;
     }
-    let port = look.observed.datapath.known().and_then(|seen| seen.ports.get(&interface.host_device));
+    let port = port_of(look, &interface.host_device);
     let parked = port.is_some_and(|port| port.protected && port.tag == Some(look.settings.dead_tag.get()));
     let others = wire.ends.iter().filter_map(|end| lab.interface(end));
     others.filter(|(_, other)| other.host_device != interface.host_device).any(|(node, other)| {
+        if port_of(look, &other.host_device).is_some_and(|port| is_foreign(look, port)) {
+            return true;
+        }
         match devices.get(&other.host_device) {
             Some(device) => !super::devices::is_ours(look, device),
             None => parked || backs_off(look, node, other),
         }
     })
+}
+
+fn port_of<'a>(look: &Look<'a>, device: &InterfaceName) -> Option<&'a PortObserved> {
+    look.observed.datapath.known()?.ports.get(device)
+}
+
+/// Whether the row is somebody else's: it is told and left, whatever it holds.
+fn is_foreign(look: &Look<'_>, port: &PortObserved) -> bool {
+    port.mark.as_ref().is_none_or(|mark| mark.installation != look.spec.installation)
 }
 
 /// Whether the last try to make an interface failed.
@@ -105,7 +117,7 @@ fn one_port(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, room:
         }
         return;
     };
-    if port.mark.as_ref().is_none_or(|mark| mark.installation != look.spec.installation) {
+    if is_foreign(look, port) {
         room.findings.push(look.finding(
             "port-name-taken",
             wanted.lab,

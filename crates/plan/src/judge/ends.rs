@@ -70,6 +70,7 @@ fn end_report(
     let inside = device.and_then(|device| inside_of(node, device, observed));
     let (running, mut faults) = node_faults(node, observed);
     faults.extend(switch_faults(observed, settings));
+    faults.extend(port.and_then(|port| not_our_port(port, end, interface)));
     faults.extend(port_faults(wire, interface, device, port, observed, settings));
     faults.extend(device_faults(carrier::wanted(wire, ends, at, observed), interface, device, observed));
     faults.extend(device.and_then(|device| not_ours(device, end, interface)));
@@ -265,6 +266,13 @@ fn port_faults(
         wrong(format!("port {name} holds another device than the one of that name"));
     }
     faults
+}
+
+/// A row that does not bear the mark of this end, whatever else it says.
+fn not_our_port(port: &PortObserved, end: &EndRef, interface: &InterfaceSpec) -> Option<Fault> {
+    let is_of = |mark: &Mark| mark.node == end.node && mark.interface.as_ref() == Some(interface.port());
+    let belongs = port.mark.as_ref().is_some_and(is_of);
+    (!belongs).then(|| Fault::Wrong(format!("port {} is not the one made for {end}", interface.host_device)))
 }
 
 /// A device that does not bear the mark of this end: one that came under its name, however right it looks.
