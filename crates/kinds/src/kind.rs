@@ -130,6 +130,9 @@ pub struct Types {
     /// Whether they may be written in any case.
     #[serde(default)]
     pub any_case: bool,
+    /// Whether a node must state one.
+    #[serde(default)]
+    pub required: bool,
 }
 
 impl Types {

@@ -117,7 +117,16 @@ impl Check {
 
     /// `type` is one of those that the kind has, where it has some.
     fn variant(&mut self, topology: &Topology, node: &NodeDecl, kind: &Kind) {
-        let (Some(written), Some(types)) = (&node.definition.variant, &kind.types) else { return };
+        let Some(types) = &kind.types else { return };
+        let Some(written) = &node.definition.variant else {
+            if types.required {
+                let message = format!("node {}: a node of kind {} must have a type", node.name, node.kind);
+                let problem = self.add("missing-value", node.position, message);
+                problem.hint = Some(format!("types: {}", types.names.join(", ")));
+                problem.subject = Some(Subject::Node(node.name.clone()));
+            }
+            return;
+        };
         if types.has(written) {
             return;
         }

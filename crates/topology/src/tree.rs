@@ -333,7 +333,10 @@ impl<'t> Reader<'t> {
 
     /// The text of the scalar just read as the older reader takes it.
     fn as_older<'s>(&self, text: Cow<'s, str>, style: ScalarStyle, at: Position) -> Result<Cow<'s, str>, Fault> {
-        let (_, end) = self.latest;
+        let (begin, end) = self.latest;
+        if begin == end {
+            return Ok(text);
+        }
         if style != ScalarStyle::Plain {
             let unended = older::unended(&text, style, end >= self.chars.len(), &self.chars);
             return Ok(unended.map_or(text, Cow::Owned));

@@ -153,12 +153,19 @@ fn types_and_bridges_that_containerlab_refuses_are_refused() {
         "kind: nokia_srlinux",
         "kind: cisco_iol, type: L2",
         "kind: linux, type: any",
+        "kind: ciena_saos, type: ' 5131-910 '",
+        "kind: cisco_sdwan",
+        "kind: cisco_c8000v, type: controller",
         "kind: bridge, network-mode: 'container:r1'",
     ] {
         assert_eq!(of(taken), "", "{taken}");
     }
     assert_eq!(of("kind: srl, type: IXR-D2L"), "unknown-type");
     assert_eq!(of("kind: cisco_iol, type: l3"), "unknown-type");
+    for refused in ["ciena_saos, type: saos", "cisco_sdwan, type: Manager", "cisco_c8000v, type: c8000v"] {
+        assert_eq!(of(&format!("kind: {refused}")), "unknown-type", "{refused}");
+    }
+    assert_eq!(of("kind: vr-ciena_saos"), "missing-value");
     assert_eq!(of("kind: bridge, network-mode: none"), "bad-value");
     assert_eq!(of("kind: ''"), "missing-kind");
     assert_eq!(of("kind: [linux]"), "wrong-type");

@@ -48,7 +48,9 @@ fn a_colon_before_a_comma_or_a_bracket_is_text() {
     assert_eq!(read("binds: [/dev/null:/n:, /dev/null:/m:]\n", "binds"), json!(["/dev/null:/m", "/dev/null:/n"]));
     assert_eq!(read("exec: [a:, b]\n", "exec"), json!(["a:", "b"]));
     assert_eq!(read("env: {a:, b: c}\n", "env"), json!({"a:": "", "b": "c"}));
+    assert_eq!(read("exec: [a:]\n", "exec"), json!(["a:"]));
     assert_eq!(codes("env: {a:[b]}\n"), ["yaml-syntax"]);
+    assert_eq!(codes("env: {a: :b}\n"), ["yaml-syntax"]);
 }
 
 #[test]

@@ -54,6 +54,9 @@ pub fn plain(text: &str, in_brackets: bool, end: usize, file: &[char]) -> Plain 
     if in_brackets && text.contains('?') {
         return Plain::Refused("between brackets, a text with \"?\" must be in quotes");
     }
+    if in_brackets && text.starts_with(':') {
+        return Plain::Refused("between brackets, a text that begins with \":\" must be in quotes");
+    }
     match (file.get(end), file.get(end + 1)) {
         (Some(':'), Some(',' | ']' | '}')) => Plain::WithColon,
         (Some(':'), Some('[' | '{')) => Plain::Refused("a blank is missing behind \":\""),
