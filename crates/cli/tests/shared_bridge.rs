@@ -162,3 +162,20 @@ fn a_port_of_somebody_else_that_hears_every_tag_is_a_problem_of_plan_and_nothing
         world.cli(["link", "one", "add", "a:eth3", "b:eth3"]).fine();
     });
 }
+
+#[test]
+fn the_bridge_is_there_before_any_lab_and_comes_back_when_it_is_deleted() {
+    on_a_machine(LIMIT, |world| {
+        let is_there = |world: &World| world.ovs.vsctl(["list-br"]).lines().any(|bridge| bridge == "arch-ovs");
+        eventually(SOON, "the bridge is made", || is_there(world).then_some(()));
+        world.ovs.vsctl(["del-br", "arch-ovs"]);
+        eventually(SOON, "the bridge is made again", || is_there(world).then_some(()));
+        // The next life finds neither bridge nor switch, and makes the one when the other is there.
+        world.serve.term();
+        world.ovs.vsctl(["del-br", "arch-ovs"]);
+        world.ovs.kill_vswitchd();
+        world.serve.start();
+        world.ovs.start_vswitchd();
+        eventually(SOON, "the bridge is made once there is a switch", || is_there(world).then_some(()));
+    });
+}
