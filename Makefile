@@ -1,7 +1,8 @@
 # Everything that is done to this repository has a target here; `make` alone lists them.
 
 CARGO ?= cargo
-OUT := $(shell echo $${CARGO_TARGET_DIR:-target})/release
+# From the environment or given to make; cargo is told of either.
+OUT := $(or $(CARGO_TARGET_DIR),target)/release
 
 .DEFAULT_GOAL := help
 # Each target's parts go in the order in which they are written.
