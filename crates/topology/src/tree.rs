@@ -256,6 +256,7 @@ impl<'t> Reader<'t> {
                 Some(Ok((event, _))) if !is_content(&event) => {}
                 Some(Ok((event, span))) => {
                     self.escaped_slash(&event, &span)?;
+                    self.indented_by_blanks(span.start.index())?;
                     self.latest = (span.start.index(), span.end.index());
                     return Ok((event, self.place(&span)));
                 }
@@ -265,6 +266,17 @@ impl<'t> Reader<'t> {
                 }
                 None => return Ok((Event::StreamEnd, Position::START)),
             }
+        }
+    }
+
+    /// Nothing is indented by a tab between the latest event and the one that begins at `next`.
+    fn indented_by_blanks(&self, next: usize) -> Result<(), Fault> {
+        if self.brackets > 0 {
+            return Ok(());
+        }
+        match older::indenting_tab(&self.chars, self.latest.1, next) {
+            Some(tab) => Err(Fault::Syntax(self.text.position(tab), "a tab cannot indent".into())),
+            None => Ok(()),
         }
     }
 

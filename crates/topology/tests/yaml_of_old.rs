@@ -79,3 +79,17 @@ fn keys_inside_of_variables_are_typed() {
         assert_eq!(codes(&format!("config: {{vars: {{v: {twice}}}}}\n")), ["duplicate-key"], "{twice}");
     }
 }
+
+#[test]
+fn a_tab_indents_nothing() {
+    for refused in [
+        "\t\n      user: root\n",
+        "cmd: date\n\t\n      user: root\n",
+        "exec:\n        -\tdate\n",
+        "exec: [a]\n  \t# comment\n",
+    ] {
+        assert_eq!(codes(refused), ["yaml-syntax"], "{refused:?}");
+    }
+    assert_eq!(read("exec: [a,\n\tb]\t# comment\t\n      cmd:\tdate \t\n", "exec"), json!(["a", "b"]));
+    assert_eq!(read("cmd: \"a\n\tb\"\n      exec:\n        - c\td\n", "cmd"), json!("a b"));
+}

@@ -38,6 +38,24 @@ pub fn unended(text: &str, style: ScalarStyle, is_last: bool, file: &[char]) -> 
     (is_block && is_last && !ended).then(|| text.strip_suffix('\n').map(str::to_owned)).flatten()
 }
 
+/// The first tab that stands where a line, or what is behind `-` and `?`, is indented, between `from` and
+/// `to` of `file`, where no value is.
+pub fn indenting_tab(file: &[char], from: usize, to: usize) -> Option<usize> {
+    let (mut at, mut indents) = (from, from == 0);
+    while at < to {
+        match file.get(at)? {
+            '\t' if indents => return Some(at),
+            '\n' | '\r' => indents = true,
+            ' ' | '\u{feff}' => {}
+            '#' => at += file[at..to].iter().take_while(|c| **c != '\n').count() - 1,
+            '-' | '?' => indents = matches!(file.get(at + 1), Some(' ' | '\t')),
+            _ => indents = false,
+        }
+        at += 1;
+    }
+    None
+}
+
 /// What a plain scalar between brackets that ends at `end` of `file` is in the older reader.
 pub enum Plain {
     /// The same.
