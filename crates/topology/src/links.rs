@@ -102,7 +102,11 @@ fn brief(w: &mut Walker, f: &mut Fields<'_>, addresses: &[Vec<String>; 2]) -> Op
         let text = w.text(&path, item)?;
         match text.split_once(':') {
             Some((node, interface)) if !node.is_empty() && !interface.is_empty() => {
-                ends.push(end(special(node).unwrap_or_default(), node, interface, item.at));
+                ends.push(match special(node) {
+                    // Such a place has one name, however it is written.
+                    Some(place) => end(place, &node.trim().to_lowercase(), interface, item.at),
+                    None => end(Place::Node, node, interface, item.at),
+                });
             }
             _ => {
                 let message = format!("{path}: {text:?} is not of the form node:interface");

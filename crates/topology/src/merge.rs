@@ -178,9 +178,12 @@ impl Applied<'_> {
         if self.is_bare {
             return None;
         }
-        let stated: Vec<&ConfigVars> = self.definitions().filter_map(|level| level.config.as_ref()).collect();
-        let vars = stated.iter().flat_map(|config| config.vars.clone()).collect();
-        (!stated.is_empty()).then_some(ConfigVars { vars })
+        let mut stated = self.definitions().filter_map(|level| level.config.as_ref());
+        let mut vars = stated.next()?.vars.clone();
+        for (key, value) in stated.flat_map(|config| &config.vars) {
+            united(vars.entry(key.clone()).or_default(), value);
+        }
+        Some(ConfigVars { vars })
     }
 
     /// Waits of all levels, each once, and commands of all levels.
@@ -219,6 +222,19 @@ impl Applied<'_> {
         stated().next()?;
         let login = stated().find(|c| c.username.is_some() || c.password.is_some()).cloned().unwrap_or_default();
         Some(Credentials { identity_file: stated().find_map(|c| c.identity_file.clone()), ..login })
+    }
+}
+
+/// Puts `value` in the place of `known`; of two mappings the entries of both, those of `value` going
+/// before.
+fn united(known: &mut serde_json::Value, value: &serde_json::Value) {
+    match (known, value) {
+        (serde_json::Value::Object(known), serde_json::Value::Object(value)) => {
+            for (key, value) in value {
+                united(known.entry(key).or_insert_with(Default::default), value);
+            }
+        }
+        (known, value) => *known = value.clone(),
     }
 }
 

@@ -143,6 +143,29 @@ fn a_link_of_the_long_form_reaches_the_host_and_the_management_bridge() {
 }
 
 #[test]
+fn a_place_outside_of_the_nodes_has_one_name_however_it_is_written() {
+    for (written, name) in [("Host", "host"), (" MGMT-NET", "mgmt-net"), ("MacVlan", "macvlan")] {
+        let reading = node(&format!("user: a\n  links: [{{endpoints: ['r1:eth1', '{written}:h1']}}]"));
+        assert_eq!(codes(&reading), [""; 0], "{:?}", reading.problems);
+        assert_eq!(reading.topology.unwrap().links[0].endpoints[1].node, name);
+    }
+}
+
+#[test]
+fn variables_of_all_levels_are_merged_down_to_their_values() {
+    let text = "\
+name: x
+topology:
+  defaults: {kind: linux, image: a, config: {vars: {bgp: {as: 1, peers: {a: 1, b: 2}}, list: [1, 2], plain: 1}}}
+  kinds: {linux: {config: {vars: {bgp: {peers: {b: {c: 3}}}, list: [3]}}}}
+  nodes: {r1: {config: {vars: {bgp: {as: 2}, plain: {deep: 1}}}}}
+";
+    let config = read(text).topology.unwrap().nodes[0].definition.config.clone().unwrap();
+    let wanted = json!({"bgp": {"as": 2, "peers": {"a": 1, "b": {"c": 3}}}, "list": [3], "plain": {"deep": 1}});
+    assert_eq!(json!(config.vars), wanted);
+}
+
+#[test]
 fn types_and_bridges_that_containerlab_refuses_are_refused() {
     let of = |body: &str| {
         let reading = read(&format!("name: x\ntopology: {{nodes: {{n: {{image: a, {body}}}}}}}\n"));

@@ -26,9 +26,9 @@ pub(super) fn value(sink: &mut Sink, value: &Value, verb: char, flags: &Flags) -
     }
     match value {
         Value::Missing | Value::Nil if verb == 'v' => pad(sink, "<nil>", flags),
-        Value::Missing | Value::Nil => bad(sink, value, verb),
+        Value::Missing | Value::Nil => bad(sink, value, verb, flags),
         Value::Bool(truth) if matches!(verb, 't' | 'v') => pad(sink, if *truth { "true" } else { "false" }, flags),
-        Value::Bool(_) => bad(sink, value, verb),
+        Value::Bool(_) => bad(sink, value, verb, flags),
         Value::Int(number) => whole(sink, value, number.unsigned_abs(), *number < 0, verb, flags),
         Value::Uint(number) => whole(sink, value, *number, false, verb, flags),
         Value::Float(number) => fraction(sink, value, *number, verb, flags),
@@ -97,15 +97,18 @@ pub(super) fn type_name(value: &Value) -> &'static str {
 }
 
 /// The verb does not fit the value.
-fn bad(sink: &mut Sink, item: &Value, verb: char) -> Result<(), String> {
+fn bad(sink: &mut Sink, item: &Value, verb: char, flags: &Flags) -> Result<(), String> {
     sink.push("%!")?;
     sink.push(verb.encode_utf8(&mut [0; 4]))?;
     sink.push("(")?;
-    if !matches!(item, Value::Missing | Value::Nil) {
-        sink.push(type_name(item))?;
-        sink.push("=")?;
+    match item {
+        Value::Missing | Value::Nil => sink.push("<nil>")?,
+        item => {
+            sink.push(type_name(item))?;
+            sink.push("=")?;
+            value(sink, item, 'v', flags)?;
+        }
     }
-    value(sink, item, 'v', &Flags::default())?;
     sink.push(")")
 }
 
@@ -128,7 +131,7 @@ fn whole(sink: &mut Sink, item: &Value, number: u64, negative: bool, verb: char,
         'x' => format!("{number:x}"),
         'X' => format!("{number:X}"),
         'c' | 'q' | 'U' => return code_point(sink, number, negative, verb, flags),
-        _ => return bad(sink, item, verb),
+        _ => return bad(sink, item, verb, flags),
     };
     if flags.precision == Some(0) && number == 0 {
         return pad(sink, "", &Flags { zero: false, ..flags.clone() });
@@ -177,7 +180,7 @@ fn fraction(sink: &mut Sink, item: &Value, number: f64, verb: char, flags: &Flag
     let precision = match verb {
         'v' | 'g' | 'G' => flags.precision,
         'e' | 'E' | 'f' | 'F' => Some(flags.precision.unwrap_or(6)),
-        _ => return bad(sink, item, verb),
+        _ => return bad(sink, item, verb, flags),
     };
     if precision.is_some_and(|precision| precision > 1000) {
         return Err("the precision is too large".to_owned());
@@ -221,7 +224,7 @@ fn characters(sink: &mut Sink, item: &Value, text: &str, verb: char, flags: &Fla
             pad(sink, &shown, flags)
         }
         'x' | 'X' => pad(sink, &hexadecimal(text, verb == 'X', flags), flags),
-        _ => bad(sink, item, verb),
+        _ => bad(sink, item, verb, flags),
     }
 }
 
