@@ -112,7 +112,8 @@ fn read(text: &Text, last_wins: bool) -> (Option<Tree>, Vec<Fault>) {
     for _ in 0..older::MENDED {
         let mut reader = Reader::new(&text, last_wins);
         let tree = reader.document();
-        let mended = reader.stopped.as_ref().and_then(|(at, what)| older::mended(&text, *at, what));
+        let in_brackets = reader.brackets > 0;
+        let mended = reader.stopped.as_ref().and_then(|(at, what)| older::mended(&text, *at, what, in_brackets));
         match (tree, mended) {
             (Err(_), Some(mended)) => text = Cow::Owned(mended),
             (tree, _) => return reader.done(tree),

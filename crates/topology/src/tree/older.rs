@@ -9,20 +9,29 @@ use crate::source::{OtherText, Text};
 /// How many places of a file are mended; each costs another reading of the file.
 pub const MENDED: usize = 300;
 
-/// The text with blanks put in where the parser stopped, if the older reader does not need them
-/// there; `what` is the parser's word for why it stopped at `at`, in characters.
-pub fn mended(text: &Text, at: usize, what: &str) -> Option<Text> {
-    let blanks = match what {
-        // Blanks at the beginning of a line of a quoted text are no part of it.
-        "invalid indentation in multiline quoted scalar" => deepest(text.as_str()) + 1,
-        "comments must be separated from other tokens by whitespace" => 1,
+/// The text with blanks where the parser stopped, if the older reader does not need them there; `what`
+/// is the parser's word for why it stopped at `at`, in characters, and `in_brackets` says whether that
+/// is between brackets or braces.
+pub fn mended(text: &Text, at: usize, what: &str, in_brackets: bool) -> Option<Text> {
+    let from = OtherText::new(text);
+    let (blanks, from_here, to_here) = match what {
+        // What a line of a quoted text begins with, blanks or tabs, is no part of it.
+        "invalid indentation in multiline quoted scalar" | "tab cannot be used as indentation" => {
+            (deepest(text.as_str()) + 1, at, at)
+        }
+        "comments must be separated from other tokens by whitespace" => (1, at, at),
+        // Between brackets nothing is indented, so that a tab is as good as a blank.
+        "tabs disallowed within this context (block indentation)" if in_brackets => {
+            let end = at + usize::from(from.chars.get(at) == Some(&'\t'));
+            let tabs = from.chars.get(..end)?.iter().rev().take_while(|c| matches!(c, ' ' | '\t')).count();
+            (1, end - tabs, end)
+        }
         _ => return None,
     };
-    let from = OtherText::new(text);
     let mut mended = text.emptied();
-    mended.copy_of(&from, 0, at);
-    mended.replace_of(&from, &" ".repeat(blanks), at);
-    mended.copy_of(&from, at, from.chars.len());
+    mended.copy_of(&from, 0, from_here);
+    mended.replace_of(&from, &" ".repeat(blanks), from_here);
+    mended.copy_of(&from, to_here, from.chars.len());
     Some(mended)
 }
 
