@@ -51,7 +51,7 @@ impl<'a> Carriers<'a> {
     }
 
     /// Whether the host's end of an interface is to be up; none where it is to stay as it is,
-    /// because what decides it could not be read.
+    /// because what decides it could not be read, or nobody would notice.
     pub fn is_up(&self, interface: &InterfaceSpec) -> Option<bool> {
         match &interface.attachment {
             Attachment::Wire { .. } => self.ends.get(&interface.host_device).copied().unwrap_or(Some(true)),
@@ -77,9 +77,13 @@ pub fn ends_of<'a>(lab: &'a LabSpec, wire: &'a WireSpec) -> Vec<End<'a>> {
     wire.ends.iter().filter_map(find).collect()
 }
 
-/// Whether the host's end at `ends[at]` is to be up; none where it is to stay as it is.
+/// Whether the host's end at `ends[at]` is to be up; none where it is to stay as it is, which is down where it is new.
+///
+/// An end waits for its own node, too: so a node that starts for the first time brings no device of the host to life by
+/// itself, and those of all nodes that have started meanwhile go up together. (Open vSwitch looks at its whole bridge at
+/// every change of any device.) At later starts it has stayed up.
 pub fn wanted(wire: &WireSpec, ends: &[End<'_>], at: usize, observed: &Observed) -> Option<bool> {
-    let (_, _, interface) = ends[at];
+    let (_, own, interface) = ends[at];
     if wire.desired == DesiredLink::Down || interface.desired == DesiredLink::Down {
         return Some(false);
     }
@@ -87,7 +91,10 @@ pub fn wanted(wire: &WireSpec, ends: &[End<'_>], at: usize, observed: &Observed)
         return Some(true);
     }
     match ends.iter().enumerate().find(|(other, _)| *other != at) {
-        Some((_, (_, node, far))) => gives(node, far, observed),
+        Some((_, (_, node, far))) => match gives(node, far, observed) {
+            Some(true) if runs(own, observed) == Some(false) => None,
+            given => given,
+        },
         None => Some(true),
     }
 }

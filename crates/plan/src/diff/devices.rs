@@ -41,7 +41,7 @@ fn make(look: &Look<'_>, node: &NodeSpec, interface: &InterfaceSpec, up: Option<
         container: node.container.clone(),
         interface: interface.name.clone(),
         device: interface.host_device.clone(),
-        up: up.unwrap_or(true),
+        up: up.unwrap_or(false),
     });
 }
 
