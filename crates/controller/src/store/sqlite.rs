@@ -3,6 +3,7 @@
 //! One connection writes, others read. A lock file keeps a second controller out.
 
 mod blueprints;
+mod checkpoints;
 mod lock;
 mod rows;
 
@@ -23,6 +24,7 @@ use super::{
     Appended, Draft, Identity, Note, Revision, Store, StoreError, Stretch, Target, Verified, entry_of, note_of,
 };
 use crate::{chance, clock};
+use checkpoints::Checkpoints;
 use lock::Lock;
 
 const FILE: &str = "archetype.db";
@@ -34,6 +36,7 @@ pub struct Sqlite {
     /// One connection: SQLite has one writer, and a queue here is fairer than its busy timeout.
     writer: SqlitePool,
     readers: SqlitePool,
+    checkpoints: Checkpoints,
     _lock: Lock,
 }
 
@@ -57,7 +60,8 @@ impl Sqlite {
         })?;
         let identity = identity(&writer).await?;
         let readers = pool(&path, 2).await?;
-        Ok(Self { identity, writer, readers, _lock: lock })
+        let checkpoints = Checkpoints::begin(readers.clone());
+        Ok(Self { identity, writer, readers, checkpoints, _lock: lock })
     }
 
     /// What the database itself says about how it syncs: `(journal_mode, synchronous)`, as read
@@ -71,11 +75,13 @@ impl Sqlite {
 
     /// Ends all connections; what was accepted is on disk already.
     pub async fn close(&self) {
+        self.checkpoints.end();
         self.readers.close().await;
         self.writer.close().await;
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Engine>, StoreError> {
+        self.checkpoints.written();
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin a transaction"))
     }
 }
@@ -87,6 +93,7 @@ async fn pool(path: &PathBuf, connections: u32) -> Result<SqlitePool, StoreError
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        .pragma("wal_autocheckpoint", "0")
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(10));
     let pool = SqlitePoolOptions::new().max_connections(connections).after_release(|connection, _| {

@@ -12,6 +12,8 @@ use super::fixture::{draft, note};
 
 const DIRECTORY: &str = "ARCHETYPE_TEST_CRASH_DIRECTORY";
 const ROUNDS: u64 = 25;
+/// Rounds in which the child is killed a while after its start; in the others, after its first revision.
+const EARLY: u64 = 5;
 
 /// The child of the test below: writes revisions and prints each number once it is accepted.
 #[tokio::test]
@@ -34,13 +36,16 @@ async fn no_accepted_revision_is_lost_by_kill_9() {
         let mut child = Killed(start(directory.path()));
         let output = BufReader::new(child.0.stdout.take().unwrap());
         let pid = child.0.id();
-        let killer = std::thread::spawn(move || {
-            // Not at all the same moment each time: the steps of 7 ms meet a commit at any of its phases.
-            std::thread::sleep(Duration::from_millis(40 + round * 7));
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
-        });
-        accepted.extend(output.lines().map_while(Result::ok).filter_map(|line| parse(&line)));
-        killer.join().unwrap();
+        // Not at all the same moment each time: the steps of 7 ms meet a commit at any of its phases, and some of the
+        // first rounds the opening.
+        let moment = Duration::from_millis(round * 7);
+        let mut killer = (round < EARLY).then(|| kill_after(pid, moment + Duration::from_millis(40)));
+        for line in output.lines().map_while(Result::ok) {
+            let Some(revision) = parse(&line) else { continue };
+            accepted.insert(revision);
+            killer.get_or_insert_with(|| kill_after(pid, moment));
+        }
+        killer.expect("a child ends by being killed").join().unwrap();
         child.0.wait().unwrap();
         let store = Sqlite::open(directory.path()).await.unwrap();
         for (number, prefix) in &accepted {
@@ -52,6 +57,13 @@ async fn no_accepted_revision_is_lost_by_kill_9() {
         store.close().await;
     }
     assert!(accepted.len() > ROUNDS as usize, "the children wrote: {}", accepted.len());
+}
+
+fn kill_after(pid: u32, moment: Duration) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        std::thread::sleep(moment);
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
+    })
 }
 
 fn start(directory: &Path) -> Child {

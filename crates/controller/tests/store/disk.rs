@@ -1,9 +1,11 @@
 //! What only a store on disk can be asked.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use archetype_controller::store::{Sqlite, Store, StoreError};
+use archetype_controller::store::{Draft, Sqlite, Store, StoreError};
 
 use super::fixture::{draft, note, target, verified};
 
@@ -18,6 +20,23 @@ async fn every_commit_is_synced() {
     let directory = tempfile::tempdir().unwrap();
     let store = Sqlite::open(directory.path()).await.unwrap();
     assert_eq!(store.durability().await.unwrap(), ("wal".to_string(), 2));
+}
+
+/// Beyond a length of the log of some 4 MB, SQLite by itself moves it in the middle of the commit.
+#[tokio::test]
+async fn a_long_log_is_moved_into_the_database_after_the_writes_and_not_amid_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(directory.path()).await.unwrap();
+    let size = || std::fs::metadata(directory.path().join("archetype.db")).unwrap().len();
+    let long = Draft { files: BTreeMap::from([("hash".to_owned(), vec![7; 6 << 20])]), ..draft("a", "x") };
+    let begun = Instant::now();
+    store.append_revision(long, note(Some("a"), "one")).await.unwrap();
+    let right_after = size();
+    assert!(right_after < 1 << 20 || begun.elapsed() > Duration::from_secs(1), "{right_after} bytes");
+    while size() < 6 << 20 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the log is never moved");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]
