@@ -14,7 +14,7 @@ use archetype_model::observed::{Exit, Part, RunObserved};
 use archetype_model::report::RepairOutcome;
 use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, Presence};
 use archetype_model::status::LinkState;
-use archetype_model::step::Resource;
+use archetype_model::step::{NodeAction, Resource, Step};
 use archetype_plan::diff::{Memory, diff};
 use archetype_plan::judge;
 use lab::{Shape, agent_on, arbitrary_shape, datapath, generation, spec_of};
@@ -230,6 +230,33 @@ async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
     }
     // 0 + 1 + 2 + 4 + 8 seconds of paused time.
     assert_eq!(starts(&bench), first + 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ports_of_a_lab_wait_for_its_crowd_of_starting_containers_and_others_do_not() {
+    let mut bench = Bench::new();
+    let spec = Arc::new(spec_of(&Shape::crowd(), 1));
+    bench.handle.accept(spec.clone()).await.unwrap();
+    bench.settled().await;
+    let places = |lab: usize, is_meant: &dyn Fn(&Step) -> bool| -> Vec<usize> {
+        let lab = &spec.labs[lab];
+        let is_of = |step: &Step| match step.resource() {
+            Resource::Node(container) => lab.nodes.iter().any(|node| node.container == container),
+            Resource::Port(port) => lab.nodes.iter().flat_map(|node| &node.interfaces).any(|i| i.host_device == port),
+            _ => false,
+        };
+        bench.host.with(|state| {
+            let writes = state.writes.iter().enumerate();
+            writes.filter(|(_, step)| is_of(step) && is_meant(step)).map(|(at, _)| at).collect()
+        })
+    };
+    let starts = |step: &Step| matches!(step, Step::Node { action: NodeAction::Start, .. });
+    let adds = |step: &Step| matches!(step, Step::AddPort { .. });
+    let (few, crowd) = (places(0, &adds), places(1, &adds));
+    let (first, last) = (places(1, &starts)[0], *places(1, &starts).last().unwrap());
+    assert_eq!((few.len(), crowd.len()), (2, 20));
+    assert!(few.iter().all(|at| *at < first), "{few:?} {first}");
+    assert!(crowd.iter().all(|at| *at > last), "{crowd:?} {last}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 //! Pure. A part that could not be read yields no step (R4); nothing without our mark, and nothing
 //! of a lab the spec does not speak for, is ever removed (R3).
 
+mod crowd;
 mod datapath;
 mod devices;
 mod namespaces;
@@ -22,6 +23,9 @@ use archetype_model::{BridgeName, ContainerName, InterfaceName, LabName, VlanTag
 use crate::carrier::Carriers;
 
 use crate::stages::Order;
+
+/// How long a step waits for others at most before it is looked at again; their ends begin a pass by themselves.
+const WAITED_FOR_MS: u64 = 1000;
 
 /// How this host's datapath is set up; the same for every spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +94,8 @@ struct Look<'a> {
 #[derive(Default)]
 struct Room {
     steps: Vec<Step>,
+    /// Steps that wait for others to end; nothing has to be waited for but the next pass.
+    waiting: Vec<Step>,
     findings: Vec<Finding>,
     parked: BTreeSet<InterfaceName>,
 }
@@ -97,20 +103,24 @@ struct Room {
 /// What is to be done to make the host as `spec` wants it.
 pub fn diff(spec: &HostSpec, observed: &Observed, settings: &DatapathSettings, memory: &Memory) -> Diff {
     let look = Look { spec, observed, settings, memory, carriers: Carriers::of(spec, observed) };
+    let nodes = nodes::diff(&look);
+    let crowded = crowd::crowded(&look, &nodes.steps);
     let mut all = Room::default();
     for room in [
         networks::diff(&look),
         passages::diff(&look),
         namespaces::diff(&look),
         devices::diff(&look),
-        datapath::diff(&look),
-        nodes::diff(&look),
+        datapath::diff(&look, &crowded),
+        nodes,
     ] {
         all.steps.extend(room.steps);
+        all.waiting.extend(room.waiting);
         all.findings.extend(room.findings);
         all.parked.extend(room.parked);
     }
-    let (due, later) = split_by_time(all.steps, memory);
+    let (due, mut later) = split_by_time(all.steps, memory);
+    later.extend(all.waiting.into_iter().map(|step| (step, memory.now_ms + WAITED_FOR_MS)));
     let carriers = look.carriers.following().map(|(device, up)| (device.clone(), up)).collect();
     Diff { phases: in_order(due), findings: all.findings, later, leaving: leaving(&look), carriers, parked: all.parked }
 }

@@ -68,6 +68,12 @@ impl Shape {
         Self(vec![(vec![true, true], Vec::new())])
     }
 
+    /// Two labs: two containers with a cable, and a ring of ten containers.
+    pub fn crowd() -> Self {
+        let ring = (0..10).map(|at| (at, (at + 1) % 10)).collect();
+        Self(vec![(vec![true; 2], vec![(0, 1)]), (vec![true; 10], ring)])
+    }
+
     /// Three namespace nodes in a ring: every node has two wires.
     pub fn ring() -> Self {
         Self(vec![(vec![false, false, false], vec![(0, 1), (1, 2), (2, 0)])])

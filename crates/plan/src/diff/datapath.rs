@@ -19,7 +19,8 @@ struct Wanted<'a> {
     mark: Mark,
 }
 
-pub(super) fn diff(look: &Look<'_>) -> Room {
+/// `crowded` are the labs of which no port is added yet.
+pub(super) fn diff(look: &Look<'_>, crowded: &BTreeSet<&LabName>) -> Room {
     let mut room = Room::default();
     let Some(seen) = look.observed.datapath.known() else { return room };
     if seen.switch.is_none() {
@@ -31,7 +32,7 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
     room.parked = wanted.values().filter(is_parked).map(|port| port.device.clone()).collect();
     bridge(look, seen, &mut room);
     for port in wanted.values() {
-        one_port(look, seen, port, &mut room);
+        one_port(look, seen, port, crowded.contains(port.lab), &mut room);
     }
     for (name, port) in &seen.ports {
         let ours = port.mark.as_ref().is_some_and(|mark| look.speaks_for(mark));
@@ -109,11 +110,12 @@ fn backs_off(look: &Look<'_>, node: &NodeSpec, interface: &InterfaceSpec) -> boo
     of.iter().any(|resource| look.memory.not_before.contains_key(resource))
 }
 
-fn one_port(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, room: &mut Room) {
+fn one_port(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, is_crowded: bool, room: &mut Room) {
     let Some(port) = seen.ports.get(wanted.device) else {
         // A userspace datapath that has not let go of the port before this one would give it the old device.
         if seen.settled && device_comes(look, wanted) {
-            room.steps.push(Step::AddPort { device: wanted.device.clone(), tag: wanted.tag });
+            let add = Step::AddPort { device: wanted.device.clone(), tag: wanted.tag };
+            if is_crowded { room.waiting.push(add) } else { room.steps.push(add) }
         }
         return;
     };
