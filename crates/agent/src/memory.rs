@@ -161,6 +161,22 @@ impl Memory {
         nodes.collect()
     }
 
+    /// Ports that were on the bridge as wanted.
+    pub(crate) fn plugged(&self) -> BTreeSet<InterfaceName> {
+        let ports = self.settled.keys().filter_map(|resource| match resource {
+            Resource::Port(port) => Some(port.clone()),
+            _ => None,
+        });
+        ports.collect()
+    }
+
+    /// Notes what a step has made of a host's end, whatever follows from the far end later.
+    pub(crate) fn made(&mut self, step: &Step) {
+        if let Step::MakePair { device, up, .. } = step {
+            self.carriers.insert(device.clone(), *up);
+        }
+    }
+
     /// Notes what was made, or found to be, because of what is so at the far ends.
     pub(crate) fn followed(&mut self, found: &Diff) {
         self.parked.clone_from(&found.parked);

@@ -135,6 +135,7 @@ impl<H: Host> Pass<'_, H> {
             now_ms,
             restarts: self.restarts_done(),
             unstarted: self.memory.unstarted(),
+            plugged: self.memory.plugged(),
             not_before: self.memory.not_before(),
             order: order.clone(),
         };
@@ -195,6 +196,7 @@ impl<H: Host> Pass<'_, H> {
                 match error {
                     None => {
                         taken += 1;
+                        self.memory.made(&step);
                         self.memory.succeeded(&resource);
                     }
                     Some(error) => {

@@ -11,6 +11,7 @@ use archetype_model::spec::HostSpec;
 use archetype_model::step::{NodeAction, Resource};
 use archetype_model::{ContainerName, LabName};
 use archetype_plan::diff::DatapathSettings;
+use archetype_plan::stages;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -308,7 +309,11 @@ impl<H: Host> Agent<H> {
         let begun = self.memory.begun.remove(&ended.container);
         if let NodeAction::Exec { index, start } = &ended.action {
             let error = ended.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
-            let state = ended.exec.unwrap_or(ExecState::Ended { code: -1, output: error });
+            let state = match ended.exec.unwrap_or(ExecState::Ended { code: -1, output: error }) {
+                // The start that it is for is still to come, and is not to come without it.
+                ExecState::GivenUp { .. } if stages::is_before(start) => ExecState::Waiting,
+                state => state,
+            };
             self.ledger.note(|done| {
                 if let Some((of, states)) = done.execs.get_mut(&ended.container)
                     && of == start

@@ -4,19 +4,21 @@
 
 mod lab;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use archetype_agent::{Envelope, Handle};
 use archetype_host::fake::FakeHost;
 use archetype_host::{Host, Waker};
+use archetype_model::ContainerName;
 use archetype_model::observed::{Exit, Part, RunObserved};
-use archetype_model::report::RepairOutcome;
+use archetype_model::report::{NodeReport, RepairOutcome};
 use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, Presence};
 use archetype_model::status::LinkState;
 use archetype_model::step::{NodeAction, Resource, Step};
 use archetype_plan::diff::{Memory, diff};
-use archetype_plan::judge;
+use archetype_plan::judge::{self, ToCome};
 use lab::{Shape, agent_on, arbitrary_shape, datapath, generation, spec_of};
 use proptest::prelude::*;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -233,9 +235,54 @@ async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_running_node_that_waits_for_another_before_its_links_are_made_has_more_to_come() {
+    let mut bench = Bench::new();
+    let spec = Arc::new(spec_of(&Shape::pair(), 1));
+    bench.handle.accept(spec.clone()).await.unwrap();
+    let mut nodes = bench.settled().await.report.nodes.clone();
+    let to_come = |nodes: &BTreeMap<ContainerName, NodeReport>| {
+        let told = spec.nodes().map(|(_, node)| (node, nodes.get(&node.container)));
+        judge::to_come(told, [LinkState::Pending])
+    };
+    let [first, second] = &spec.labs[0].nodes[..] else { panic!("a pair") };
+    assert_eq!(to_come(&nodes), ToCome::Nothing, "both run, and nothing waits");
+    nodes.get_mut(&second.container).unwrap().waits_for.insert(first.name.clone());
+    assert_eq!(to_come(&nodes), ToCome::More);
+    let ended = nodes.get_mut(&first.container).unwrap();
+    ended.run = Some(RunObserved::Ended { start: "1".into(), exit: Exit::Status { code: 1 } });
+    ended.at_rest = true;
+    assert_eq!(to_come(&nodes), ToCome::Nothing, "it waits for one that ended for good");
+}
+
+/// Stopped, its pair taken behind our back and made anew, started: one repair, of the pair.
+#[tokio::test(start_paused = true)]
+async fn a_pair_made_again_while_its_node_is_stopped_goes_up_at_its_start_without_a_second_repair() {
+    let mut bench = Bench::new();
+    let mut spec = spec_of(&Shape::pair(), 1);
+    bench.handle.accept(Arc::new(spec.clone())).await.unwrap();
+    bench.settled().await;
+    let device = spec.labs[0].nodes[0].interfaces[1].host_device.clone();
+    (spec.generation, spec.labs[0].nodes[0].desired) = (generation(2), DesiredRun::Stopped);
+    bench.handle.accept(Arc::new(spec.clone())).await.unwrap();
+    bench.settled().await;
+    bench.host.disturb(Part::Devices, |state| drop(state.devices.remove(&device)));
+    let mended = bench.settled().await;
+    bench.handle.acknowledge(mended.repairs.last().map_or(0, |repair| repair.number));
+    assert!(bench.host.with(|state| !state.devices[&device].up), "nobody is there to notice carrier");
+    (spec.generation, spec.labs[0].nodes[0].desired) = (generation(3), DesiredRun::Running);
+    bench.handle.accept(Arc::new(spec.clone())).await.unwrap();
+    let started = bench.settled().await;
+    assert!(bench.host.with(|state| state.devices[&device].up));
+    assert!(started.repairs.is_empty(), "{:?}", started.repairs);
+}
+
+#[tokio::test(start_paused = true)]
 async fn ports_of_a_lab_wait_for_its_crowd_of_starting_containers_and_others_do_not() {
     let mut bench = Bench::new();
-    let spec = Arc::new(spec_of(&Shape::crowd(), 1));
+    let mut spec = spec_of(&Shape::crowd(), 1);
+    // Commands wait for links.
+    spec.labs.iter_mut().flat_map(|lab| &mut lab.nodes).for_each(|node| node.execs.clear());
+    let spec = Arc::new(spec);
     bench.handle.accept(spec.clone()).await.unwrap();
     bench.settled().await;
     let places = |lab: usize, is_meant: &dyn Fn(&Step) -> bool| -> Vec<usize> {

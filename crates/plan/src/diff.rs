@@ -47,6 +47,8 @@ pub struct Memory {
     pub restarts: BTreeMap<ContainerName, u64>,
     /// Nodes whose last start failed: they are tried again, whatever their restart policy.
     pub unstarted: BTreeSet<ContainerName>,
+    /// Ports that were on the bridge as wanted since the agent began.
+    pub plugged: BTreeSet<InterfaceName>,
     /// Resources whose steps are not due before a time, in milliseconds of the Unix epoch.
     pub not_before: BTreeMap<Resource, u64>,
     /// What follows from the stages of the nodes.

@@ -93,7 +93,8 @@ async fn pool(path: &PathBuf, connections: u32) -> Result<SqlitePool, StoreError
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .pragma("wal_autocheckpoint", "0")
+        // Of 64 MB: only where there was no moment without a write.
+        .pragma("wal_autocheckpoint", "16384")
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(10));
     let pool = SqlitePoolOptions::new().max_connections(connections).after_release(|connection, _| {

@@ -12,19 +12,25 @@ use archetype_model::step::{NodeAction, Step};
 use archetype_model::{ContainerName, LabName};
 
 use super::Look;
+use crate::stages::has_stages;
 
 /// From how many on they are a crowd.
 const CROWD: usize = 8;
 
-/// The labs whose ports are to wait, given the steps that nodes are to take. Never for what waits itself for something
-/// outside, as a pull does, or for its next try.
+/// The labs whose first ports are to wait, given the steps that nodes are to take. Never for what waits itself for
+/// something outside, as a pull does, or for its next try; and in no lab in which something waits for links.
 pub(super) fn crowded<'a>(look: &Look<'a>, steps: &[Step]) -> BTreeSet<&'a LabName> {
     let begin: BTreeSet<&ContainerName> = steps.iter().filter_map(|step| begins(look, step)).collect();
     let starts = |node: &&NodeSpec| {
         matches!(node.body, NodeBody::Container(_)) && (begin.contains(&node.container) || is_starting(look, node))
     };
-    let is_crowded = |lab: &&LabSpec| lab.nodes.iter().filter(starts).count() >= CROWD;
+    let is_crowded = |lab: &&LabSpec| !asks(lab) && lab.nodes.iter().filter(starts).count() >= CROWD;
     look.spec.present().filter(is_crowded).map(|lab| &lab.name).collect()
+}
+
+/// Whether commands or stages wait for links, each for those of its own node.
+fn asks(lab: &LabSpec) -> bool {
+    has_stages(lab) || lab.nodes.iter().any(|node| !node.execs.is_empty())
 }
 
 /// The node that a step is to start or to make now.

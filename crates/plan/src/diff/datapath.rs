@@ -19,7 +19,7 @@ struct Wanted<'a> {
     mark: Mark,
 }
 
-/// `crowded` are the labs of which no port is added yet.
+/// To `crowded` labs no port is added that was not there before.
 pub(super) fn diff(look: &Look<'_>, crowded: &BTreeSet<&LabName>) -> Room {
     let mut room = Room::default();
     let Some(seen) = look.observed.datapath.known() else { return room };
@@ -115,7 +115,11 @@ fn one_port(look: &Look<'_>, seen: &DatapathObserved, wanted: &Wanted<'_>, is_cr
         // A userspace datapath that has not let go of the port before this one would give it the old device.
         if seen.settled && device_comes(look, wanted) {
             let add = Step::AddPort { device: wanted.device.clone(), tag: wanted.tag };
-            if is_crowded { room.waiting.push(add) } else { room.steps.push(add) }
+            if is_crowded && !look.memory.plugged.contains(wanted.device) {
+                room.waiting.push(add)
+            } else {
+                room.steps.push(add)
+            }
         }
         return;
     };

@@ -27,12 +27,15 @@ pub fn to_come<'a>(
 ) -> ToCome {
     let nodes: Vec<_> = nodes.into_iter().collect();
     let stuck = stuck(&nodes);
+    let links: Vec<LinkState> = links.into_iter().collect();
+    // A node that runs may still wait for others before its links are made.
+    let some_wait = links.contains(&LinkState::Pending);
     let moves = |(node, report): &(&NodeSpec, Option<&NodeReport>)| {
         report.is_none_or(|report| {
-            is_under_way(node, report) || !has_arrived(node, report) && !stuck.contains(&node.name)
+            let waits = some_wait && !report.waits_for.is_empty();
+            is_under_way(node, report) || (waits || !has_arrived(node, report)) && !stuck.contains(&node.name)
         })
     };
-    let links: Vec<LinkState> = links.into_iter().collect();
     // A link that is pending waits for a node, and comes no sooner than that.
     let is_being_made = |state: &LinkState| matches!(state, LinkState::Creating | LinkState::Unknown);
     if nodes.iter().any(moves) || links.iter().any(is_being_made) {

@@ -16,7 +16,7 @@ const QUIET: Duration = Duration::from_secs(2);
 /// And after how long it is moved although there is always something written.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// The task that does it; ends with this value. What it has not moved then is moved when the store is opened again.
+/// The task that does it; ends with this value. What it has not moved then is moved a while after the store is opened again.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     written: Arc<Notify>,
@@ -27,11 +27,13 @@ impl Checkpoints {
     /// Begins, by connections of `pool`.
     pub fn begin(pool: SqlitePool) -> Self {
         let written = Arc::new(Notify::new());
+        written.notify_one();
         let task = tokio::spawn(run(pool, written.clone()));
         Self { written, task }
     }
 
-    /// To be told of every write.
+    /// To be told of every write, when it begins: where it takes longer than [`QUIET`], the next one, or SQLite itself once
+    /// the log is very long, moves it.
     pub fn written(&self) {
         self.written.notify_one();
     }
@@ -57,6 +59,7 @@ async fn run(pool: SqlitePool, written: Arc<Notify>) {
         // Passive: waits for no reader and no writer; what they still need stays in the log.
         if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&pool).await {
             tracing::warn!(%error, "the store's log could not be moved into its database; it is tried again");
+            written.notify_one();
         }
     }
 }
