@@ -222,6 +222,45 @@ fn nobody_waits_for_a_node_that_waits_for_one_that_ended() {
 }
 
 #[test]
+fn a_deploy_waits_for_links_of_a_node_that_runs_and_waits_for_another() {
+    on_a_machine(LIMIT, |world| {
+        let file = "name: later\ntopology:\n  defaults: {kind: linux, labels: {archetype.runtime: namespace}}\n  nodes:\n    \
+                    job: {restart-policy: \"no\", cmd: sleep 4}\n    next: {stages: {create-links: {wait-for: [{node: job, \
+                    stage: exit}]}}}\n    other: {}\n  links:\n    - endpoints: [\"next:eth1\", \"other:eth1\"]\n";
+        world.write("later.clab.yml", file);
+        world.cli(["deploy", "-t", "later.clab.yml", "--wait", "60s"]).fine();
+        assert_eq!(world.lab("later")["links"][0]["actual_state"], "up");
+        world.cli(["destroy", "later"]).fine();
+    });
+}
+
+#[test]
+fn a_command_before_a_start_that_was_given_up_runs_again_before_it() {
+    on_a_machine(LIMIT, |world| {
+        let folder = world.folder.display().to_string();
+        let line = format!("sh -c 'echo $$ >> {folder}/begun; while ! test -e {folder}/free; do sleep 0.1; done'");
+        let stage = format!("stages: {{create: {{exec: [{{command: \"{line}\", target: host, phase: on-enter}}]}}}}");
+        world.write(
+            "first.clab.yml",
+            &format!(
+                "name: first\ntopology:\n  defaults: {{kind: linux, labels: {{archetype.runtime: namespace}}}}\n  nodes:\n    \
+                 n: {{{stage}}}\n"
+            ),
+        );
+        let begun = || std::fs::read_to_string(world.folder.join("begun")).unwrap_or_default().lines().count();
+        world.cli(["deploy", "-t", "first.clab.yml", "--no-wait"]).fine();
+        eventually(SOON, "it has begun", || (begun() == 1).then_some(()));
+        world.cli(["node", "first", "n", "stop", "--wait", "30s"]).fine();
+        world.cli(["node", "first", "n", "start", "--no-wait"]).fine();
+        eventually(SOON, "it has begun again", || (begun() == 2).then_some(()));
+        assert_ne!(world.node("first", "n")["state"], "running", "its start waits for the command");
+        world.write("free", "");
+        world.until_up("first", SOON);
+        world.cli(["destroy", "first"]).fine();
+    });
+}
+
+#[test]
 fn nodes_that_wait_in_a_circle_are_refused() {
     on_a_machine(LIMIT, |world| {
         let waits = |node: &str| {
