@@ -84,7 +84,8 @@ impl Undone {
                 "{}: mended again and again, more than {MANY} times within a minute; now more seldom",
                 tug.found
             ),
-            hint: "something else on this host undoes it; look for who changes it, then `archetype reconcile`".into(),
+            hint: "something else on this host undoes it; look for who changes it, then `archetype reconcile LAB`"
+                .into(),
         })
     }
 }

@@ -65,6 +65,10 @@ pub enum Command {
     Journal(JournalArgs),
     /// Show every fact behind a link's status, each with the command that shows it
     Explain(ExplainArgs),
+    /// Look at every link of a lab again, and mend what is not as wanted
+    ///
+    /// What was changed again and again, and was therefore mended more and more rarely, has a new beginning.
+    Reconcile(ReconcileArgs),
     /// Show what the ports of each kind of device are called; needs no controller
     Kinds(KindsArgs),
     /// Prepare this machine for nodes that are containers; needs no controller
@@ -363,6 +367,20 @@ pub struct ExplainArgs {
     /// One end of the link, NODE:INTERFACE, or the link's id
     #[arg(value_name = "NODE:IF", add = ArgValueCandidates::new(completing::ends))]
     pub end: String,
+    /// The form.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `reconcile`.
+#[derive(Debug, Args)]
+pub struct ReconcileArgs {
+    /// The lab: its name or its topology file [default: the one of the file here]
+    #[arg(value_name = "LAB", conflicts_with = "file", add = ArgValueCandidates::new(completing::labs))]
+    pub lab: Option<String>,
+    /// The file.
+    #[command(flatten)]
+    pub topology: TopologyArgs,
     /// The form.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -16,6 +16,7 @@ mod man;
 mod node;
 mod openapi;
 mod plan;
+mod reconcile;
 mod version;
 mod wait;
 
@@ -58,6 +59,7 @@ pub fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         Command::Link(args) => block_on(link::run(&connection()?, args)),
         Command::Journal(args) => block_on(journal::run(&connection()?, args)),
         Command::Explain(args) => block_on(explain::run(&connection()?, args)),
+        Command::Reconcile(args) => block_on(reconcile::run(&connection()?, args)),
         Command::Kinds(args) => kinds::run(&args),
         Command::Host(command) => host::run(command, settings.engine().map_err(Failure::Settings)?),
         Command::Version(args) => block_on(version::run(&connection()?, args)),

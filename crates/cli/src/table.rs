@@ -2,7 +2,7 @@
 
 use archetype_api::journal::JournalEntry;
 use archetype_api::lab::{Endpoint, Exec, Finding, Lab, LeftOut, Link, Node};
-use archetype_api::{Explanation, Fact};
+use archetype_api::{Explanation, Fact, Reconciled};
 use archetype_model::status::{LabState, LinkState, NodeState};
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
@@ -99,6 +99,19 @@ fn links(links: &[Link], paint: Paint) -> String {
             Cell::new(shown(|end| end.ovs_port.clone().unwrap_or_else(|| NONE.into()), " ")),
             Cell::new(tags(&link.endpoints)),
             Cell::new(link.last_verified_at.map_or_else(|| NONE.to_owned(), clock)),
+            Cell::new(link.reason.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+/// Every link after a look at it.
+pub fn reconciled(found: &Reconciled, paint: Paint) -> String {
+    let mut table = table(&["LINK", "STATE", "REASON"], paint);
+    for link in &found.links {
+        table.add_row([
+            Cell::new(&link.id),
+            coloured(link.state, link_tone(link.state)),
             Cell::new(link.reason.as_deref().unwrap_or_default()),
         ]);
     }

@@ -209,6 +209,29 @@ fn has(value: &Value, wanted: &[&str]) {
 }
 
 #[test]
+fn reconcile_looks_at_every_link_and_tells_each() {
+    on_a_machine(LIMIT, |world| {
+        world.write("row.clab.yml", ROW);
+        world.cli(["deploy"]).fine();
+        let told = world.cli(["reconcile"]).fine().stdout;
+        assert!(told.contains("a:eth1--b:eth1  up"), "{told}");
+        let links = world.lab("row")["links"].as_array().unwrap().len();
+        assert!(
+            told.contains(&format!("{links} checked: {links} valid, 0 repaired, 0 pending, 0 with errors")),
+            "{told}"
+        );
+        world.cli(["node", "row", "a", "stop", "--no-wait"]).fine();
+        eventually(SOON, "a is stopped", || (world.node("row", "a")["state"] == "stopped").then_some(()));
+        let found = world.cli(["reconcile", "row", "--format", "json"]).json();
+        assert_eq!((&found["checked"], &found["errors"]), (&links.into(), &0.into()), "{found}");
+        assert_ne!(found["pending"], 0, "{found}");
+        let unknown = world.cli(["reconcile", "nothing"]);
+        assert_eq!(unknown.code, 1, "{unknown:?}");
+        assert!(unknown.stderr.contains("nothing"), "{unknown:?}");
+    });
+}
+
+#[test]
 fn inspect_has_its_fields_whatever_state_a_lab_is_in() {
     on_a_machine(LIMIT, |world| {
         // For a moment after the start what was not read yet is told beside the labs.
