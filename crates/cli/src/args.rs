@@ -206,15 +206,23 @@ pub struct DeployArgs {
     pub output: OutputArgs,
 }
 
-/// `destroy`.
+/// One lab, by what it is called or by its file.
 #[derive(Debug, Args)]
-pub struct DestroyArgs {
+pub struct LabArgs {
     /// The lab: its name or its topology file
     #[arg(value_name = "LAB", conflicts_with = "file", add = ArgValueCandidates::new(completing::labs))]
     pub lab: Option<String>,
     /// The file.
     #[command(flatten)]
     pub topology: TopologyArgs,
+}
+
+/// `destroy`.
+#[derive(Debug, Args)]
+pub struct DestroyArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub which: LabArgs,
     /// Files for other programs.
     #[command(flatten)]
     pub artefacts: ArtefactsArgs,
@@ -375,12 +383,9 @@ pub struct ExplainArgs {
 /// `reconcile`.
 #[derive(Debug, Args)]
 pub struct ReconcileArgs {
-    /// The lab: its name or its topology file [default: the one of the file here]
-    #[arg(value_name = "LAB", conflicts_with = "file", add = ArgValueCandidates::new(completing::labs))]
-    pub lab: Option<String>,
-    /// The file.
+    /// Which lab.
     #[command(flatten)]
-    pub topology: TopologyArgs,
+    pub which: LabArgs,
     /// The form.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -17,7 +17,7 @@ pub async fn run(connection: &Connection, args: DestroyArgs, place: Option<Place
     if args.cleanup && place.is_none() {
         return Err(Failure::usage("--cleanup does not say in which folder", "name it with --artefacts DIR"));
     }
-    let lab = lab_file::lab(args.lab.as_deref(), &args.topology)?;
+    let lab = lab_file::lab(args.which.lab.as_deref(), &args.which.topology)?;
     let withdrawn = match place {
         Some(place) => Some(folder_of(connection, &lab, &place).await?),
         None => None,

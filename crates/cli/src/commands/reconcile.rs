@@ -13,7 +13,7 @@ use crate::table;
 
 /// Has every link read and probed anew, and prints what came of it.
 pub async fn run(connection: &Connection, args: ReconcileArgs) -> Result<Exit, Failure> {
-    let lab = lab_file::lab(args.lab.as_deref(), &args.topology)?;
+    let lab = lab_file::lab(args.which.lab.as_deref(), &args.which.topology)?;
     let found = connection.ask(Some(&lab), "", connection.client().reconcile(&lab)).await?;
     if args.output.is_json() {
         print_json(&found)?;

@@ -8,6 +8,7 @@ use archetype_model::report::{ExecReport, ExecState, NodeReport};
 use archetype_model::spec::{Attachment, NodeSpec, Protocol, PublishedPort};
 use archetype_model::status::{NodeState, Status};
 use archetype_model::topology::{NodeDecl, Topology};
+use archetype_plan::judge;
 
 use crate::now::Now;
 
@@ -67,9 +68,7 @@ fn health(report: &NodeReport) -> Option<String> {
 /// Whether others can use the node.
 fn is_ready(report: &NodeReport, state: NodeState) -> bool {
     let healthy = health(report).is_none_or(|health| health == "healthy");
-    state == NodeState::Running
-        && healthy
-        && report.execs.iter().filter(|exec| !exec.is_of_end()).all(|exec| exec.state.is_over())
+    state == NodeState::Running && healthy && judge::execs_are_over(report)
 }
 
 fn exec(report: &ExecReport) -> Exec {

@@ -270,16 +270,19 @@ fn port_faults(
 
 /// A row that does not bear the mark of this end, whatever else it says.
 fn not_our_port(port: &PortObserved, end: &EndRef, interface: &InterfaceSpec) -> Option<Fault> {
-    let is_of = |mark: &Mark| mark.node == end.node && mark.interface.as_ref() == Some(interface.port());
-    let belongs = port.mark.as_ref().is_some_and(is_of);
-    (!belongs).then(|| Fault::Wrong(format!("port {} is not the one made for {end}", interface.host_device)))
+    let what = || format!("port {} is not the one made for {end}", interface.host_device);
+    (!is_marked(port.mark.as_ref(), end, interface)).then(|| Fault::Wrong(what()))
 }
 
 /// A device that does not bear the mark of this end: one that came under its name, however right it looks.
 pub(super) fn not_ours(device: &DeviceObserved, end: &EndRef, interface: &InterfaceSpec) -> Option<Fault> {
-    let is_of = |mark: &Mark| mark.node == end.node && mark.interface.as_ref() == Some(interface.port());
-    let belongs = device.mark.as_ref().is_some_and(is_of);
-    (!belongs).then(|| Fault::Wrong(format!("device {} is not the one made for {end}", interface.host_device)))
+    let what = || format!("device {} is not the one made for {end}", interface.host_device);
+    (!is_marked(device.mark.as_ref(), end, interface)).then(|| Fault::Wrong(what()))
+}
+
+/// Whether a mark is that of this end.
+fn is_marked(mark: Option<&Mark>, end: &EndRef, interface: &InterfaceSpec) -> bool {
+    mark.is_some_and(|mark| mark.node == end.node && mark.interface.as_ref() == Some(interface.port()))
 }
 
 /// What keeps an end from being read at all.
