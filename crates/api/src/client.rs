@@ -17,8 +17,9 @@ use serde::de::DeserializeOwned;
 
 pub use attach::{ExecReceiver, ExecSender};
 
-use crate::answer::{Accepted, Checked, Health, PlanAnswer, Reconciled, Version};
+use crate::answer::{Accepted, Health, PlanAnswer, Reconciled, Version};
 use crate::artefacts::Artefacts;
+use crate::checked::Checked;
 use crate::explain::Explanation;
 use crate::journal::{Journal, JournalEntry};
 use crate::lab::{Lab, Labs};

@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod artefacts;
+pub mod checked;
 pub mod client;
 pub mod codes;
 pub mod exec;
@@ -19,8 +20,9 @@ pub mod request;
 mod schema;
 pub mod words;
 
-pub use answer::{Accepted, Change, ChangeKind, Checked, Health, PlanAnswer, Reconciled, Version};
+pub use answer::{Accepted, Change, ChangeKind, Health, PlanAnswer, Reconciled, Version};
 pub use artefacts::Artefacts;
+pub use checked::Checked;
 pub use client::{Client, ClientError, Target};
 pub use explain::{Explanation, Fact};
 pub use journal::{Journal, JournalEntry};

@@ -1,6 +1,6 @@
 //! Nodes in the words of the API.
 
-use archetype_api::answer::runtime_word;
+use archetype_api::checked::runtime_word;
 use archetype_api::lab::{Exec, Management, Node};
 use archetype_model::LabName;
 use archetype_model::observed::RunObserved;
