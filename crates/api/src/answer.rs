@@ -24,6 +24,9 @@ pub struct PlanAnswer {
     pub left_out: Vec<LeftOut>,
     /// Everything that keeps it from being deployed.
     pub problems: Vec<FileProblem>,
+    /// What the file states and nothing comes of, in file order: nothing is wrong with that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<FileProblem>,
 }
 
 /// One difference between what runs and what the file wants.
@@ -65,6 +68,9 @@ pub struct Accepted {
     pub changed: bool,
     /// What was left out at the user's wish.
     pub left_out: Vec<LeftOut>,
+    /// What the file states and nothing comes of, in file order: nothing is wrong with that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<FileProblem>,
 }
 
 /// What a look at every link found.

@@ -131,6 +131,25 @@ pub fn print_problems(problems: &[FileProblem], paint: Paint) {
     problems.iter().for_each(|problem| eprint!("{}", sources.show(problem, paint)));
 }
 
+/// How many notes are printed for people.
+const NOTES: usize = 20;
+
+/// Prints what files state and nothing comes of to the error output, a line each.
+pub fn print_notes(notes: &[FileProblem], paint: Paint) {
+    for FileProblem { file, line, column, message, hint, .. } in notes.iter().take(NOTES) {
+        let hint = hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        print_note(&format!("{file}:{line}:{column}: {message}{hint}"), paint);
+    }
+    if let Some(more @ 1..) = notes.len().checked_sub(NOTES) {
+        print_note(&format!("{more} more like these; --format json has all of them"), paint);
+    }
+}
+
+/// Prints something to know that is not wrong to the error output.
+pub fn print_note(text: &str, paint: Paint) {
+    eprintln!("{} {text}", paint.tone(Tone::Quiet, "note:"));
+}
+
 fn print_setting(problem: &SettingProblem, paint: Paint) {
     match problem {
         SettingProblem::Plain(text) => eprintln!("{} {text}", error_word(paint)),

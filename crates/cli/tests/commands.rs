@@ -98,6 +98,67 @@ fn every_problem_is_told_with_its_line_and_a_caret() {
     insta::assert_snapshot!(format!("{}---\n{}", ended.err, ended.out));
 }
 
+/// Each key that the table of `docs/nodes.md` says is not used, but for the image of a namespace node.
+#[test]
+fn a_key_that_nothing_comes_of_is_noted_with_its_place_and_is_no_problem() {
+    let folder = written(
+        r#"name: x
+topology:
+  defaults: {kind: linux, memory: 1G, image-pull-policy: never}
+  groups:
+    spaces: {labels: {archetype.runtime: namespace}, privileged: false}
+  nodes:
+    a:
+      group: spaces
+      image: x
+      user: root
+      hostname: b
+      cpu: 1
+      cpu-set: "0"
+      shm-size: 64MB
+      tmpfs: {/run: ""}
+      cap-add: [NET_ADMIN]
+      devices: [/dev/null]
+      auto-remove: true
+    b: {group: spaces}
+    c:
+      image: x
+      startup-config: "two\nlines"
+      suppress-startup-config: true
+      license: "two\nlines"
+      extras: {ceos-copy-to-flash: [f]}
+      credentials: {username: a, password: b}
+      components: [{slot: A}]
+      link-apply-mode: restart
+    d: {image: x, link-apply-mode: live, enforce-startup-config: false}
+"#,
+    );
+    let ended = archetype(folder.path(), &["check"]);
+    assert_eq!((ended.code, ended.out.as_str()), (0, "x: 4 nodes, 0 links, no problems\n"));
+    insta::assert_snapshot!(ended.err);
+    let ended = archetype(folder.path(), &["check", "-f", "json"]);
+    let answer: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!((ended.code, answer["problems"].as_array().map(Vec::len)), (0, Some(0)));
+    assert_eq!(
+        answer["notes"][0],
+        serde_json::json!({
+            "code": "no-effect", "message": "nodes a, b: memory has no effect on namespace nodes", "file": "x.clab.yml",
+            "line": 3, "column": 35, "hint": "leave it out, or the label archetype.runtime to run a container",
+        })
+    );
+}
+
+#[test]
+fn of_very_many_notes_the_first_are_printed() {
+    let nodes: String = (0..60).map(|at| format!("    n{at}: {{cpu: 1}}\n")).collect();
+    let labels = "labels: {archetype.runtime: namespace}";
+    let folder = written(&format!("name: x\ntopology:\n  defaults: {{kind: linux, {labels}}}\n  nodes:\n{nodes}"));
+    let ended = archetype(folder.path(), &["check"]);
+    let lines: Vec<&str> = ended.err.lines().collect();
+    assert_eq!((ended.code, lines.len()), (0, 21));
+    assert_eq!(lines[20], "note: 40 more like these; --format json has all of them");
+}
+
 #[test]
 fn a_file_that_is_no_yaml_still_gives_an_answer_for_programs() {
     let folder = written("name: [\n");
@@ -317,7 +378,9 @@ fn a_template_takes_its_variables_from_files() {
     std::fs::write(folder.path().join("a.yml"), "name: t\ncount: 2\n").unwrap();
     std::fs::write(folder.path().join("b.json"), "{\"count\": 3}").unwrap();
     let ended = archetype(folder.path(), &["check", "--vars", "a.yml", "--vars", "b.json"]);
-    assert_eq!((ended.code, &*ended.out, &*ended.err), (0, "t: 3 nodes, 1 link, no problems\n", ""));
+    let noted = "note: x.clab.yml:6:22: nodes r1, r2, r3: cpu has no effect on namespace nodes ";
+    assert_eq!((ended.code, &*ended.out), (0, "t: 3 nodes, 1 link, no problems\n"));
+    assert!(ended.err.starts_with(noted) && ended.err.lines().count() == 1, "{}", ended.err);
     std::fs::rename(folder.path().join("a.yml"), folder.path().join("x.clab_vars.yml")).unwrap();
     let ended = archetype(folder.path(), &["check"]);
     assert_eq!(ended.out, "t: 2 nodes, 1 link, no problems\n");

@@ -7,7 +7,7 @@ use archetype_api::{DeployRequest, FileProblem, NodeAction, Problem, TopologyTex
 use archetype_model::topology::{self, Subject, Topology};
 use archetype_model::{LabName, NodeName};
 use archetype_plan::blueprint::HostFacts;
-use archetype_plan::check::{check, not_let_in};
+use archetype_plan::check::{check, not_let_in, notes};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -50,7 +50,7 @@ pub(crate) fn checked(
     partial: bool,
     facts: &HostFacts,
 ) -> ReadFile {
-    let FileReading { topology, mut problems, notes } = reading;
+    let FileReading { topology, mut problems, notes: mut noted } = reading;
     let mut left_out = Vec::new();
     if let Some(topology) = &topology {
         problems.extend(check(topology, &BTreeSet::new(), facts));
@@ -60,8 +60,10 @@ pub(crate) fn checked(
         }
         problems.sort_by_key(topology::Problem::position);
         problems.dedup();
+        noted.extend(notes(topology, &left_out.iter().map(|part| part.subject.clone()).collect()));
+        noted.sort_by_key(topology::Problem::position);
     }
-    ReadFile { topology, left_out, problems, notes, files }
+    ReadFile { topology, left_out, problems, notes: noted, files }
 }
 
 /// Leaves out every part that has a problem, until what remains has none of a part.

@@ -313,6 +313,11 @@ impl Topology {
     /// Where `key` of the node is stated: at the node, its group, its kind or the defaults,
     /// whichever decides; the node itself when it is stated nowhere.
     pub fn position_of_key(&self, node: &NodeDecl, key: &str) -> Position {
+        self.position_of_stated(node, key).unwrap_or(node.position)
+    }
+
+    /// The same; none when it is stated nowhere.
+    pub fn position_of_stated(&self, node: &NodeDecl, key: &str) -> Option<Position> {
         let at = |section: &str, name: Option<&str>| {
             let path = match name {
                 Some(name) => format!("topology.{section}.{name}.{key}"),
@@ -324,7 +329,6 @@ impl Topology {
             .or_else(|| at("groups", node.definition.group.as_deref()))
             .or_else(|| at("kinds", Some(&node.kind)))
             .or_else(|| at("defaults", None))
-            .unwrap_or(node.position)
     }
 
     /// A hash of everything declared, in hexadecimal; where it stands in the file and how the

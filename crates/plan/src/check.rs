@@ -3,6 +3,7 @@
 
 mod interfaces;
 mod keys;
+mod notes;
 mod stages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,8 @@ use archetype_model::topology::{
 };
 
 use crate::blueprint::HostFacts;
+
+pub use notes::notes;
 
 /// Everything that keeps a topology from being planned, without what is left out. With no
 /// knowledge of the host, give empty facts.

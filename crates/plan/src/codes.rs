@@ -44,6 +44,10 @@ pub const CODES: &[Code] = &[
         "Name another network under `mgmt`, or start with `--mgmt-network`."),
     code("network-too-small", "The management network has fewer addresses than its nodes need.",
         "State a larger subnet under `mgmt`, or another network."),
+    code("no-effect", "A node has a key that nothing comes of here: a limit of a container on a node that is a namespace, or \
+         something that only the software of a device reads. It is told as a note, and the file is taken.",
+        "Leave the key out, or have a container where it is needed. What has an effect on which sort of node is in \
+         the documentation of nodes."),
     code("not-runnable-bridge-link", "Neither end of a link is at a node: bridges, host and management network are \
          not joined with each other.",
         "Leave the link out with `--partial`."),

@@ -10,12 +10,12 @@ use std::path::Path;
 use archetype_model::VlanTag;
 use archetype_model::stages::StageCommand;
 use archetype_model::topology::value::{ExecPhase, ExecTarget, StageDecl, WaitFor};
-use archetype_model::topology::{RUNTIME_LABEL, Stage, Stages};
+use archetype_model::topology::{Position, RUNTIME_LABEL, Stage, Stages, Subject};
 use archetype_model::topology::{Subnet, Topology};
 use archetype_plan::blueprint::{
     HeldNetwork, HostFacts, LabInput, Listener, Overrides, PlanInput, Planned, Wanted, plan,
 };
-use archetype_plan::check::{check, not_let_in};
+use archetype_plan::check::{check, not_let_in, notes};
 use archetype_plan::codes::CODES;
 use declared::{Far, Lab, Sort, World};
 
@@ -171,9 +171,24 @@ fn not_let_in_for() -> Vec<String> {
     found.into_iter().map(|problem| problem.code.into_owned()).collect()
 }
 
+/// What is told and keeps no lab out.
+fn noted() -> Vec<String> {
+    let mut topology = lab().topology();
+    topology.nodes[0].definition.license = Some("file".to_owned());
+    assert_eq!(notes(&topology, &BTreeSet::new()), [], "what is stated nowhere is a default of the format");
+    let path = format!("topology.nodes.{}.license", topology.nodes[0].name);
+    topology.positions.insert(path, Position { line: 7, column: 3 });
+    let found = notes(&topology, &BTreeSet::new());
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].position(), Position { line: 7, column: 3 });
+    let left_out = [Subject::Node(topology.nodes[0].name.clone())].into();
+    assert_eq!(notes(&topology, &left_out), []);
+    found.into_iter().map(|note| note.code.into_owned()).collect()
+}
+
 #[test]
 fn every_code_is_produced_and_stands_in_the_list() {
-    let produced = of_networks().into_iter().chain(of_the_rest()).chain(not_let_in_for());
+    let produced = of_networks().into_iter().chain(of_the_rest()).chain(not_let_in_for()).chain(noted());
     let produced: BTreeSet<String> = produced.collect();
     let listed: BTreeSet<String> = CODES.iter().map(|code| code.code.to_owned()).collect();
     assert_eq!(produced, listed);

@@ -7,7 +7,9 @@ use std::path::{Component, Path, PathBuf};
 
 use archetype_model::stages::StageCommand;
 use archetype_model::topology::value::ExecPhase;
-use archetype_model::topology::{BindDecl, NodeDecl, NodeDefinition, Position, Subject, TextMap, VolumeDecl};
+use archetype_model::topology::{
+    BindDecl, NodeDecl, NodeDefinition, Position, RuntimeKind, Subject, TextMap, VolumeDecl, is_runnable,
+};
 
 use crate::merge::{Level, States};
 
@@ -152,6 +154,7 @@ pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &
             w.problem("bad-address", places.key("dns"), message);
         }
     }
+    files_of_devices(w, s, node, places);
     if definition.enforce_startup_config == Some(true) && definition.suppress_startup_config == Some(true) {
         let message = format!("node {name}: enforce-startup-config and suppress-startup-config exclude each other");
         w.problem("exclusive-keys", places.key("suppress-startup-config"), message).hint =
@@ -159,6 +162,30 @@ pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &
     }
     for problem in &mut w.problems[before..] {
         problem.subject = Some(Subject::Node(node.name.clone()));
+    }
+}
+
+/// Files that a container names for a device's software: containerlab starts none of whose files one is missing. A
+/// node that does not run is told of anyway, and a namespace is never given one.
+fn files_of_devices(w: &mut Walker, s: &Surroundings<'_>, node: &NodeDecl, places: &Places<'_>) {
+    if node.runtime() != RuntimeKind::Container || !is_runnable(node) {
+        return;
+    }
+    let name = node.name.as_str();
+    let config = node.definition.startup_config.as_deref().map(|text| s.replace(text, name));
+    let named = [
+        ("startup-config", "startup-config-missing", config),
+        ("license", "license-missing", node.definition.license.clone()),
+    ];
+    for (key, code, text) in named {
+        // The text of the file itself has lines; what is fetched has an address.
+        let Some(text) = text.filter(|text| !text.contains('\n') && !text.contains("://")) else { continue };
+        let path = s.absolute(&text);
+        if !path.is_file() {
+            let message = format!("node {name}: {key} {text:?} does not exist: {}", path.display());
+            w.problem(code, places.key(key), message).hint =
+                Some("create it, or correct the path; relative paths begin at the topology file".into());
+        }
     }
 }
 

@@ -25,6 +25,8 @@ const LATER: &[&str] = &[
     "interface-reserved",
     "interface-used-twice",
     "exclusive-keys",
+    "license-missing",
+    "startup-config-missing",
     "management-address-outside",
     "management-address-outside-default",
 ];

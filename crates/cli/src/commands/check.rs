@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use archetype_api::{Checked, FileProblem};
+use archetype_api::Checked;
 use archetype_model::topology::{Position, Topology};
 use archetype_plan::blueprint::HostFacts;
-use archetype_plan::check::{bridges, check};
+use archetype_plan::check::{bridges, check, notes};
 
 use super::{print, print_json};
 use crate::args::CheckArgs;
 use crate::exit::Exit;
-use crate::failure::{Failure, print_problems};
+use crate::failure::{Failure, print_note, print_notes, print_problems};
 use crate::lab_file;
-use crate::paint::{Paint, Tone};
+use crate::paint::Paint;
 
 /// Reads and checks the file.
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
@@ -25,15 +25,17 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
         Err(failure) => return Err(failure),
     };
     let facts = facts();
-    let mut problems = reading.problems;
+    let (mut problems, mut noted) = (reading.problems, reading.notes);
     if let Some(topology) = &reading.topology {
         // What the reading says of a place, it says better.
         let places: BTreeSet<Position> = problems.iter().map(|problem| problem.position()).collect();
         let found = check(topology, &BTreeSet::new(), &facts);
         problems.extend(found.into_iter().filter(|problem| !places.contains(&problem.position())));
         problems.sort_by_key(|problem| problem.position());
+        noted.extend(notes(topology, &BTreeSet::new()));
+        noted.sort_by_key(|note| note.position());
     }
-    let mut checked = Checked::new(reading.topology.as_ref(), problems, reading.notes);
+    let mut checked = Checked::new(reading.topology.as_ref(), problems, noted);
     if let (true, Some(topology)) = (args.expanded, &reading.topology) {
         checked.expand(topology);
     }
@@ -59,23 +61,11 @@ fn facts() -> HostFacts {
     }
 }
 
-/// What the file states and nothing comes of.
-fn print_notes(notes: &[FileProblem], paint: Paint) {
-    for FileProblem { file, line, column, message, hint, .. } in notes {
-        let hint = hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        print_note(&format!("{file}:{line}:{column}: {message}{hint}"), paint);
-    }
-}
-
 /// A bridge that this host does not have is made a LAN, which the file does not say.
 fn print_lans(topology: &Topology, facts: &HostFacts, paint: Paint) {
     for (node, _) in bridges(topology, facts).into_iter().filter(|(_, is_of_the_host)| !is_of_the_host) {
         print_note(&format!("this host has no bridge {node}; the node becomes a LAN of the lab"), paint);
     }
-}
-
-fn print_note(text: &str, paint: Paint) {
-    eprintln!("{} {text}", paint.tone(Tone::Quiet, "note:"));
 }
 
 fn summary(checked: &Checked) -> String {

@@ -9,7 +9,7 @@ use crate::args::DeployArgs;
 use crate::artefacts::{self, Place};
 use crate::connection::Connection;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, print_notes};
 use crate::paint::{Paint, Tone};
 use crate::table;
 
@@ -24,6 +24,7 @@ pub async fn run(connection: &Connection, args: DeployArgs, place: Option<Place>
         let word = paint.tone(Tone::Waiting, "left out:");
         eprintln!("{word} {} {}: {} [{}]", left.what, left.name, left.why.message, left.why.code);
     }
+    print_notes(&accepted.notes, paint);
     // Addresses are known now, whatever becomes of the wait; ids of containers only after it.
     if let Some(place) = &place {
         artefacts::write(connection, &accepted.lab, place).await?;

@@ -6,7 +6,7 @@ use super::{print, print_json};
 use crate::args::{PlanArgs, WishArgs};
 use crate::connection::Connection;
 use crate::exit::Exit;
-use crate::failure::{Failure, print_problems};
+use crate::failure::{Failure, print_notes, print_problems};
 use crate::lab_file;
 use crate::paint::{Paint, Tone};
 
@@ -18,6 +18,7 @@ pub async fn run(connection: &Connection, args: PlanArgs) -> Result<Exit, Failur
         print_json(&plan)?;
     } else {
         print_problems(&plan.problems, Paint::stderr());
+        print_notes(&plan.notes, Paint::stderr());
         print(&shown(&plan, Paint::stdout()))?;
     }
     Ok(if plan.problems.is_empty() { Exit::Fine } else { Exit::Failed })

@@ -30,6 +30,7 @@ pub(super) async fn plan(
             links_untouched: 0,
             left_out: Vec::new(),
             problems: read.problems.into_iter().map(Into::into).collect(),
+            notes: read.notes.into_iter().map(Into::into).collect(),
         };
         return Ok(Json(nothing));
     };
@@ -48,6 +49,7 @@ pub(super) async fn plan(
     let mut answer = answer(now.spec(), planned.blueprint.specs.get(&now.host), &lab, ids);
     answer.left_out = said;
     answer.problems = problems.into_iter().map(Into::into).collect();
+    answer.notes = read.notes.into_iter().map(Into::into).collect();
     Ok(Json(answer))
 }
 

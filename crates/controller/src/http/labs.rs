@@ -68,7 +68,8 @@ pub(super) async fn deploy(
     }
     let appended =
         desk.planner.take(|now| Ok(wishing::deployment(now, topology, read.left_out, &request, read.files))).await?;
-    Ok(Json(accepted(&desk, &appended)))
+    let notes = read.notes.into_iter().map(Into::into).collect();
+    Ok(Json(Accepted { notes, ..accepted(&desk, &appended) }))
 }
 
 /// Wish for nothing of a lab to be left
@@ -93,6 +94,7 @@ pub(super) fn accepted(desk: &Desk, appended: &Appended) -> Accepted {
         revision: appended.revision.number,
         changed: appended.new,
         left_out: present.map(|p| left_out(&p.topology, &p.wishes.left_out)).unwrap_or_default(),
+        notes: Vec::new(),
     }
 }
 

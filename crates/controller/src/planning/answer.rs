@@ -7,7 +7,7 @@ use archetype_plan::changes::{Part, changes};
 
 use crate::judging::LinkIds;
 
-/// The answer to `plan`, without problems and what is left out. `ids` has the links of the former
+/// The answer to `plan`, without problems, notes and what is left out. `ids` has the links of the former
 /// and of the new file, by their ends.
 pub(crate) fn answer(old: Option<&HostSpec>, new: Option<&HostSpec>, lab: &LabName, ids: [&LinkIds; 2]) -> PlanAnswer {
     let mut answer = PlanAnswer {
@@ -17,6 +17,7 @@ pub(crate) fn answer(old: Option<&HostSpec>, new: Option<&HostSpec>, lab: &LabNa
         links_untouched: 0,
         left_out: Vec::new(),
         problems: Vec::new(),
+        notes: Vec::new(),
     };
     let Some(new) = new else { return answer };
     let found = changes(old, new, lab);

@@ -84,6 +84,38 @@ async fn what_cannot_run_is_left_out_at_the_users_wish_and_named() {
 }
 
 #[tokio::test]
+async fn a_node_without_a_file_that_it_names_keeps_the_lab_out_or_is_left_out() {
+    let stand = Stand::new().await;
+    let text = TWO.replace("b: {kind: linux,", "b: {kind: linux, startup-config: b.cfg,");
+    let problem = refusal(stand.client.deploy(&stand.request(&text)).await);
+    let told: Vec<_> = problem.problems.iter().map(|p| (p.code.as_str(), p.line, p.column)).collect();
+    assert_eq!(told, [("startup-config-missing", 9, 38)]);
+    assert_eq!(stand.client.labs().await.unwrap().labs, []);
+    let mut request = stand.request(&text);
+    request.partial = true;
+    let accepted = stand.client.deploy(&request).await.unwrap();
+    let left: Vec<_> = accepted.left_out.iter().map(|left| (&*left.name, &*left.why.code)).collect();
+    assert!(left.contains(&("b", "startup-config-missing")), "{left:?}");
+    assert_eq!(accepted.notes, [], "of a node that is left out nothing more is told");
+}
+
+#[tokio::test]
+async fn a_key_without_effect_is_told_by_check_plan_and_deploy_and_keeps_nothing_out() {
+    let stand = Stand::new().await;
+    std::fs::write(stand.directory.path().join("b.cfg"), "").unwrap();
+    let text = TWO.replace("b: {kind: linux,", "b: {kind: linux, startup-config: b.cfg,");
+    let request = stand.request(&text);
+    let accepted = stand.client.deploy(&request).await.unwrap();
+    let told: Vec<_> = accepted.notes.iter().map(|note| (&*note.code, note.line, note.column)).collect();
+    assert_eq!(told, [("no-effect", 9, 38)]);
+    assert_eq!(accepted.left_out, []);
+    let plan = stand.client.plan(&request).await.unwrap();
+    assert_eq!((plan.notes, plan.problems), (accepted.notes.clone(), Vec::new()));
+    let checked = stand.client.check(&request.topology).await.unwrap();
+    assert_eq!((checked.notes, checked.problems), (accepted.notes, Vec::new()));
+}
+
+#[tokio::test]
 async fn files_are_made_for_the_nodes_that_are_deployed() {
     let stand = Stand::new().await;
     let mut request = stand.request(&TWO.replace("b: {kind: linux,", "b: {kind: nokia_srlinux,"));

@@ -73,6 +73,8 @@ pub const CODES: &[Code] = &[
          random one by which no configuration finds it.",
         "Linux takes 1 to 15 bytes without `/`, `:` and blanks; the hint says what the kind takes, and \
          `archetype kinds NAME` all of it."),
+    code("license-missing", "The file that a container names as its license does not exist on the host of the file.",
+        "Create it, or leave `license` out. Relative paths begin at the topology file, `~` is the home of the caller."),
     code("mac-twice", "Both ends of a link have the same MAC address.", "Change or leave out one of the two."),
     code("management-address-outside", "A static management address, the gateway or the range is not in the subnet.",
         "Correct the address or the subnet under `mgmt`."),
@@ -104,6 +106,10 @@ pub const CODES: &[Code] = &[
     code("not-runnable-vxlan-stitch-link", "This version makes no vxlan-stitch links.",
         "Leave the link out with `--partial`."),
     code("port-twice", "Two nodes publish the same port of the host.", "Change one of the two."),
+    code("startup-config-missing", "The file that a container names as its startup configuration does not exist on the \
+         host of the file.",
+        "Create it, or leave `startup-config` out. Relative paths begin at the topology file, `~` is the home of the \
+         caller."),
     code("template-failed", "The file is a template, and an action of it fails, or it does not come to an end.",
         "The message names the action. Variables come from `--vars`, or from files beside it: for `x.clab.yml` \
          `x.clab_vars.yml`."),

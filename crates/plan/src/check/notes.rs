@@ -1,0 +1,120 @@
+//! Keys that a node has and nothing comes of: read as the format wants it, carried with the lab, and told. They are
+//! no problems: a file is taken with them, here as by containerlab.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use archetype_model::name::NodeName;
+use archetype_model::topology::{
+    LinkApplyMode, NodeDecl, NodeDefinition, Position, Problem, RuntimeKind, Subject, Topology, is_runnable,
+};
+
+/// The code of such a note.
+const NO_EFFECT: &str = "no-effect";
+/// How many nodes a note names before it counts.
+const NAMED: usize = 3;
+
+/// What nothing comes of although the file states it, in the order of the file: one note for a key at a place,
+/// whichever nodes have it from there. Nodes that are left out or do not run have others' words already.
+pub fn notes(topology: &Topology, left_out: &BTreeSet<Subject>) -> Vec<Problem> {
+    let mut found: BTreeMap<(Position, &'static str, Why), Vec<&NodeName>> = BTreeMap::new();
+    let is_wanted = |node: &&NodeDecl| !left_out.contains(&Subject::Node(node.name.clone()));
+    for node in topology.nodes.iter().filter(|node| node.runtime().runs() && is_runnable(node)).filter(is_wanted) {
+        for key in keys(node) {
+            // What the file does not state is a default of the format's own.
+            if let Some(position) = topology.position_of_stated(node, key.key) {
+                found.entry((position, key.key, key.why)).or_default().push(&node.name);
+            }
+        }
+    }
+    found.into_iter().map(|((position, key, why), nodes)| note(topology, position, key, why, &nodes)).collect()
+}
+
+/// Why nothing comes of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Why {
+    /// Only a container has it.
+    OfContainers,
+    /// Who runs as root of the host needs no rights.
+    OfRights,
+    /// The software of a device reads it.
+    OfDevices,
+    /// Links are changed in place, whatever is asked for.
+    InPlace,
+}
+
+impl Why {
+    fn words(self, several: bool) -> &'static str {
+        match (self, several) {
+            (Self::OfContainers | Self::OfRights, false) => " on a namespace node",
+            (Self::OfContainers | Self::OfRights, true) => " on namespace nodes",
+            (Self::OfDevices, false) => " on a node that runs no device's software",
+            (Self::OfDevices, true) => " on nodes that run no device's software",
+            (Self::InPlace, _) => ": links are changed in place",
+        }
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Self::OfContainers => "leave it out, or the label archetype.runtime to run a container",
+            Self::OfRights => "leave it out: a namespace node's programs have root's rights on the host",
+            Self::OfDevices => "leave it out; what a node is to read goes in under binds",
+            Self::InPlace => "leave it out; `archetype node LAB NODE restart` begins a node anew",
+        }
+    }
+}
+
+/// A key, whether a node states it, and why nothing comes of it.
+struct Key {
+    key: &'static str,
+    is_stated: fn(&NodeDefinition) -> bool,
+    why: Why,
+}
+
+const fn key(key: &'static str, why: Why, is_stated: fn(&NodeDefinition) -> bool) -> Key {
+    Key { key, is_stated, why }
+}
+
+/// What a namespace node has no use for. Its image is none of it: with one the file goes on being containerlab's, and
+/// the label says that it is not run.
+const OF_NAMESPACES: &[Key] = &[
+    key("user", Why::OfContainers, |d| d.user.is_some()),
+    key("hostname", Why::OfContainers, |d| d.hostname.is_some()),
+    key("cpu", Why::OfContainers, |d| d.cpu.is_some()),
+    key("cpu-set", Why::OfContainers, |d| d.cpu_set.is_some()),
+    key("memory", Why::OfContainers, |d| d.memory.is_some()),
+    key("shm-size", Why::OfContainers, |d| d.shm_size.is_some()),
+    key("tmpfs", Why::OfContainers, |d| !d.tmpfs.is_empty()),
+    key("privileged", Why::OfRights, |d| d.privileged.is_some()),
+    key("cap-add", Why::OfRights, |d| !d.cap_add.is_empty()),
+    key("devices", Why::OfRights, |d| !d.devices.is_empty()),
+];
+
+/// What no node that this version runs has a use for.
+const OF_NONE: &[Key] = &[
+    key("startup-config", Why::OfDevices, |d| d.startup_config.is_some()),
+    key("enforce-startup-config", Why::OfDevices, |d| d.enforce_startup_config == Some(true)),
+    key("suppress-startup-config", Why::OfDevices, |d| d.suppress_startup_config == Some(true)),
+    key("license", Why::OfDevices, |d| d.license.is_some()),
+    key("extras", Why::OfDevices, |d| d.extras.is_some()),
+    key("credentials", Why::OfDevices, |d| d.credentials.is_some()),
+    key("components", Why::OfDevices, |d| !d.components.is_empty()),
+    key("link-apply-mode", Why::InPlace, |d| d.link_apply_mode.is_some_and(|mode| mode != LinkApplyMode::Live)),
+];
+
+/// The keys of this node that nothing comes of.
+fn keys(node: &NodeDecl) -> impl Iterator<Item = &'static Key> {
+    let of_namespaces = OF_NAMESPACES.iter().filter(|_| node.runtime() == RuntimeKind::Namespace);
+    of_namespaces.chain(OF_NONE).filter(|key| (key.is_stated)(&node.definition))
+}
+
+fn note(topology: &Topology, position: Position, key: &str, why: Why, nodes: &[&NodeName]) -> Problem {
+    let several = nodes.len() > 1;
+    let named: Vec<&str> = nodes.iter().take(NAMED).map(|name| name.as_str()).collect();
+    let more = match nodes.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let who = if several { "nodes" } else { "node" };
+    let message = format!("{who} {}{more}: {key} has no effect{}", named.join(", "), why.words(several));
+    super::problem(topology, NO_EFFECT, position, message).hint(why.hint())
+}
