@@ -1,5 +1,6 @@
 //! Every code of a problem or finding, with what it means and what to do. A code never changes its
-//! meaning and never goes away; each has a page under `/docs/problems/`.
+//! meaning and never goes away; each has a page, in `docs/problems` and,
+//! where `archetype serve` runs, under `/docs/problems/`.
 //!
 //! Here are the codes of the controller, of the hosts and of the command line. Those of topology
 //! files stand in `archetype_model::topology::codes`, and those of planning beside the planning.

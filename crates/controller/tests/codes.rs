@@ -1,13 +1,15 @@
-//! Every code that the program can give is in a list, and every list is a page.
+//! Every code that the program can give is in a list, and every code of a list has a page.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
+#[path = "codes/pages.rs"]
+mod pages;
+
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use archetype_api::codes::{self, Code};
+use archetype_api::codes;
 
 /// What stands before a code where one is given.
 const BEFORE: [&str; 7] =
@@ -94,28 +96,4 @@ fn every_code_is_named_by_a_test() {
 fn a_longer_code_does_not_stand_for_a_shorter() {
     assert!(names("[network-in-use]", "network-in-use") && names("(\"network-in-use\")", "network-in-use"));
     assert!(!names("\"network-in-use\"", "in-use") && !names("\"node-not-made\"", "node-not"));
-}
-
-/// `UPDATE=1 cargo test -p archetype-controller --test codes` writes the page anew.
-#[test]
-fn the_page_of_findings_is_the_list() {
-    let mut page = String::from(
-        "# What a running installation can say\n\nProblems of requests, findings of hosts and problems of settings. \
-         Those of topology files are in `topology-problems.md`, those of planning in `planning-problems.md`; \
-         `archetype serve` shows all of them under `/docs/problems`.\n",
-    );
-    let parts: [(&str, &[Code]); 3] =
-        [("Requests", codes::CONTROLLER), ("Hosts", codes::HOST), ("Settings", codes::SETTINGS)];
-    for (title, list) in parts {
-        write!(page, "\n## {title}\n").unwrap();
-        for Code { code, meaning, remedy } in list {
-            write!(page, "\n### {code}\n\n{meaning} {remedy}\n").unwrap();
-        }
-    }
-    let path = root().join("docs/findings.md");
-    if std::env::var_os("UPDATE").is_some() {
-        fs::write(&path, &page).unwrap();
-    }
-    let held = fs::read_to_string(&path).unwrap_or_default();
-    assert!(held == page, "docs/findings.md is old: run with UPDATE=1 to write it anew");
 }

@@ -15,7 +15,7 @@ use crate::topology::Stage;
 /// A difference that remains, with a stable code.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Finding {
-    /// Stable, in kebab case; `docs/findings.md` has an entry for each.
+    /// Stable, in kebab case; `docs/problems` has a page for each.
     pub code: String,
     /// The lab it belongs to, if to one.
     pub lab: Option<LabName>,

@@ -1,4 +1,4 @@
-//! Every code of planning is produced here, and the page that explains them is the list.
+//! Every code of planning is produced here, as the list has them; the pages about them are written from what is seen here.
 
 #![allow(clippy::unwrap_used, reason = "what cannot fail in a test ends it when it does")]
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use archetype_model::VlanTag;
 use archetype_model::stages::StageCommand;
 use archetype_model::topology::value::{ExecPhase, ExecTarget, StageDecl, WaitFor};
-use archetype_model::topology::{Position, RUNTIME_LABEL, Stage, Stages, Subject};
+use archetype_model::topology::{Position, Problem, RUNTIME_LABEL, Stage, Stages, Subject};
 use archetype_model::topology::{Subnet, Topology};
 use archetype_plan::blueprint::{
     HeldNetwork, HostFacts, LabInput, Listener, Overrides, PlanInput, Planned, Wanted, plan,
@@ -49,17 +49,16 @@ fn planned(world: &World, topologies: &[Topology]) -> Planned {
 
 /// Plans the lab after it and the world were changed so that it does not fit.
 #[track_caller]
-fn produces(code: &str, change: impl FnOnce(&mut World, &mut Vec<Topology>)) -> String {
+fn produces(code: &str, change: impl FnOnce(&mut World, &mut Vec<Topology>)) -> Problem {
     let mut world = World::default();
     let mut topologies = vec![lab().topology()];
     assert!(planned(&world, &topologies).problems.is_empty());
     change(&mut world, &mut topologies);
     let problems = planned(&world, &topologies).problems;
     let problems: Vec<_> = problems.into_values().flatten().collect();
-    let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_ref()).collect();
-    assert!(codes.contains(&code), "{code} is not among {codes:?}");
     assert!(problems.iter().all(|problem| problem.hint.is_some()), "every problem says what to do");
-    code.to_owned()
+    let found = problems.iter().find(|problem| problem.code == code).cloned();
+    found.unwrap_or_else(|| panic!("{code} is not among {problems:?}"))
 }
 
 fn port(host_port: u16) -> archetype_model::topology::PortDecl {
@@ -71,7 +70,7 @@ fn port(host_port: u16) -> archetype_model::topology::PortDecl {
     }
 }
 
-fn of_networks() -> Vec<String> {
+fn of_networks() -> Vec<Problem> {
     let held = |name: Option<&str>, subnets: &[&str]| HeldNetwork {
         name: name.map(str::to_owned),
         subnets: subnets.iter().map(|subnet| subnet.parse().unwrap()).collect(),
@@ -108,7 +107,7 @@ fn of_networks() -> Vec<String> {
     ]
 }
 
-fn of_the_rest() -> Vec<String> {
+fn of_the_rest() -> Vec<Problem> {
     vec![
         produces("container-name-twice", |_, labs| {
             let mut other = lab().topology();
@@ -159,7 +158,7 @@ fn of_the_rest() -> Vec<String> {
 }
 
 /// What keeps a lab out that could be planned.
-fn not_let_in_for() -> Vec<String> {
+fn not_let_in_for() -> Vec<Problem> {
     let mut topology = lab().topology();
     let words = vec!["reboot".to_owned()];
     let command = |target| StageCommand { stage: Stage::Exit, phase: ExecPhase::OnExit, target, words: words.clone() };
@@ -168,11 +167,11 @@ fn not_let_in_for() -> Vec<String> {
     assert_eq!(not_let_in(&topology, &HostFacts::default()), []);
     let found = not_let_in(&topology, &HostFacts { refuses_commands: true, ..HostFacts::default() });
     assert_eq!(found.len(), 1, "{found:?}");
-    found.into_iter().map(|problem| problem.code.into_owned()).collect()
+    found
 }
 
 /// What is told and keeps no lab out.
-fn noted() -> Vec<String> {
+fn noted() -> Vec<Problem> {
     let mut topology = lab().topology();
     topology.nodes[0].definition.license = Some("file".to_owned());
     assert_eq!(notes(&topology, &BTreeSet::new()), [], "what is stated nowhere is a default of the format");
@@ -183,16 +182,18 @@ fn noted() -> Vec<String> {
     assert_eq!(found[0].position(), Position { line: 7, column: 3 });
     let left_out = [Subject::Node(topology.nodes[0].name.clone())].into();
     assert_eq!(notes(&topology, &left_out), []);
-    found.into_iter().map(|note| note.code.into_owned()).collect()
+    found
 }
 
 #[test]
 fn every_code_is_produced_and_stands_in_the_list() {
     let produced = of_networks().into_iter().chain(of_the_rest()).chain(not_let_in_for()).chain(noted());
-    let produced: BTreeSet<String> = produced.collect();
-    let listed: BTreeSet<String> = CODES.iter().map(|code| code.code.to_owned()).collect();
-    assert_eq!(produced, listed);
-    assert!(CODES.is_sorted_by_key(|code| code.code) && listed.len() == CODES.len());
+    let produced: BTreeMap<String, Problem> =
+        produced.map(|problem| (problem.code.clone().into_owned(), problem)).collect();
+    let listed: Vec<&str> = CODES.iter().map(|code| code.code).collect();
+    assert_eq!(produced.keys().collect::<Vec<_>>(), listed);
+    let shown: Vec<String> = produced.values().map(ToString::to_string).collect();
+    insta::assert_snapshot!(shown.join("\n"));
 }
 
 #[test]
@@ -205,20 +206,11 @@ fn an_mtu_that_a_wire_carries_or_that_is_the_hosts_to_carry_is_no_problem() {
 }
 
 #[test]
-fn the_page_explains_every_code() {
-    let mut page = "# What can keep a lab from being planned\n\nProblems that `archetype check`, `plan` and `deploy` \
-                    name when a topology is sound by itself and does not fit the host, the settings or the other \
-                    labs. Such a lab keeps what it had; the others go on.\n"
-        .to_owned();
-    for code in CODES {
-        page.push_str(&format!("\n## {}\n\n{} {}\n", code.code, code.meaning, code.remedy));
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/planning-problems.md");
-    if std::env::var_os("ARCHETYPE_WRITE_DOCS").is_some() {
-        std::fs::write(&path, &page).unwrap();
-    }
-    let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == page, "run this test with ARCHETYPE_WRITE_DOCS=1 to write {}", path.display());
+fn every_code_has_a_page() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/problems");
+    let is_missing = |code: &&str| !folder.join(format!("{code}.md")).exists();
+    let missing: Vec<&str> = CODES.iter().map(|code| code.code).filter(is_missing).collect();
+    assert!(missing.is_empty(), "write {missing:?}: UPDATE=1 cargo test -p archetype-controller --test codes");
 }
 
 /// A walk that went from each node to the beginning would take 2,000 times 2,000 steps and more.
