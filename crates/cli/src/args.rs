@@ -46,8 +46,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Say what a deployment would change
     Plan(PlanArgs),
-    /// Make a lab as its file says, and wait until every link is proven
-    #[command(visible_alias = "apply")]
+    /// Make a lab as its file says, and wait until every link is proven (also: apply)
+    // A visible alias stands before the name in what is completed, and hides it.
+    #[command(alias = "apply")]
     Deploy(DeployArgs),
     /// Take a lab down, and wait until nothing of it is left
     Destroy(DestroyArgs),

@@ -264,43 +264,6 @@ fn a_file_that_is_no_text_is_a_problem_with_its_place_in_every_form() {
 }
 
 #[test]
-fn a_shell_can_complete_our_commands() {
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let ended = archetype(&labs(), &["completions", shell]);
-        assert_eq!(ended.code, 0);
-        assert!(ended.out.contains("inspect") && ended.out.contains("ARCHETYPE_COMPLETE"), "{shell}: {}", ended.out);
-    }
-}
-
-/// What a bash with the script offers for a line whose last word is being typed.
-fn completed(line: &[&str]) -> Vec<String> {
-    let folder = tempfile::tempdir().unwrap();
-    let script = archetype(&labs(), &["completions", "bash"]).out;
-    std::fs::write(folder.path().join("script"), script).unwrap();
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_archetype"), folder.path().join("archetype")).unwrap();
-    let ask = format!(
-        "source {0}/script; COMP_WORDS=({1}); COMP_CWORD={2}; COMP_TYPE=9; \
-         COMP_LINE=\"${{COMP_WORDS[*]}}\"; COMP_POINT=${{#COMP_LINE}}; \
-         $(complete -p archetype | sed 's/.*-F \\([^ ]*\\).*/\\1/') archetype '{3}' x; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
-        folder.path().display(),
-        line.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
-        line.len() - 1,
-        line.last().unwrap(),
-    );
-    let path = format!("{}:/usr/bin:/bin", folder.path().display());
-    let output = Command::new("bash").args(["-c", &ask]).env_clear().env("PATH", path).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().lines().map(|line| line.trim().to_string()).collect()
-}
-
-#[test]
-fn pressing_tab_offers_commands_and_wishes() {
-    assert_eq!(completed(&["archetype", "des"]), ["destroy"]);
-    assert_eq!(completed(&["archetype", "node", "lab", "r1", "st"]), ["start", "stop"]);
-    assert_eq!(completed(&["archetype", "inspect", "--format", ""]), ["table", "json"]);
-}
-
-#[test]
 fn every_command_has_a_man_page() {
     let folder = tempfile::tempdir().unwrap();
     let ended = archetype(folder.path(), &["man", "pages"]);
@@ -342,14 +305,6 @@ fn a_kind_that_is_not_known_is_told_with_the_one_that_may_be_meant() {
     let ended = archetype(&labs(), &["kinds", "zzz"]);
     assert_eq!(ended.err, "error: there is no kind zzz\n  hint: `archetype kinds` lists every kind\n");
     assert_eq!(archetype(&labs(), &["kinds", ""]).code, 2);
-}
-
-#[test]
-fn a_shell_can_complete_the_name_of_a_kind() {
-    assert_eq!(completed(&["archetype", "kinds", "cisco_csr"]), ["cisco_csr1000v"]);
-    assert_eq!(completed(&["archetype", "kinds", "vr-vm"]), ["vr-vmx"]);
-    let help = archetype(&labs(), &["kinds", "--help"]).out;
-    assert!(!help.contains("cisco_csr1000v"), "{help}");
 }
 
 #[test]

@@ -16,7 +16,10 @@ one port may have another number in another column, as its first ports show.
 - **In a topology file** an end of a link is written as containerlab takes it: by a Linux name of the second column, which
   the interface then has as written, or by a name of the third column, for which it has the first of the second. What
   containerlab does not take is a problem whose hint says what to write. (Its patterns also fit parts of longer names for
-  some kinds; such a name is taken as it is there, and no port is known by it.)
+  some kinds; such a name is taken as it is there, and no port is known by it.) That goes for vendors' own names too:
+  containerlab takes neither `Ethernet1` of vEOS nor `GigabitEthernet0/0/0/0` of XRd in a file, so they are refused here as
+  well, with what to write instead (`eth1` or `Ethernet1/1`; `Gi0-0-0-0`). A file that is taken here is to stay one that
+  containerlab takes, and names the same interface in both; the device's name is what is shown, and what commands take.
 - **On the command line** (`archetype explain LAB NODE:INTERFACE`) any name of a row will do, in upper or lower case.
 - Two names of one port are one port: used for two links of one file they are a problem that names both lines. A file that
   spells a port in another way changes its name and nothing else: MAC address, tag, device and port on the host and a wish

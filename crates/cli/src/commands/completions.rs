@@ -29,6 +29,7 @@ pub fn run(shell: Shell) -> Result<Exit, Failure> {
     let command = Cli::command();
     let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
     let names: Vec<&str> = shown.map(clap::Command::get_name).collect();
-    print(&format!("# Completes archetype: {}\n{}", names.join(" "), String::from_utf8_lossy(&script)))?;
+    // A shell may look for its own word in the first line of the script: zsh does.
+    print(&format!("{}\n# Completes archetype: {}", String::from_utf8_lossy(&script).trim_end(), names.join(" ")))?;
     Ok(Exit::Fine)
 }
