@@ -7,7 +7,7 @@ OUT := $(or $(CARGO_TARGET_DIR),target)/release
 .DEFAULT_GOAL := help
 # Each target's parts go in the order in which they are written.
 .NOTPARALLEL:
-.PHONY: help setup packages packages-kernel services images build check test test-kernel demo bench stop-services \
+.PHONY: help setup packages packages-kernel services images build check test test-kernel fuzz demo bench stop-services \
 	clean-images clean-kernel
 
 help: ## this list
@@ -52,6 +52,11 @@ test-kernel: packages-kernel ## tests on the kernel's Open vSwitch, in an emulat
 	scripts/images.sh --cache
 	$(CARGO) build --quiet --workspace --bin xtask
 	$(OUT:release=debug)/xtask kernel $(KERNEL)
+
+# Coverage-guided, on the readers of what users hand over; what it keeps is in fuzz/corpus, what breaks in fuzz/artifacts.
+fuzz: packages ## texts against the readers of templates and topologies, FUZZ_SECONDS (60) each; FUZZ="target …" picks some
+	@scripts/setup.sh rust
+	scripts/fuzz.sh $(FUZZ)
 
 demo: setup images ## deploy an example lab, prove it, break it, watch it mend (root)
 	@scripts/demo.sh $(OUT)/archetype

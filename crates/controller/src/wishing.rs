@@ -141,7 +141,10 @@ fn consumed(topology: &Topology) -> BTreeMap<String, Vec<u8>> {
         let named = definition.env_files.iter().chain(&definition.startup_config).chain(&definition.license);
         for name in named.filter(|name| !name.contains('\n')) {
             let path = Path::new(&topology.source.directory).join(name);
-            if let Ok(content) = std::fs::read(&path) {
+            // What is no file need not end: /dev/zero.
+            if path.is_file()
+                && let Ok(content) = std::fs::read(&path)
+            {
                 files.insert(path.display().to_string(), content);
             }
         }

@@ -146,6 +146,10 @@ fn what_does_not_end_is_an_error() {
         "{{$s := \"aaaaaaaaaaaaaaaa\"}}{{range 64}}{{$s = print $s $s}}{{end}}",
         "{{range 9999}}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa{{end}}",
         "{{printf \"%999999d\" 1}}",
+        "{{printf \"%099999d\" 1}}",
+        "{{printf \"%.99999d\" 1}}",
+        "{{printf \"%0*x\" 99999 1}}",
+        "{{printf \"%099999v %-099999.99999q\" 1.5 2}}",
         "{{range 9000}}{{range 9000}}{{end}}{{end}}",
     ] {
         let said = message(text);

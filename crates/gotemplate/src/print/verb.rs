@@ -147,7 +147,8 @@ fn whole(sink: &mut Sink, item: &Value, number: u64, negative: bool, verb: char,
         _ => "",
     }
     .to_owned();
-    let digits = format!("{digits:0>least$}");
+    // Not by the width of a format: Rust ends the program at one above 65535.
+    let digits = "0".repeat(least.saturating_sub(digits.len())) + &digits;
     text.push_str(match (verb, flags.sharp) {
         ('O', _) => "0o",
         ('b', true) => "0b",
