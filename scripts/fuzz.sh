@@ -19,7 +19,7 @@ targets=("$@")
 export RUSTFLAGS="--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares"
-cargo build --quiet --release --locked --manifest-path fuzz/Cargo.toml --target "$host" --target-dir "$out"
+cargo build --quiet --release --manifest-path fuzz/Cargo.toml --target "$host" --target-dir "$out"
 
 # The first texts: topology files, by the hash of their content so that none overwrites another.
 seeds() {
