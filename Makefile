@@ -45,9 +45,9 @@ test: packages ## every test, those that need root included (root)
 	scripts/images.sh --cache
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-2} $(CARGO) test --workspace --no-fail-fast
 
-# Debian's kernel in an emulated machine that reads this machine's files: the same test programs, on Open vSwitch's
+# Debian's kernel in emulated machines that read this machine's files: the same test programs, on Open vSwitch's
 # datapath in the kernel and with every privilege. Nothing is written outside of the cache and the target folder.
-test-kernel: packages-kernel ## tests on the kernel's Open vSwitch, in an emulated machine; KERNEL="word …" picks some (root)
+test-kernel: packages-kernel ## tests on the kernel's Open vSwitch, in emulated machines; KERNEL="word …" picks some (root)
 	@scripts/setup.sh rust
 	scripts/images.sh --cache
 	$(CARGO) build --quiet --workspace --bin xtask

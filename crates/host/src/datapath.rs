@@ -95,6 +95,8 @@ pub struct TagsOfOthers {
 #[derive(Debug, Default)]
 struct Written {
     last: i64,
+    /// Of settings of the bridge, which every port depends on.
+    bridge: i64,
     ports: BTreeMap<InterfaceName, i64>,
 }
 
@@ -138,7 +140,7 @@ impl Datapath {
         let done = live.rows.cur_cfg;
         written.ports.retain(|_, next_cfg| *next_cfg > done);
         // What was pending when the session began may have been about any port.
-        let known = done >= live.rows.first_next_cfg;
+        let known = done >= live.rows.first_next_cfg.max(written.bridge);
         let mut ports = live.rows.ports.clone();
         ports.iter_mut().for_each(|(name, port)| port.settled = known && !written.ports.contains_key(name));
         let told = self.flows.show();
@@ -259,10 +261,18 @@ impl Datapath {
         Ok(())
     }
 
-    /// Remembers which ports a write was about.
+    /// Remembers what a write was about: which ports, or the bridge and with it all of them.
     fn note(&self, steps: &[Step], next_cfg: i64) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.last = next_cfg;
+        // One that brings or takes tags is about wires that come and go; the others need not wait for it.
+        let sets_bridge = |step: &Step| match step {
+            Step::SetBridge { add_flood, remove_flood } => add_flood.is_empty() && remove_flood.is_empty(),
+            _ => false,
+        };
+        if steps.iter().any(sets_bridge) {
+            written.bridge = next_cfg;
+        }
         let ports = steps.iter().filter_map(|step| match step {
             Step::AddPort { device, .. } | Step::SetPort { device, .. } => Some((device.clone(), next_cfg)),
             _ => None,

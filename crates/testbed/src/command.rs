@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const SLOWNESS: &str = "ARCHETYPE_TEST_SLOWNESS";
 
 /// A time within which something is to happen, made as much longer as this machine is slower than an ordinary one
-/// (`ARCHETYPE_TEST_SLOWNESS`). [`eventually`] and sandboxes do so by themselves. Not for times that are a claim.
+/// (`ARCHETYPE_TEST_SLOWNESS`). [`eventually`] and sandboxes do so by themselves.
 pub fn slowly(time: Duration) -> Duration {
     let told = std::env::var(SLOWNESS).ok().and_then(|text| text.parse::<f64>().ok());
     time.mul_f64(told.unwrap_or(1.0).clamp(1.0, 1000.0))

@@ -51,6 +51,15 @@ impl Inside {
         assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
     }
 
+    /// Whether it is set up, with or without carrier.
+    ///
+    /// # Panics
+    /// When there is no such interface.
+    #[track_caller]
+    pub fn is_up(&self) -> bool {
+        self.flags() & libc::IFF_UP as libc::c_short != 0
+    }
+
     /// Whether it is up and the other end gives it carrier.
     ///
     /// # Panics

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: our times beside those of a floor program that does the same and nothing else, in one run, so
 //! that ratios hold on a machine whose absolute times do not. Everything happens in a sandbox of its own.
 
+mod carrier;
 mod change;
 mod containers;
 mod deploy;
@@ -41,7 +42,7 @@ pub struct Options {
     /// Links of the lab
     #[arg(long, default_value_t = 200)]
     links: usize,
-    /// How often a tag is changed behind our back
+    /// How often a tag is changed behind our back, and an interface is shut
     #[arg(long, default_value_t = 100)]
     trials: usize,
     /// How many links are added one by one
@@ -64,6 +65,8 @@ enum Part {
     Deploy,
     /// The same spec again, a link more, a tag changed behind our back
     Change,
+    /// Carrier taken and given back when an interface is shut, a node ends, and either comes back
+    Carrier,
     /// Memory and processor time while nothing happens
     Rest,
     /// `archetype serve` and its commands, namespace nodes
@@ -106,6 +109,7 @@ fn measure(options: &Options) -> anyhow::Result<()> {
             Part::Floor => deploy::floor_only(&runtime, size, options.runs),
             Part::Deploy => deploy::run(&runtime, size, options.runs, false, &mut table),
             Part::Change => change::run(&runtime, size, options.more, options.trials, &mut table),
+            Part::Carrier => carrier::run_part(&runtime, options.trials, &mut table),
             Part::Rest => rest::run(size, 40, &mut table).and_then(|()| rest::run(LARGE, 60, &mut table)),
             Part::Whole => whole::namespaces(&runtime, size, options.runs, options.more, &mut table),
             Part::Containers => whole::containers(&runtime, containers, options.runs, &mut table),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use archetype_model::observed::{Exit, RunObserved};
 use archetype_model::spec::{ContainerBody, HealthcheckSpec, Privileges};
 use archetype_model::step::NodeAction;
+use archetype_testbed::Engine;
 use nix::sys::signal::Signal;
 
 use crate::bed::{Bed, IMAGE, body, is_running, on_an_engine, shell, spec, words};
@@ -86,26 +87,44 @@ fn a_node_gets_every_capability_that_the_machine_grants_and_its_words_say_which(
         let granted = engine.privileged_granted().expect("its process can be seen");
         let node = shell("r1", "sleep 1000");
         bed.started(&node).await;
-        let words = bed.node("r1").unwrap().privileges.unwrap();
+        let said = bed.node("r1").unwrap().privileges.unwrap();
         let bounding = bed.engine.docker(["exec", "clab-lab1-r1", "grep", "CapBnd", "/proc/1/status"]);
-        assert_eq!(words == "privileged", granted, "{words}");
-        assert_eq!(words.starts_with("confined: all capabilities but "), !granted, "{words}");
+        assert_eq!(said == "privileged", granted, "{said}");
+        assert_eq!(said.starts_with("confined: all capabilities but "), !granted, "{said}");
         let count = u64::from_str_radix(bounding.trim_start_matches("CapBnd:").trim(), 16).unwrap().count_ones();
         assert!(count as usize >= engine.grant.unwrap().capabilities.len(), "{bounding}");
         bed.engine.docker(["exec", "clab-lab1-r1", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
         bed.engine.docker(["exec", "clab-lab1-r1", "mount", "-t", "tmpfs", "t", "/tmp"]);
 
-        let demand = ContainerBody { privileges: Privileges::Demanded, ..body() };
+        let cmd = Some(words(&["sleep", "1000"]));
+        let demand = ContainerBody { privileges: Privileges::Demanded, cmd, ..body() };
         let demand = Arc::new(spec("r2", demand));
         let ended = bed.does(&demand, NodeAction::Create).await;
         assert_eq!(ended.error.map(|error| error.code), (!granted).then_some("privileged-refused"));
         if granted {
             let shown = bed.engine.docker(["inspect", "-f", "{{.HostConfig.Privileged}}", "clab-lab1-r2"]);
             assert_eq!(shown.trim(), "true");
+            bed.done(&demand, NodeAction::Start).await;
+            does_what_only_privileges_allow(&bed.engine, "clab-lab1-r2");
         }
         // A run that is to cover it must not pass where it is refused.
         assert!(granted || std::env::var_os(MUST_GRANT).is_none(), "{MUST_GRANT} is set, and this root lacks some");
     });
+}
+
+/// In a container without privileges each of these ends with an error, whatever capabilities it has.
+fn does_what_only_privileges_allow(engine: &Engine, container: &str) {
+    for line in [
+        // The kernel's settings of devices are there to be written.
+        "echo 3000 > /sys/class/net/lo/mtu && grep -qx 3000 /sys/class/net/lo/mtu",
+        // Any device of the host can be opened, here its log of the kernel.
+        "mknod /tmp/log c 1 11 && : < /tmp/log",
+        // What is written here is the host's own setting, which has no namespace.
+        "cat /proc/sys/vm/swappiness > /tmp/was && cat /tmp/was > /proc/sys/vm/swappiness",
+        "echo -500 > /proc/self/oom_score_adj",
+    ] {
+        engine.docker(["exec", container, "sh", "-exc", line]);
+    }
 }
 
 #[test]

@@ -84,6 +84,12 @@ impl<'r> Served<'r> {
         Ok(text)
     }
 
+    /// Deploys a topology of that text by the user's command, and waits until every link is proven.
+    pub fn deploy_text(&self, text: &str) -> anyhow::Result<Duration> {
+        std::fs::write(self.folder.join("bench.clab.yml"), text)?;
+        self.command(&["deploy", "-t", "bench.clab.yml"])
+    }
+
     /// Runs a command of the user's to its end; answers how long it took.
     pub fn command(&self, arguments: &[&str]) -> anyhow::Result<Duration> {
         let mut command = Command::new(program("archetype")?);
