@@ -14,7 +14,7 @@ use crate::now::{Board, Now};
 use crate::planning::Planner;
 use crate::port::AgentAccess;
 use crate::reader::FileReader;
-use crate::store::{Revision, Store};
+use crate::store::{LeftOutPart, Revision, Store};
 use crate::wishing::{self, ReadFile};
 
 /// Everything a request may need.
@@ -41,13 +41,22 @@ impl Desk {
         Ok(wishing::checked(reading?, partial, &facts))
     }
 
-    /// Makes the files that the nodes of `topology` will bind; the problems are why it cannot be.
+    /// Makes the files that the nodes of `topology` will bind, less those left out; the problems are why it cannot be.
     ///
     /// # Errors
     /// When that ended early.
-    pub async fn prepare(&self, topology: Topology) -> Result<Vec<topology::Problem>, JoinError> {
+    pub async fn prepare(
+        &self,
+        topology: Topology,
+        left_out: &[LeftOutPart],
+    ) -> Result<(Topology, Vec<topology::Problem>), JoinError> {
         let reader = self.reader.clone();
-        tokio::task::spawn_blocking(move || reader.prepare(&topology)).await
+        let rest = (!left_out.is_empty()).then(|| wishing::without(&topology, left_out));
+        tokio::task::spawn_blocking(move || {
+            let problems = reader.prepare(rest.as_ref().unwrap_or(&topology));
+            (topology, problems)
+        })
+        .await
     }
 }
 

@@ -6,6 +6,7 @@ pub mod container;
 pub mod definition;
 pub mod link;
 pub mod management;
+pub mod nodes;
 pub mod problem;
 pub mod span;
 pub mod unsupported;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use definition::{Certificate, Credentials, Dns, Extras, Healthcheck, NodeDefinition, TextMap};
 pub use link::{EndpointDecl, LinkDecl, LinkKind, MacvlanMode, Place, VxlanDecl};
 pub use management::{MgmtDecl, Subnet};
+pub use nodes::Nodes;
 pub use problem::{Position, Problem, Subject};
 pub use unsupported::{is_runnable, unsupported};
 pub use value::{ByteSize, LinkApplyMode, NetworkMode, PullPolicy, RestartPolicy, Stage, Stages};
@@ -55,7 +57,7 @@ pub struct Topology {
     #[serde(default)]
     pub settings: Settings,
     /// The nodes, in the order of the file.
-    pub nodes: Vec<NodeDecl>,
+    pub nodes: Nodes,
     /// The links, in the order of the file.
     pub links: Vec<LinkDecl>,
     /// Where the topology came from.
@@ -257,7 +259,7 @@ impl NodeDecl {
 impl Topology {
     /// The node of this name.
     pub fn node(&self, name: &str) -> Option<&NodeDecl> {
-        self.nodes.iter().find(|node| node.name.as_str() == name)
+        self.nodes.named(name)
     }
 
     /// The node's name on its host: `clab-<lab>-<node>`; `<prefix>-<lab>-<node>` with a prefix

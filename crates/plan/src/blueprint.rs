@@ -149,7 +149,8 @@ fn follow(input: &PlanInput<'_>, drawn: Drawn, digest: Option<&str>) -> Blueprin
     if former.is_some_and(|former| *former != spec || !same_incarnation) {
         spec.generation = Generation { incarnation: input.incarnation.clone(), number: spec.generation.number + 1 };
     }
-    let mut specs = input.parent.map(|parent| parent.specs.clone()).unwrap_or_default();
+    let others = input.parent.into_iter().flat_map(|parent| &parent.specs).filter(|(host, _)| **host != input.host);
+    let mut specs: BTreeMap<_, _> = others.map(|(host, spec)| (host.clone(), spec.clone())).collect();
     specs.insert(input.host.clone(), spec);
     let blueprint = Blueprint {
         format: FORMAT,

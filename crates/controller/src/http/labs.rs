@@ -62,7 +62,7 @@ pub(super) async fn deploy(
         return Err(problem.into());
     }
     // Before the lab is planned: its nodes may start as soon as it is.
-    let refused = desk.prepare(wishing::without(&topology, &read.left_out)).await.map_err(Failure::unreadable)?;
+    let (topology, refused) = desk.prepare(topology, &read.left_out).await.map_err(Failure::unreadable)?;
     if !refused.is_empty() {
         return Err(Failure::from(refused));
     }

@@ -21,7 +21,7 @@ pub fn topology(name: &str, prefix: &str) -> Topology {
         prefix: Some(prefix.into()),
         mgmt: Default::default(),
         settings: Settings::default(),
-        nodes: Vec::new(),
+        nodes: Default::default(),
         links: Vec::new(),
         source: Source {
             directory: "/labs".into(),

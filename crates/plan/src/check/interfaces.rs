@@ -35,7 +35,8 @@ pub(super) fn named_devices(
     bridges: &BTreeMap<NodeName, bool>,
 ) -> Vec<(Position, InterfaceName)> {
     let runs = matches!(link.kind, LinkKind::Veth | LinkKind::Host | LinkKind::MgmtNet);
-    let ends = link.endpoints.iter().filter(|_| runs);
+    let may_be = |end: &&EndpointDecl| end.place != Place::Node || topology.node(&end.node).is_some_and(is_outside);
+    let ends = link.endpoints.iter().filter(|_| runs).filter(may_be);
     let named = ends.filter_map(|end| Some((end.position, Side::of(topology, end)?)));
     let is_named = |side: &Side<'_>| match side.what {
         What::Host | What::Network => true,
@@ -43,6 +44,11 @@ pub(super) fn named_devices(
         What::Node | What::HostNode => false,
     };
     named.filter(|(_, side)| is_named(side)).map(|(position, side)| (position, side.interface)).collect()
+}
+
+/// Whether the ends of links at a node may be devices of the host.
+fn is_outside(node: &NodeDecl) -> bool {
+    matches!(node.runtime(), RuntimeKind::Bridge | RuntimeKind::Host)
 }
 
 struct Ends<'a> {
