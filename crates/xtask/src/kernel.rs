@@ -61,12 +61,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 /// Boots a machine for each job, side by side, and says whether every one has told that its tests have passed.
 fn run_machines(kernel: &Kernel, options: &Options, times: &Mutex<Times>) -> bool {
     let first_root = kernel.first_root();
-    let run = |number: usize, job: &Path| {
-        machine::boot(kernel, number, &first_root, job, options, |line| hear(times, line)).as_deref() == Some("0")
+    let run = |number: usize, processors: u32, job: &Path| {
+        let hear = |line: &str| hear(times, line);
+        machine::boot(kernel, number, processors, &first_root, job, options, hear).as_deref() == Some("0")
     };
     std::thread::scope(|scope| {
         let run = &run;
-        let started = tests::jobs().enumerate().map(|(number, job)| scope.spawn(move || run(number, &job)));
+        let jobs = tests::jobs().enumerate();
+        let started = jobs.map(|(number, (processors, job))| scope.spawn(move || run(number, processors, &job)));
         let ended: Vec<_> = started.collect::<Vec<_>>().into_iter().map(|machine| machine.join()).collect();
         ended.into_iter().all(|passed| passed.unwrap_or(false))
     })

@@ -35,6 +35,7 @@ const KERNEL_WORDS: &str = "console=ttyS0 quiet panic=-1 mitigations=off norandm
 pub fn boot(
     kernel: &Kernel,
     number: usize,
+    processors: u32,
     first_root: &[u8],
     job: &Path,
     options: &Options,
@@ -43,7 +44,7 @@ pub fn boot(
     let archive = of_machine(number, "first-root");
     std::fs::write(&archive, first_root).expect("the sandbox's folder takes a file");
     let (_files, socket) = serve_files(number);
-    let mut command = emulator(kernel, number, job, options);
+    let mut command = emulator(kernel, number, processors, job, options);
     command.arg("-initrd").arg(archive);
     command.arg("-chardev").arg(format!("socket,id=files,path={}", socket.display()));
     let mut emulator = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
@@ -76,11 +77,10 @@ fn serve_files(number: usize) -> (Daemon, PathBuf) {
     (daemon, socket)
 }
 
-fn emulator(kernel: &Kernel, number: usize, job: &Path, options: &Options) -> Command {
+fn emulator(kernel: &Kernel, number: usize, processors: u32, job: &Path, options: &Options) -> Command {
     let memory = options.memory;
     let mut command = Command::new("qemu-system-x86_64");
-    // One processor: several of them have to stop each other at every turn, which costs more than they bring.
-    command.args(["-accel", &options.accelerator, "-smp", "1", "-m", &memory.to_string()]);
+    command.args(["-accel", &options.accelerator, "-smp", &processors.to_string(), "-m", &memory.to_string()]);
     command.args(["-cpu", &format!("max,{WITHOUT}")]);
     // Its memory is shared with the file server.
     command.arg("-object").arg(format!("memory-backend-memfd,id=memory,size={memory}M,share=on"));

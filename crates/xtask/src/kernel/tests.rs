@@ -66,9 +66,13 @@ fn all() -> impl Iterator<Item = &'static Chosen> {
     MACHINES.into_iter().flatten().copied().flatten()
 }
 
-/// The scripts that were written, one for each machine.
-pub fn jobs() -> impl Iterator<Item = PathBuf> {
-    (0..MACHINES.len()).map(job).filter(|job| job.exists())
+/// The processors of each machine. Two stop each other at every turn, and are worth it only where many programs wait for
+/// each other, as routers and an engine do.
+const PROCESSORS: [u32; MACHINES.len()] = [1, 2];
+
+/// The scripts that were written, one for each machine, with how many processors it is to have.
+pub fn jobs() -> impl Iterator<Item = (u32, PathBuf)> {
+    PROCESSORS.into_iter().zip((0..MACHINES.len()).map(job)).filter(|(_, job)| job.exists())
 }
 
 /// The script that a machine runs.
