@@ -26,9 +26,9 @@ topology:
     vmx: {kind: juniper_vmx}
     box: {kind: linux}
   links:
-    - endpoints: [\"ceos:eth1\", \"veos:Ethernet1/1\"]
+    - endpoints: [\"ceos:eth1\", \"veos:Ethernet1\"]
     - endpoints: [\"veos:Et1/2\", \"srl:ethernet-1/1\"]
-    - endpoints: [\"srl:e1-2\", \"xrd:Gi0-0-0-0\"]
+    - endpoints: [\"srl:e1-2\", \"xrd:GigabitEthernet0/0/0/0\"]
     - endpoints: [\"xrd:Gi0-0-0-1\", \"csr:GigabitEthernet2\"]
     - endpoints: [\"csr:Gi3\", \"iol:Ethernet0/1\"]
     - endpoints: [\"iol:e1/0\", \"vmx:ge-0/0/0\"]

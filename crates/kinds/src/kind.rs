@@ -172,8 +172,8 @@ impl Kind {
         self.packaging != Packaging::Outside
     }
 
-    /// What the Linux interface is called when a topology file writes `written`, by containerlab's
-    /// rule. The management interface can be a link's end only where the node is not on a
+    /// What the Linux interface is called when a topology file writes `written`: by containerlab's
+    /// rule, and where that refuses the vendor's own name of a port, as for any other name of it. The management interface can be a link's end only where the node is not on a
     /// management network. An error says why the name cannot be used, and what can.
     pub fn in_file(&self, written: &str, on_management_network: bool) -> Result<InterfaceName, Unfit> {
         if on_management_network && let Some(management) = self.managed_by(written) {

@@ -3,8 +3,8 @@
 //!
 //! A port has many names: the one its software shows (`GigabitEthernet2`), the one of the Linux
 //! interface that stands for it (`eth1`), and short or older spellings. What a topology file may
-//! write, and what the Linux interface is called then, is containerlab's rule
-//! ([`Kind::in_file`]); a person who names a port by hand may use any spelling
+//! write, and what the Linux interface is called then, is containerlab's rule, beside which vendors'
+//! own names are taken ([`Kind::in_file`]); a person who names a port by hand may use any spelling
 //! ([`Kind::canonical`]).
 
 mod files;

@@ -13,13 +13,14 @@ A port has a name on the device (`GigabitEthernet2`) and one in Linux, on the in
 `archetype inspect`, `explain` and the API show both; `archetype kinds NAME` shows a kind. X, Y and Z stand for numbers;
 one port may have another number in another column, as its first ports show.
 
-- **In a topology file** an end of a link is written as containerlab takes it: by a Linux name of the second column, which
-  the interface then has as written, or by a name of the third column, for which it has the first of the second. What
-  containerlab does not take is a problem whose hint says what to write. (Its patterns also fit parts of longer names for
-  some kinds; such a name is taken as it is there, and no port is known by it.) That goes for vendors' own names too:
-  containerlab takes neither `Ethernet1` of vEOS nor `GigabitEthernet0/0/0/0` of XRd in a file, so they are refused here as
-  well, with what to write instead (`eth1` or `Ethernet1/1`; `Gi0-0-0-0`). A file that is taken here is to stay one that
-  containerlab takes, and names the same interface in both; the device's name is what is shown, and what commands take.
+- **In a topology file** an end of a link is written by a Linux name of the second column, which the interface then has as
+  written, or by a name of the third column, for which it has the first of the second. Each name that containerlab takes
+  for a port means the same interface here. A name of no port is a problem whose hint says what to write. (containerlab's
+  patterns also fit parts of longer names for some kinds; such a name is taken as it is there, and no port is known by it.)
+  Some names that the vendor itself uses containerlab refuses, and files here may have them: `Et1` and `Ethernet2/3` of
+  cEOS, `Ethernet1` and `Et1` of vEOS, `GigabitEthernet0/0/0/0` and `Gi0/0/0/0` of XRd, `Et0/1` of IOL, and `Ethernet 0/1`
+  with a space. Whoever copies a port from the device's own configuration is to be understood. A file that containerlab is
+  to read as well has one of its spellings instead: `eth1`, `eth2_3`, `Ethernet1/1`, `Gi0-0-0-0`, `Ethernet0/1`.
 - **On the command line** (`archetype explain LAB NODE:INTERFACE`) any name of a row will do, in upper or lower case.
 - Two names of one port are one port: used for two links of one file they are a problem that names both lines. A file that
   spells a port in another way changes its name and nothing else: MAC address, tag, device and port on the host and a wish

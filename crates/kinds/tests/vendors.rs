@@ -56,19 +56,30 @@ fn ceos_counts_from_1_and_joins_breakouts() {
             ("ethernet1", "ethernet1", "Ethernet1"),
             ("eth3_1", "eth3_1", "Ethernet3/1"),
             ("eth3_1_2", "eth3_1_2", "Ethernet3/1/2"),
+            ("Et1", "eth1", "Ethernet1"),
+            ("Ethernet2/3", "eth2_3", "Ethernet2/3"),
+            ("Et3/1/2", "eth3_1_2", "Ethernet3/1/2"),
         ],
     );
     one_port("ceos", &["eth1", "et1", "Et1", "Ethernet1", "ETHERNET1", "ethernet1"]);
     managed("ceos", Some("Management0"), &["eth0", "Management0", "Ma0"]);
-    refused("ceos", &["eth0", "Ethernet0", "Et1", "Ethernet2/3", "Gi1", "ge-0/0/0", "e1-1", "lo"]);
+    refused("ceos", &["eth0", "Ethernet0", "Et0", "Ethernet0/1", "Eth1/1", "ET1", "Gi1", "ge-0/0/0", "e1-1", "lo"]);
 }
 
 #[test]
 fn veos_shows_a_name_that_files_write_with_a_slot() {
-    both_ways("arista_veos", &[("Et1/1", "eth1", "Ethernet1"), ("Ethernet1/12", "eth12", "Ethernet12")]);
+    both_ways(
+        "arista_veos",
+        &[
+            ("Et1/1", "eth1", "Ethernet1"),
+            ("Ethernet1/12", "eth12", "Ethernet12"),
+            ("Ethernet1", "eth1", "Ethernet1"),
+            ("Et49", "eth49", "Ethernet49"),
+        ],
+    );
     one_port("vr-veos", &["eth2", "Et2", "Ethernet2", "Ethernet1/2", "Et1/2"]);
     managed("arista_veos", Some("Management1"), &["eth0", "Management1", "Ma1"]);
-    refused("arista_veos", &["Ethernet1", "et1", "Et1", "Ethernet1/0", "Management0"]);
+    refused("arista_veos", &["Ethernet0", "Ethernet2/3", "ethernet1", "et1", "Et0", "Ethernet1/0", "Management0"]);
 }
 
 #[test]
@@ -95,11 +106,14 @@ fn xrd_counts_from_0_and_linux_has_dashes_for_slashes() {
         &[
             ("Gi0-0-0-0", "Gi0-0-0-0", "GigabitEthernet0/0/0/0"),
             ("Gi0-0-0-12", "Gi0-0-0-12", "GigabitEthernet0/0/0/12"),
+            ("GigabitEthernet0/0/0/0", "Gi0-0-0-0", "GigabitEthernet0/0/0/0"),
+            ("GigabitEthernet 0/0/0/7", "Gi0-0-0-7", "GigabitEthernet0/0/0/7"),
+            ("Gi0/0/0/12", "Gi0-0-0-12", "GigabitEthernet0/0/0/12"),
         ],
     );
     one_port("xrd", &["Gi0-0-0-3", "Gi0/0/0/3", "GigabitEthernet0/0/0/3", "GigabitEthernet 0/0/0/3"]);
     managed("xrd", Some("MgmtEth0/RP0/CPU0/0"), &["eth0", "MgmtEth0/RP0/CPU0/0", "Mg0/RP0/CPU0/0"]);
-    refused("xrd", &["GigabitEthernet0/0/0/0", "Gi0/0/0/0", "eth1", "Gi0", "TenGigE0/0/0/0"]);
+    refused("xrd", &["GigabitEthernet0-0-0-0", "gi0/0/0/0", "Gi1/0/0/0", "Gi0/0/0", "eth1", "Gi0", "TenGigE0/0/0/0"]);
 }
 
 #[test]
@@ -137,6 +151,8 @@ fn iol_has_slots_of_four() {
             ("Ethernet1/0", "eth4", "Ethernet1/0"),
             ("eth11", "eth11", "Ethernet2/3"),
             ("Ethernet9/3", "eth39", "Ethernet9/3"),
+            ("Et0/1", "eth1", "Ethernet0/1"),
+            ("Ethernet 0/2", "eth2", "Ethernet0/2"),
         ],
     );
     one_port("cisco_iol", &["eth4", "Ethernet1/0", "e1/0", "Et1/0", "Ethernet 1/0"]);
@@ -218,12 +234,14 @@ fn what_a_file_cannot_use_is_told_with_what_it_can() {
         format!("{refused}; {}", refused.hint().unwrap_or_default())
     };
     assert_eq!(
-        told("cisco_xrd", "GigabitEthernet0/0/0/0"),
-        "GigabitEthernet0/0/0/0 is not how a file names this port of kind cisco_xrd; write Gi0-0-0-0"
+        told("cisco_xrd", "gi0/0/0/0"),
+        "gi0/0/0/0 is not how a file names this port of kind cisco_xrd; \
+         write Gi0-0-0-0 or GigabitEthernet0/0/0/0 or Gi0/0/0/0"
     );
     assert_eq!(
-        told("arista_veos", "Ethernet1"),
-        "Ethernet1 is not how a file names this port of kind arista_veos; write eth1 or Ethernet1/1 or Et1/1"
+        told("arista_veos", "ethernet1"),
+        "ethernet1 is not how a file names this port of kind arista_veos; \
+         write eth1 or Ethernet1 or Et1 or Ethernet1/1 or Et1/1"
     );
     assert_eq!(
         told("cisco_csr1000v", "GigabitEthernet0"),

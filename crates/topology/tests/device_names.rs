@@ -47,6 +47,10 @@ fn two_spellings_of_one_port_are_a_problem_with_both_lines() {
         "\"csr:Gi2\", \"csr:eth1\"",
         "\"iol:e1/0\", \"iol:eth4\"",
         "\"box:eth1\", \"box:Ethernet1\"",
+        "\"xrd:Gi0-0-0-0\", \"box:e\"",
+        "\"xrd:GigabitEthernet0/0/0/0\", \"box:f\"",
+        "\"veos:Ethernet1\", \"veos:eth1\"",
+        "\"ceos:Ethernet2/3\", \"ceos:eth2_3\"",
     ]), @r#"
     x.clab.yml:16:19: ceos:eth1 is the end of two links: here and at 15:19 (as ceos:Ethernet1) [interface-used-twice]
       hint: give one of the two links an interface of its own
@@ -57,6 +61,12 @@ fn two_spellings_of_one_port_are_a_problem_with_both_lines() {
     x.clab.yml:20:30: csr:eth1 is the end of two links: here and at 20:19 (as csr:Gi2) [interface-used-twice]
       hint: give one of the two links an interface of its own
     x.clab.yml:21:31: iol:eth4 is the end of two links: here and at 21:19 (as iol:e1/0) [interface-used-twice]
+      hint: give one of the two links an interface of its own
+    x.clab.yml:24:19: xrd:GigabitEthernet0/0/0/0 is the end of two links: here and at 23:19 (as xrd:Gi0-0-0-0) [interface-used-twice]
+      hint: give one of the two links an interface of its own
+    x.clab.yml:25:37: veos:eth1 is the end of two links: here and at 25:19 (as veos:Ethernet1) [interface-used-twice]
+      hint: give one of the two links an interface of its own
+    x.clab.yml:26:39: ceos:eth2_3 is the end of two links: here and at 26:19 (as ceos:Ethernet2/3) [interface-used-twice]
       hint: give one of the two links an interface of its own
     "#);
 }
@@ -94,20 +104,20 @@ fn the_interface_for_management_is_no_end_of_a_link() {
 #[test]
 fn a_name_that_a_file_cannot_use_is_told_with_the_one_it_can() {
     insta::assert_snapshot!(problems(&[
-        "\"xrd:GigabitEthernet0/0/0/0\", \"csr:GigabitEthernet0\"",
-        "\"veos:Ethernet1\", \"vmx:ge-0/1/0\"",
-        "\"ceos:Et1\", \"srl:eth1\"",
+        "\"xrd:GigabitEthernet0-0-0-0\", \"csr:GigabitEthernet0\"",
+        "\"veos:ethernet1\", \"vmx:ge-0/1/0\"",
+        "\"ceos:ET1\", \"srl:eth1\"",
     ]), @r#"
-    x.clab.yml:15:19: xrd:GigabitEthernet0/0/0/0 is not how a file names this port of kind cisco_xrd [invalid-interface]
-      hint: write Gi0-0-0-0
+    x.clab.yml:15:19: xrd:GigabitEthernet0-0-0-0 is not how a file names this port of kind cisco_xrd [invalid-interface]
+      hint: write Gi0-0-0-0 or GigabitEthernet0/0/0/0 or Gi0/0/0/0
     x.clab.yml:15:49: csr:GigabitEthernet0 is no port of kind cisco_csr1000v [invalid-interface]
       hint: names it has: ethX, GigabitEthernetX, GiX; the first port, GigabitEthernet2, is eth1
-    x.clab.yml:16:19: veos:Ethernet1 is not how a file names this port of kind arista_veos [invalid-interface]
-      hint: write eth1 or Ethernet1/1 or Et1/1
+    x.clab.yml:16:19: veos:ethernet1 is not how a file names this port of kind arista_veos [invalid-interface]
+      hint: write eth1 or Ethernet1 or Et1 or Ethernet1/1 or Et1/1
     x.clab.yml:16:37: vmx:ge-0/1/0 is no port of kind juniper_vmx [invalid-interface]
       hint: names it has: ethX, ge-0/0/X, xe-0/0/X, et-0/0/X; the first port, ge-0/0/0, is eth1
-    x.clab.yml:17:19: ceos:Et1 is not how a file names this port of kind arista_ceos [invalid-interface]
-      hint: write eth1 or et1 or Ethernet1 or ethernet1
+    x.clab.yml:17:19: ceos:ET1 is not how a file names this port of kind arista_ceos [invalid-interface]
+      hint: write eth1 or et1 or Ethernet1 or ethernet1 or Et1
     x.clab.yml:17:31: srl:eth1 is no port of kind nokia_srlinux [invalid-interface]
       hint: names it has: eX-Y, ethernet-X/Y, eX-Y-Z, ethernet-X/Y/Z; the first port, ethernet-1/1, is e1-1
     "#);
@@ -120,10 +130,13 @@ fn each_end_knows_its_name_in_linux() {
         "\"srl:ethernet-1/1\", \"xrd:Gi0-0-0-0\"",
         "\"csr:GigabitEthernet2\", \"iol:Ethernet1/0\"",
         "\"vmx:ge-0/0/0\", \"box:Ethernet1\"",
+        "\"xrd:GigabitEthernet0/0/0/1\", \"veos:Ethernet2\"",
+        "\"ceos:Et3\", \"iol:Et0/1\"",
     ]);
     assert_eq!(reading.problems, []);
     let links = reading.topology.unwrap().links;
     let ends = links.iter().flat_map(|link| &link.endpoints).map(|end| end.linux_interface.clone().unwrap());
     let names: Vec<String> = ends.map(|name| name.to_string()).collect();
-    assert_eq!(names, ["Ethernet1", "eth1", "e1-1", "Gi0-0-0-0", "eth1", "eth4", "eth1", "Ethernet1"]);
+    assert_eq!(names[..8], ["Ethernet1", "eth1", "e1-1", "Gi0-0-0-0", "eth1", "eth4", "eth1", "Ethernet1"]);
+    assert_eq!(names[8..], ["Gi0-0-0-1", "eth2", "eth3", "eth1"]);
 }
