@@ -178,7 +178,7 @@ topology:
   nodes:
     t1: {kind: linux, image: bb, cmd: \"sh -c 'while :; do sleep 1; done'\"}
     t2: {kind: linux, image: bb, cmd: \"sh -c 'while :; do sleep 1; done'\"}
-    p: &ns {kind: linux, labels: {archetype.runtime: namespace}}
+    p: &ns {kind: linux, cmd: sleep 1000000, labels: {archetype.runtime: namespace}}
     q: *ns
     x: *ns
     y: *ns
@@ -191,6 +191,9 @@ topology:
     - endpoints: [\"q:eth1\", \"y:eth1\"]
 ";
 
+/// What the bridge is, but for its ports and their tags.
+const BRIDGE: &str = "_uuid,datapath_type,fail_mode,other_config,external_ids,protocols,mirrors,controller";
+
 /// Everything there is, one thing a line with its name first: rows of the switch, devices on the host and in each
 /// node, runs.
 fn things(world: &World) -> BTreeSet<String> {
@@ -201,6 +204,7 @@ fn things(world: &World) -> BTreeSet<String> {
         .lines()
         .map(|line| format!("port {line}"))
         .chain(rows("interface", "_uuid,ofport,ifindex,error").lines().map(|line| format!("interface {line}")))
+        .chain(rows("bridge", BRIDGE).lines().map(|line| format!("bridge {line}")))
         .collect();
     let devices = |owner: &str, shown: &str| -> Vec<String> {
         let mut shown: Vec<Value> = serde_json::from_str(shown).unwrap();
@@ -212,7 +216,9 @@ fn things(world: &World) -> BTreeSet<String> {
         lines.extend(devices(node, &run("ip", ["-n", node, "-j", "-d", "addr"])));
     }
     let format = "{{.Name}} {{.Id}} {{.State.StartedAt}} {{.RestartCount}}";
-    let runs = run("sh", ["-c", "cat /run/archetype/*/nodes/*/run/pid.json 2>/dev/null; true"]);
+    let runs =
+        "find /run/archetype -path '*/nodes/*/run/pid.json' | while read -r run; do echo \"$run $(cat $run)\"; done";
+    let runs = run("sh", ["-c", runs]);
     lines.extend(runs.lines().map(|line| format!("run {line}")));
     let ids = world.docker(["ps", "-aq"]);
     for id in ids.lines() {
@@ -252,6 +258,8 @@ fn busy(world: &World) {
         }
     }
     settled(world);
+    // Else what is compared would not have them in it, and nobody would notice.
+    assert_eq!(things(world).iter().filter(|thing| thing.starts_with("run ")).count(), 4);
 }
 
 /// Everything there is, when addresses that are looked for twice have been found.
