@@ -292,7 +292,7 @@ impl Client {
             request = request.json(body);
         }
         let unreachable =
-            |error: reqwest::Error| ClientError::Unreachable { at: self.target.to_string(), why: chain(&error) };
+            |error: reqwest::Error| ClientError::Unreachable { at: self.target.to_string(), why: root(&error) };
         request.send().await.map_err(unreachable)
     }
 
@@ -308,6 +308,11 @@ impl std::fmt::Display for Target {
             Self::Http { address, .. } => write!(f, "{address}"),
         }
     }
+}
+
+/// The first cause of an error. What stands before it speaks of requests and addresses that nobody wrote.
+fn root(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// An error with what caused it, down to the first cause.

@@ -50,20 +50,21 @@ fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
     let found = archetype_topology::find(named.unwrap_or(Path::new(".")));
     match (found, named) {
         (Ok(file), None) => Ok(file.strip_prefix(".").map(Path::to_owned).unwrap_or(file)),
-        (Err(error @ (ReadError::NoneHere(_) | ReadError::SeveralHere { .. })), None) => Err(choice(&error)),
+        (Err(error @ (ReadError::NoneHere(_) | ReadError::SeveralHere { .. })), named) => Err(choice(&error, named)),
         (found, _) => Ok(found?),
     }
 }
 
 /// A file that is not named and not to be guessed is a question of usage.
-fn choice(error: &ReadError) -> Failure {
-    match error {
-        ReadError::SeveralHere { names, .. } => Failure::usage(
-            format!("there are several topology files here: {}", names.join(", ")),
-            "name one with -t FILE",
-        ),
-        _ => Failure::usage("there is no *.clab.yml file here", "name one with -t FILE"),
-    }
+fn choice(error: &ReadError, directory: Option<&Path>) -> Failure {
+    let place = directory.map_or("here".to_owned(), |directory| format!("in {}", directory.display()));
+    let message = match error {
+        ReadError::SeveralHere { names, .. } => {
+            format!("there are several topology files {place}: {}", names.join(", "))
+        }
+        _ => format!("there is no *.clab.yml file {place}"),
+    };
+    Failure::usage(message, "name one with -t FILE")
 }
 
 fn local(path: &Path, variables: Vec<PathBuf>) -> Result<Opened, Failure> {

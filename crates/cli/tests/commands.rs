@@ -241,7 +241,9 @@ fn a_controller_that_is_away_is_told_with_what_to_do() {
         let ended = archetype(&labs(), arguments);
         assert_eq!(ended.code, 1, "{arguments:?}");
         assert!(
-            ended.err.starts_with("error: no controller answers at /nonexistent/archetype.sock: "),
+            ended.err.starts_with(
+                "error: no controller answers at /nonexistent/archetype.sock: No such file or directory (os error 2)\n"
+            ),
             "{}",
             ended.err
         );

@@ -193,9 +193,10 @@ impl Check {
     /// Nodes that others refer to by name: network-mode and stages.
     fn others(&mut self, topology: &Topology, node: &NodeDecl) {
         let Some(stages) = &node.definition.stages else { return };
-        for wait in stages.0.values().flat_map(|stage| &stage.wait_for) {
+        for (stage, wait) in stages.0.iter().flat_map(|(stage, of)| of.wait_for.iter().map(move |wait| (stage, wait))) {
             if topology.node(&wait.node).is_none() {
-                let at = topology.position_of_key(node, "stages");
+                let named = topology.position_of_stated(node, &format!("stages.{stage}.wait-for.{}", wait.node));
+                let at = named.unwrap_or_else(|| topology.position_of_key(node, "stages"));
                 let message = format!("node {} waits for {:?}, which is no node of the topology", node.name, wait.node);
                 let hint = self.instead_of(&wait.node, topology.nodes.iter().map(|n| n.name.as_str()));
                 self.add("unknown-node", at, message).hint = Some(hint);
@@ -266,21 +267,25 @@ impl Check {
 
     /// Each interface of a node, and each device of the host, ends one link only.
     fn used_twice(&mut self, nodes: &Nodes<'_>, links: &[LinkDecl]) {
-        let mut seen: HashMap<(&str, String), &EndpointDecl> = HashMap::new();
+        let mut seen: HashMap<(&str, String), (usize, &EndpointDecl)> = HashMap::new();
         for (index, link) in links.iter().enumerate() {
             self.one_address(index, &link.endpoints);
             for end in link.endpoints.iter().filter(|end| end.place != Place::MacvlanParent) {
                 let Some(interface) = &end.linux_interface else { continue };
                 let port = (namespace(nodes, end), port(nodes, end, interface));
-                let Some(first) = seen.insert(port, end) else { continue };
+                let Some((of, first)) = seen.insert(port, (index, end)) else { continue };
                 let spelled = |end: &EndpointDecl| format!("{}:{}", end.node, end.interface);
                 let also = match spelled(first) == spelled(end) {
                     true => String::new(),
                     false => format!(" (as {})", spelled(first)),
                 };
-                let message = format!("{} is the end of two links: here and at {}{also}", spelled(end), first.position);
+                let (what, which) = match of == index {
+                    true => ("both ends of one link", "ends"),
+                    false => ("the end of two links", "links"),
+                };
+                let message = format!("{} is {what}: here and at {}{also}", spelled(end), first.position);
                 let problem = self.add("interface-used-twice", end.position, message);
-                problem.hint = Some("give one of the two links an interface of its own".into());
+                problem.hint = Some(format!("give one of the two {which} an interface of its own"));
                 problem.subject = Some(Subject::Link(index));
                 problem.also = Some(first.position);
             }

@@ -245,6 +245,10 @@ fn stage_decl(w: &mut Walker, f: &mut Fields<'_>) -> StageDecl {
     StageDecl {
         wait_for: each(w, f, "wait-for", |w, f| {
             let node = f.text(w, "node");
+            // By its name, as levels are merged and the list's own order is lost.
+            if let (Some(node), Some((list, _))) = (&node, f.path.rsplit_once('[')) {
+                w.positions.insert(format!("{list}.{node}"), f.place("node"));
+            }
             let stage = f.choice(w, "stage", &STAGES);
             Some(WaitFor { node: node?, stage: stage? })
         }),

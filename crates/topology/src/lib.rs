@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use archetype_model::topology::{Problem, Topology};
 
 pub use environment::Environment;
+pub use kinds::alike as kinds_alike;
 
 /// What was read, and everything that is wrong with it. There is a topology whenever the file
 /// could be read at all.

@@ -6,7 +6,7 @@ use archetype_model::{Mac, Mtu};
 
 use crate::management::mtu;
 use crate::suggest::nearest;
-use crate::tree::Tree;
+use crate::tree::{Tree, Value};
 use crate::walk::{Fields, Walker};
 
 const TYPES: [&str; 9] =
@@ -48,8 +48,8 @@ fn link(w: &mut Walker, mut fields: Fields<'_>) -> Option<Read> {
     let brief_form = word.trim().eq_ignore_ascii_case("brief");
     let found = match word.trim().to_lowercase().as_str() {
         "brief" => brief(w, f, &addresses),
-        "veth" => Some(outward(pair(w, f, &addresses))),
-        "veth-stitch" => Some((LinkKind::VethStitch, pair(w, f, &addresses))),
+        "veth" => pair(w, f, &addresses).map(outward),
+        "veth-stitch" => pair(w, f, &addresses).map(|ends| (LinkKind::VethStitch, ends)),
         "host" => host_side(w, f, Place::Host).map(|ends| (LinkKind::Host, ends)),
         "mgmt-net" => host_side(w, f, Place::MgmtNet).map(|ends| (LinkKind::MgmtNet, ends)),
         "macvlan" => macvlan(w, f),
@@ -162,14 +162,30 @@ fn endpoint_items<'t>(w: &mut Walker, f: &mut Fields<'t>) -> Option<&'t [Tree]> 
     None
 }
 
-/// The long form's two ends; an end that cannot be read is left out.
-fn pair(w: &mut Walker, f: &mut Fields<'_>, addresses: &[Vec<String>; 2]) -> Vec<EndpointDecl> {
-    let Some(items) = endpoint_items(w, f) else { return Vec::new() };
+/// The long form's two ends; none when one of them cannot be read.
+fn pair(w: &mut Walker, f: &mut Fields<'_>, addresses: &[Vec<String>; 2]) -> Option<Vec<EndpointDecl>> {
+    let items = endpoint_items(w, f)?;
     let path = f.path_of("endpoints");
+    if let [Tree { value: Value::Scalar { text: a, .. }, at, .. }, Tree { value: Value::Scalar { text: b, .. }, .. }] =
+        items
+        && let (Some(a), Some(b)) = (long_form(a), long_form(b))
+    {
+        let message = format!("{path}: a link that states its type has mappings as ends, not texts");
+        w.problem("bad-endpoint", *at, message).hint =
+            Some(format!("write endpoints: [{a}, {b}], or leave type out for the short form"));
+        return None;
+    }
     let read = |w: &mut Walker, (index, item)| endpoint(w, &format!("{path}[{index}]"), item);
-    let mut ends: Vec<EndpointDecl> = items.iter().enumerate().filter_map(|item| read(w, item)).collect();
+    let ends: Vec<Option<EndpointDecl>> = items.iter().enumerate().map(|item| read(w, item)).collect();
+    let mut ends = ends.into_iter().collect::<Option<Vec<EndpointDecl>>>()?;
     give_addresses(w, f, &mut ends, addresses);
-    ends
+    Some(ends)
+}
+
+/// An end in the short form as the long form has it.
+fn long_form(text: &str) -> Option<String> {
+    let (node, interface) = text.split_once(':')?;
+    Some(format!("{{node: {node}, interface: {interface}}}"))
 }
 
 /// A link of the long form whose one end is the node `host` or `mgmt-net`, which is no node of the
@@ -196,8 +212,15 @@ fn outward(mut ends: Vec<EndpointDecl>) -> (LinkKind, Vec<EndpointDecl>) {
 fn endpoint(w: &mut Walker, path: &str, tree: &Tree) -> Option<EndpointDecl> {
     w.positions.insert(path.to_owned(), tree.at);
     let Some(mut fields) = w.fields(path, tree) else {
-        if tree.is_null() {
-            w.problem("missing-value", tree.at, format!("{path} is empty"));
+        match &tree.value {
+            _ if tree.is_null() => {
+                w.problem("missing-value", tree.at, format!("{path} is empty"));
+            }
+            Value::Scalar { text, .. } => {
+                let form = long_form(text).unwrap_or_else(|| "{node: r1, interface: eth1}".to_owned());
+                w.problems.last_mut().into_iter().for_each(|told| told.hint = Some(format!("write {form}")));
+            }
+            _ => {}
         }
         return None;
     };

@@ -19,6 +19,23 @@ use crate::{Reading, check, git, links, management, template};
 
 /// Reads `text`; see `read_with`.
 pub fn read(name: &str, directory: &Path, text: &str, environment: &Environment, variables: &[PathBuf]) -> Reading {
+    let mut reading = as_written(name, directory, text, environment, variables);
+    reading.problems.iter_mut().for_each(say_what_is_not_set);
+    reading
+}
+
+/// What a template makes of a variable that has no value.
+const NO_VALUE: &str = "<no value>";
+
+/// Where a value of a template is missing, whatever is wrong with the text begins there.
+fn say_what_is_not_set(problem: &mut Problem) {
+    if problem.message.contains(NO_VALUE) {
+        problem.hint =
+            Some(format!("{NO_VALUE} stands where a variable of the template has none: name its file with --vars"));
+    }
+}
+
+fn as_written(name: &str, directory: &Path, text: &str, environment: &Environment, variables: &[PathBuf]) -> Reading {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut walker = Walker::new(name);
     let with = template::Surroundings { name, directory, variables };

@@ -56,18 +56,18 @@ fn two_spellings_of_one_port_are_a_problem_with_both_lines() {
       hint: give one of the two links an interface of its own
     x.clab.yml:18:19: vmx:xe-0/0/0 is the end of two links: here and at 17:19 (as vmx:ge-0/0/0) [interface-used-twice]
       hint: give one of the two links an interface of its own
-    x.clab.yml:19:31: srl:ethernet-1/2 is the end of two links: here and at 19:19 (as srl:e1-2) [interface-used-twice]
-      hint: give one of the two links an interface of its own
-    x.clab.yml:20:30: csr:eth1 is the end of two links: here and at 20:19 (as csr:Gi2) [interface-used-twice]
-      hint: give one of the two links an interface of its own
-    x.clab.yml:21:31: iol:eth4 is the end of two links: here and at 21:19 (as iol:e1/0) [interface-used-twice]
-      hint: give one of the two links an interface of its own
+    x.clab.yml:19:31: srl:ethernet-1/2 is both ends of one link: here and at 19:19 (as srl:e1-2) [interface-used-twice]
+      hint: give one of the two ends an interface of its own
+    x.clab.yml:20:30: csr:eth1 is both ends of one link: here and at 20:19 (as csr:Gi2) [interface-used-twice]
+      hint: give one of the two ends an interface of its own
+    x.clab.yml:21:31: iol:eth4 is both ends of one link: here and at 21:19 (as iol:e1/0) [interface-used-twice]
+      hint: give one of the two ends an interface of its own
     x.clab.yml:24:19: xrd:GigabitEthernet0/0/0/0 is the end of two links: here and at 23:19 (as xrd:Gi0-0-0-0) [interface-used-twice]
       hint: give one of the two links an interface of its own
-    x.clab.yml:25:37: veos:eth1 is the end of two links: here and at 25:19 (as veos:Ethernet1) [interface-used-twice]
-      hint: give one of the two links an interface of its own
-    x.clab.yml:26:39: ceos:eth2_3 is the end of two links: here and at 26:19 (as ceos:Ethernet2/3) [interface-used-twice]
-      hint: give one of the two links an interface of its own
+    x.clab.yml:25:37: veos:eth1 is both ends of one link: here and at 25:19 (as veos:Ethernet1) [interface-used-twice]
+      hint: give one of the two ends an interface of its own
+    x.clab.yml:26:39: ceos:eth2_3 is both ends of one link: here and at 26:19 (as ceos:Ethernet2/3) [interface-used-twice]
+      hint: give one of the two ends an interface of its own
     "#);
 }
 
@@ -97,7 +97,7 @@ fn the_interface_for_management_is_no_end_of_a_link() {
     x.clab.yml:18:38: vmx:fxp0 is the node's interface on the management network: eth0 in Linux [interface-reserved]
       hint: use another, or "network-mode: none" for a node without management network
     x.clab.yml:19:33: vmx:em1 is not for links on kind juniper_vmx: the routing engine speaks to its forwarding plane over it [interface-reserved]
-      hint: Use another interface, or `network-mode: none` for a node without management network. `archetype kinds NAME` shows what a kind's interfaces are called
+      hint: use another interface, or `network-mode: none` for a node without management network. `archetype kinds NAME` shows what a kind's interfaces are called
     "#);
 }
 

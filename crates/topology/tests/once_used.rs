@@ -30,17 +30,17 @@ topology:
     let shown: Vec<String> = reading.problems.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(shown.join("\n"), @r#"
     lab.clab.yml:5:21: topology.kinds.linux.memory: size "much" does not begin with a number [bad-size]
-      hint: For instance `512MB` (millions of bytes) or `512MiB` (steps of 1024)
+      hint: for instance `512MB` (millions of bytes) or `512MiB` (steps of 1024)
     lab.clab.yml:5:60: topology.kinds.linux.link-apply-mode: "never" is not one of live, restart, recreate [bad-value]
-      hint: Write one of those that the message lists
+      hint: write a value that the message allows
     lab.clab.yml:9:27: topology.groups.used.cgroupns-mode: "shared" is not one of host, private [bad-value]
-      hint: Write one of those that the message lists
+      hint: write a value that the message allows
     lab.clab.yml:11:34: topology.nodes.r1.mgmt-ipv6: "::1::2" is not an IPv6 address like 3fff:172:20:20::10 [bad-address]
-      hint: Write IPv4 or IPv6 addresses in their usual form; subnets and addresses of links with a prefix length
+      hint: write IPv4 or IPv6 addresses in their usual form; subnets and addresses of links with a prefix length
     lab.clab.yml:13:76: topology.nodes.r2.stages.exit.wait-for[0] is not complete [missing-value]
-      hint: Add what the message names
+      hint: add what the message names
     lab.clab.yml:13:106: topology.nodes.r2.stages.exit.wait-for[1].stage: "done" is not one of create, create-links, configure, healthy, exit [bad-value]
-      hint: Write one of those that the message lists
+      hint: write a value that the message allows
     "#);
 }
 

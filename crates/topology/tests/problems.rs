@@ -68,25 +68,25 @@ topology:
     -r2: {kind: linux, image: frr}
 "), @r#"
     lab.clab.yml:1:7: lab name "a b" must not contain ' ': letters, digits and "-._" are allowed [bad-name]
-      hint: Labs, nodes and networks begin with a letter or a digit, then letters, digits, `-`, `.` and `_`
+      hint: labs, nodes and networks begin with a letter or a digit, then letters, digits, `-`, `.` and `_`
     lab.clab.yml:3:13: topology.defaults must be a mapping, not a list [wrong-type]
-      hint: Write it as the message says; text that looks like a number or a list stands in quotes
+      hint: write it as the message says; text that looks like a number or a list stands in quotes
     lab.clab.yml:7:14: topology.nodes.r1.image must be a text, not a list [wrong-type]
-      hint: Write it as the message says; text that looks like a number or a list stands in quotes
+      hint: write it as the message says; text that looks like a number or a list stands in quotes
     lab.clab.yml:8:12: topology.nodes.r1.cpu must be a number, not "many" [wrong-type]
-      hint: Write it as the message says; text that looks like a number or a list stands in quotes
+      hint: write it as the message says; text that looks like a number or a list stands in quotes
     lab.clab.yml:9:15: topology.nodes.r1.memory: size "12 parsecs" has an unknown unit: b, k, m, g, t, p and e are known, also as kb and kib [bad-size]
-      hint: For instance `512MB` (millions of bytes) or `512MiB` (steps of 1024)
+      hint: for instance `512MB` (millions of bytes) or `512MiB` (steps of 1024)
     lab.clab.yml:10:19: topology.nodes.r1.privileged must be true or false, not "maybe" [wrong-type]
-      hint: Write it as the message says; text that looks like a number or a list stands in quotes
+      hint: write it as the message says; text that looks like a number or a list stands in quotes
     lab.clab.yml:11:22: topology.nodes.r1.startup-delay must be 0 or more, not "-5" [wrong-type]
-      hint: Write it as the message says; text that looks like a number or a list stands in quotes
+      hint: write it as the message says; text that looks like a number or a list stands in quotes
     lab.clab.yml:12:13: topology.nodes.r1.exec must be a list, not "date" [wrong-type]
-      hint: Write it as the message says; text that looks like a number or a list stands in quotes
+      hint: write it as the message says; text that looks like a number or a list stands in quotes
     lab.clab.yml:13:12: topology.nodes.r1.env must be a mapping, not a list [wrong-type]
-      hint: Write it as the message says; text that looks like a number or a list stands in quotes
+      hint: write it as the message says; text that looks like a number or a list stands in quotes
     lab.clab.yml:15:18: topology.nodes.r1.mgmt-ipv4: "300.1.1.1" is not an IPv4 address like 172.20.20.10 [bad-address]
-      hint: Write IPv4 or IPv6 addresses in their usual form; subnets and addresses of links with a prefix length
+      hint: write IPv4 or IPv6 addresses in their usual form; subnets and addresses of links with a prefix length
     lab.clab.yml:16:12: node r1: cmd "sh -c 'open" has a quote that is not closed [bad-command]
       hint: `cmd`, `entrypoint` and `exec` are split into words as a shell splits them, but no shell runs them
     lab.clab.yml:17:15: node r1: port "99999:80" has no valid port: "99999" is not 1 to 65535 [bad-port]
@@ -94,7 +94,7 @@ topology:
     lab.clab.yml:18:15: node r1: bind "/only" is not of the form source:target[:options] [bad-bind]
       hint: a path inside the node alone belongs under volumes
     lab.clab.yml:19:5: node name "-r2" must begin with a letter or a digit [bad-name]
-      hint: Labs, nodes and networks begin with a letter or a digit, then letters, digits, `-`, `.` and `_`
+      hint: labs, nodes and networks begin with a letter or a digit, then letters, digits, `-`, `.` and `_`
     "#);
 }
 
@@ -136,7 +136,7 @@ topology:
     lab.clab.yml:12:29: r2:much-too-long-a-name: interface name "much-too-long-a-name" has 20 bytes; Linux allows 15 [invalid-interface]
       hint: Linux takes 1 to 15 bytes without `/`, `:` and blanks; the hint says what the kind takes, and `archetype kinds NAME` all of it
     lab.clab.yml:13:18: topology.links[4] needs exactly 2 endpoints, not 1 [bad-endpoint]
-      hint: Write `endpoints: ["r1:eth1", "r2:eth1"]`
+      hint: write `endpoints: ["r1:eth1", "r2:eth1"]`
     lab.clab.yml:14:19: topology.links[5].endpoints[0]: "r1" is not of the form node:interface [bad-endpoint]
       hint: write for instance "r1:eth1"
     lab.clab.yml:15:13: topology.links[6]: unknown link type "veht" [unknown-link-type]
@@ -144,15 +144,15 @@ topology:
     lab.clab.yml:17:12: topology.links[7].mtu is 70000, but an MTU is 68 to 65535 bytes [bad-mtu]
       hint: leave it out for the default
     lab.clab.yml:19:44: topology.links[7].endpoints[0].mac: MAC address "01:00:00:00:00:01" is a group address [bad-mac]
-      hint: Leave it out to have one made, or write one like `02:00:00:00:00:01`
+      hint: leave it out to have one made, or write one like `02:00:00:00:00:01`
     lab.clab.yml:20:11: topology.links[7].endpoints[1] has no interface [missing-value]
-      hint: Add what the message names
+      hint: add what the message names
     lab.clab.yml:20:22: unknown key "interfaces" in topology.links[7].endpoints[1] [unknown-key]
       hint: did you mean "interface"?
     lab.clab.yml:21:7: topology.links[8] has no endpoint [missing-value]
-      hint: Add what the message names
+      hint: add what the message names
     lab.clab.yml:22:7: topology.links[9] has no host-interface [missing-value]
-      hint: Add what the message names
+      hint: add what the message names
     "#);
 }
 
@@ -175,11 +175,11 @@ topology:
     r5: {kind: linux, mgmt-ipv4: 10.0.0.255}
 "), @r#"
     lab.clab.yml:2:9: the prefix cannot begin container names: container name "a b" must not contain ' ': letters, digits and "-._" are allowed [bad-name]
-      hint: Labs, nodes and networks begin with a letter or a digit, then letters, digits, `-`, `.` and `_`
+      hint: labs, nodes and networks begin with a letter or a digit, then letters, digits, `-`, `.` and `_`
     lab.clab.yml:6:8: mgmt.mtu is 9, but an MTU is 68 to 65535 bytes [bad-mtu]
       hint: leave it out for the default
     lab.clab.yml:11:34: management address 10.0.0.5 is given to r2 here and to r1 at 10:34 [management-address-twice]
-      hint: Change one of the two
+      hint: change one of the two
     lab.clab.yml:12:34: node r3: 10.1.0.5 is outside of the management subnet 10.0.0.0/24 [management-address-outside]
       hint: give the node an address of the subnet, or leave it out
     lab.clab.yml:13:34: node r4: 10.0.0.1 is the management network's gateway [management-address-outside]
@@ -220,7 +220,7 @@ topology:
       hint: create it, or correct the path; relative paths begin at the topology file
     lab.clab.yml:13:19: node r5: env file "gone.env" cannot be read: No such file or directory (os error 2) [env-file-missing]
       hint: it was looked for at /nowhere/gone.env
-    lab.clab.yml:14:15: node r5 waits for "r9", which is no node of the topology [unknown-node]
+    lab.clab.yml:14:43: node r5 waits for "r9", which is no node of the topology [unknown-node]
       hint: did you mean "r1"?
     lab.clab.yml:15:39: node r6: kind srl has no type "ixr-d2x" [unknown-type]
       hint: did you mean "ixr-d2"?
@@ -249,15 +249,15 @@ topology:
         - {node: r2, interface: eth2, mac: 02:00:00:00:00:01}
 "), @r#"
     lab.clab.yml:2:20: mgmt.ipv4-range 10.0.0.0/24 is outside of the management subnet 172.20.20.0/24 [management-address-outside]
-      hint: Correct the address or the subnet under `mgmt`
+      hint: correct the address or the subnet under `mgmt`
     lab.clab.yml:2:42: mgmt.ipv6-gw 2001:db8::1 is outside of the management subnet 3fff:172:20:20::/64 [management-address-outside]
-      hint: Correct the address or the subnet under `mgmt`
+      hint: correct the address or the subnet under `mgmt`
     lab.clab.yml:6:54: node r1: 10.0.0.5 is outside of the management subnet 172.20.20.0/24 [management-address-outside-default]
       hint: state the network's subnets under "mgmt:"
     lab.clab.yml:7:17: port 8080 of the host is published by r1 and by r2 [port-twice]
-      hint: Change one of the two
+      hint: change one of the two
     lab.clab.yml:7:54: node r2: name server "example.org" is not an address [bad-address]
-      hint: Write IPv4 or IPv6 addresses in their usual form; subnets and addresses of links with a prefix length
+      hint: write IPv4 or IPv6 addresses in their usual form; subnets and addresses of links with a prefix length
     lab.clab.yml:8:19: node r3: the label archetype.runtime cannot be "vm" [bad-value]
       hint: it can be namespace or container
     lab.clab.yml:8:42: node r3: the label archetype.carrier cannot be "hold" [bad-value]
@@ -265,7 +265,7 @@ topology:
     lab.clab.yml:13:30: br1:p1 is the end of two links: here and at 12:30 (as br0:p1) [interface-used-twice]
       hint: give one of the two links an interface of its own
     lab.clab.yml:17:11: both ends of the link have the MAC address 02:00:00:00:00:01 [mac-twice]
-      hint: Change or leave out one of the two
+      hint: change or leave out one of the two
     "#);
 }
 
@@ -294,13 +294,13 @@ topology:
     let shown = shown.join("\n").replace(&*here.path().to_string_lossy(), "HERE");
     insta::assert_snapshot!(shown, @r#"
     lab.clab.yml:4:19: node r1: volume "/host:/x" names a path of the host: that belongs under binds [bad-volume]
-      hint: Paths of the host belong under `binds`
+      hint: paths of the host belong under `binds`
     lab.clab.yml:4:40: node r1: the target of bind "/dev/null:relative" is not an absolute path [bad-bind]
-      hint: A path inside the node alone belongs under `volumes`
+      hint: a path inside the node alone belongs under `volumes`
     lab.clab.yml:6:5: node a|b: container name "clab-x-a|b" must not contain '|': letters, digits and "-._" are allowed [bad-container-name]
-      hint: Use letters, digits, `-`, `.` and `_`
+      hint: use letters, digits, `-`, `.` and `_`
     lab.clab.yml:11:19: node r1: env file HERE/bad.env, line 2: this is not of the form NAME=value [bad-env-file]
-      hint: Correct the line that the message names
+      hint: correct the line that the message names
     lab.clab.yml:14:32: node r1: enforce-startup-config and suppress-startup-config exclude each other [exclusive-keys]
       hint: leave one of the two
     "#);
@@ -326,11 +326,11 @@ topology:
 fn what_is_no_yaml_is_named_where_it_stops() {
     insta::assert_snapshot!(problems("name: x\ntopology:\n  nodes: {r1: [}\n"), @r"
     lab.clab.yml:3:15: this is not YAML: mismatched bracket '[' closed by '}' [yaml-syntax]
-      hint: Look at the named line and the one above it
+      hint: look at the named line and the one above it
     ");
     insta::assert_snapshot!(problems("name: x\ntopology:\n\tnodes:\n"), @r"
     lab.clab.yml:3:2: this is not YAML: tabs disallowed within this context (block indentation) [yaml-syntax]
-      hint: Look at the named line and the one above it
+      hint: look at the named line and the one above it
     ");
     insta::assert_snapshot!(problems(""), @r#"
     lab.clab.yml:1:1: the file declares nothing [empty-file]
@@ -338,13 +338,13 @@ fn what_is_no_yaml_is_named_where_it_stops() {
     "#);
     insta::assert_snapshot!(problems("- a\n"), @r"
     lab.clab.yml:1:1: the file must be a mapping, not a list [wrong-type]
-      hint: Write it as the message says; text that looks like a number or a list stands in quotes
+      hint: write it as the message says; text that looks like a number or a list stands in quotes
     ");
     insta::assert_snapshot!(problems("name: ${X\ntopology: {nodes: {}}\n"), @r#"
     lab.clab.yml:1:7: "${" begins a variable, but its "}" is missing on this line [unclosed-variable]
       hint: write "$$" for a dollar sign
     lab.clab.yml:1:7: lab name "${X" must begin with a letter or a digit [bad-name]
-      hint: Labs, nodes and networks begin with a letter or a digit, then letters, digits, `-`, `.` and `_`
+      hint: labs, nodes and networks begin with a letter or a digit, then letters, digits, `-`, `.` and `_`
     "#);
 }
 
@@ -453,9 +453,9 @@ topology:
     lab.clab.yml:6:14: key "A" stands twice: here and, by a merge key, at 9:39 [duplicate-key]
       hint: leave one of the two
     lab.clab.yml:10:14: the value of a merge key "<<" must be a mapping, or a list of them [wrong-type]
-      hint: Write it as the message says; text that looks like a number or a list stands in quotes
+      hint: write it as the message says; text that looks like a number or a list stands in quotes
     lab.clab.yml:10:50: topology.nodes.r3.certificate.validity-duration: "1 week" is no time like 8760h or 1h30m [bad-value]
-      hint: Write one of those that the message lists
+      hint: write a value that the message allows
     "#);
 }
 

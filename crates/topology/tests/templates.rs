@@ -69,27 +69,27 @@ fn a_template_that_is_none_or_fails_is_named_where_it_does() {
     let shown = |text: &str| problems(here.path(), text, &[]);
     insta::assert_snapshot!(shown("name: x\ntopology:\n  nodes: {{ range }}\n"), @r#"
     lab.clab.yml:3:19: range has no value [template-syntax]
-      hint: For two braces write `{{ "{{" }}`
+      hint: for two braces write `{{ "{{" }}`
     "#);
     insta::assert_snapshot!(shown("name: x\n{{ if .a }}\ntopology: {}\n"), @r#"
     lab.clab.yml:2:4: "if" has no "{{end}}" [template-syntax]
-      hint: For two braces write `{{ "{{" }}`
+      hint: for two braces write `{{ "{{" }}`
     "#);
     insta::assert_snapshot!(shown("name: {{ nothing 1 }}\n"), @r#"
     lab.clab.yml:1:10: there is no function "nothing" [template-syntax]
-      hint: For two braces write `{{ "{{" }}`
+      hint: for two braces write `{{ "{{" }}`
     "#);
     insta::assert_snapshot!(shown("name: x\n{{ range seq 1 2 }}\n  {{ index (slice 1 2) . }}\n{{ end }}\n"), @r#"
     lab.clab.yml:3:6: index: index 2 is out of range: there are 2 [template-failed]
-      hint: The message names the action. Variables come from `--vars`, or from files beside it: for `x.clab.yml` `x.clab_vars.yml`
+      hint: the message names the action. Variables come from `--vars`, or from files beside it: for `x.clab.yml` `x.clab_vars.yml`
     "#);
     insta::assert_snapshot!(shown("{{ range 100000000 }}{{ end }}\n"), @r#"
     lab.clab.yml:1:10: the template does not come to an end: it took too many steps [template-failed]
-      hint: The message names the action. Variables come from `--vars`, or from files beside it: for `x.clab.yml` `x.clab_vars.yml`
+      hint: the message names the action. Variables come from `--vars`, or from files beside it: for `x.clab.yml` `x.clab_vars.yml`
     "#);
     insta::assert_snapshot!(shown("name: é{{ div 1 0 }}\n"), @r#"
     lab.clab.yml:1:11: div: division by 0 [template-failed]
-      hint: The message names the action. Variables come from `--vars`, or from files beside it: for `x.clab.yml` `x.clab_vars.yml`
+      hint: the message names the action. Variables come from `--vars`, or from files beside it: for `x.clab.yml` `x.clab_vars.yml`
     "#);
 }
 
@@ -127,17 +127,17 @@ fn variables_and_templates_that_cannot_be_used_are_named_in_their_files() {
     let named = [path("bad.yml"), path("list.json"), path("gone.yml")];
     insta::assert_snapshot!(problems(here.path(), "name: {{ .a }}\n", &named), @r#"
     HERE/bad.yml:2:4: this is not YAML: unclosed bracket '[' [bad-variables]
-      hint: Name it with `--vars`, or correct it
+      hint: name it with `--vars`, or correct it
     HERE/list.json:1:1: the file of variables must be a mapping [bad-variables]
-      hint: Name it with `--vars`, or correct it
+      hint: name it with `--vars`, or correct it
     HERE/gone.yml:1:1: the file of variables cannot be read: No such file or directory (os error 2) [bad-variables]
-      hint: Name it with `--vars`, or correct it
+      hint: name it with `--vars`, or correct it
     "#);
     std::fs::create_dir(path("clab_templates")).unwrap();
     std::fs::write(path("clab_templates/node.gotmpl"), "{{ define \"node\" }}\n{{ add . \"x\" }}{{ end }}").unwrap();
     insta::assert_snapshot!(problems(here.path(), "name: x\n{{ template \"node\" 1 }}\n", &[]), @r#"
     clab_templates/node.gotmpl:2:4: add: a number is needed, not "x" [template-failed]
-      hint: The message names the action. Variables come from `--vars`, or from files beside it: for `x.clab.yml` `x.clab_vars.yml`
+      hint: the message names the action. Variables come from `--vars`, or from files beside it: for `x.clab.yml` `x.clab_vars.yml`
     "#);
 }
 

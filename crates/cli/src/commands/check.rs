@@ -16,6 +16,9 @@ use crate::paint::Paint;
 
 /// Reads and checks the file.
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
+    if args.expanded && !args.output.is_json() {
+        return Err(Failure::usage("--expanded is for programs, and needs --format json", "add -f json"));
+    }
     let reading = match lab_file::open(&args.topology) {
         Ok(opened) => opened.read(),
         Err(Failure::File(problems)) if args.output.is_json() => {
@@ -32,7 +35,8 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
         let found = check(topology, &BTreeSet::new(), &facts);
         problems.extend(found.into_iter().filter(|problem| !places.contains(&problem.position())));
         problems.sort_by_key(|problem| problem.position());
-        noted.extend(notes(topology, &BTreeSet::new()));
+        // What is wrong with a key matters more than that nothing comes of it.
+        noted.extend(notes(topology, &BTreeSet::new()).into_iter().filter(|note| !places.contains(&note.position())));
         noted.sort_by_key(|note| note.position());
     }
     let mut checked = Checked::new(reading.topology.as_ref(), problems, noted);

@@ -85,8 +85,13 @@ pub fn run(args: &KindsArgs) -> Result<Exit, Failure> {
 }
 
 fn unknown(name: &str) -> Failure {
-    let near = closest(name, archetype_kinds::names().map(str::to_owned).collect());
-    let hint = near.map_or("`archetype kinds` lists every kind".to_owned(), |near| format!("did you mean {near}?"));
+    let nearest = || closest(name, archetype_kinds::names().map(str::to_owned).collect());
+    let hint = match archetype_topology::kinds_alike(name).as_slice() {
+        [] => nearest().map(|near| format!("did you mean {near}?")),
+        [only] => Some(format!("did you mean {only}?")),
+        several => Some(format!("did you mean one of {}?", several.join(", "))),
+    };
+    let hint = hint.unwrap_or_else(|| "`archetype kinds` lists every kind".to_owned());
     Failure::hinted(format!("there is no kind {name}"), hint)
 }
 
@@ -131,6 +136,11 @@ fn packaging(kind: &Kind) -> &'static str {
     }
 }
 
+/// The same for people.
+fn comes_as(kind: &Kind) -> &'static str {
+    if kind.needs_image() { packaging(kind) } else { "no image" }
+}
+
 /// How the device names its ports, where it has names of its own.
 fn pattern(kind: &Kind) -> Option<String> {
     let ports = kind.ports.first()?;
@@ -138,14 +148,13 @@ fn pattern(kind: &Kind) -> Option<String> {
 }
 
 fn all(paint: Paint) -> String {
-    let comes_as = |kind: &Kind| if kind.needs_image() { packaging(kind) } else { "no image" }.to_owned();
     let mut table = table(&["KIND", "ALSO", "COMES AS", "PORTS", "FIRST PORT", "MANAGEMENT"], paint);
     for kind in archetype_kinds::all() {
         let first = kind.first_port().map(|(vendor, linux)| both(&vendor, &linux));
         table.add_row([
             kind.name.clone(),
             listed(&kind.aliases),
-            comes_as(kind),
+            comes_as(kind).to_owned(),
             pattern(kind).unwrap_or_else(|| "any name".to_owned()),
             first.unwrap_or_else(|| NONE.to_owned()),
             management(kind),
@@ -172,7 +181,7 @@ fn one(kind: &Kind, paint: Paint) -> String {
     let mut text = format!("{}  ({})\n", paint.tone(Tone::Strong, &kind.name), kind.title);
     let mut line = |what: &str, is: String| text.push_str(&format!("\n{what:<12}{is}"));
     line("also", listed(&kind.aliases));
-    line("comes as", packaging(kind).to_owned());
+    line("comes as", comes_as(kind).to_owned());
     line("management", management(kind));
     for other in kind.management.iter().flat_map(|management| &management.also) {
         line("", format!("{other}, another spelling"));

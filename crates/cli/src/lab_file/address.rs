@@ -41,19 +41,30 @@ fn elsewhere(text: &str) -> Option<Named> {
             hint: "copy it here first, or name it by its https address".into(),
         });
     }
-    if text.starts_with("https://") || text.starts_with("http://") {
-        return Some(web(text));
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return Some(match scheme.to_ascii_lowercase().as_str() {
+            known @ ("https" | "http") => web(&format!("{known}://{rest}")),
+            _ => Named::Refused {
+                why: format!("{text} is not fetched: topology files are, by https and http"),
+                hint: "copy it here first, or name it by its https address".into(),
+            },
+        });
     }
     let (host, path) = text.split_once('/')?;
     let known = ["github.com", "github.dev", "gitlab.com", "raw.githubusercontent.com"].contains(&host);
     let is_host = host.contains('.') && !host.starts_with('.') || host.starts_with("localhost:");
-    if known || (is_host && !path.contains('.')) {
+    if known || has_port(host) || (is_host && !path.contains('.')) {
         return Some(web(&format!("{}://{text}", scheme(host))));
     }
     let is_word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     let is_pair = !path.contains('/') && !host.contains('.') && is_word(host) && is_word(path);
     let is_topology = path.ends_with(".yml") || path.ends_with(".yaml");
     (is_pair && !is_topology).then(|| repository(text))
+}
+
+/// No directory is called so by anybody who has files in it.
+fn has_port(host: &str) -> bool {
+    host.rsplit_once(':').is_some_and(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok())
 }
 
 /// A host of this machine has no certificate.
@@ -110,6 +121,9 @@ mod tests {
         assert_eq!(url("https://h.example/a/x.clab.yml"), "https://h.example/a/x.clab.yml");
         assert_eq!(url("h.example/short"), "https://h.example/short");
         assert_eq!(url("127.0.0.1:8080/short"), "http://127.0.0.1:8080/short");
+        assert_eq!(url("127.0.0.1:8080/x.clab.yml"), "http://127.0.0.1:8080/x.clab.yml");
+        assert_eq!(url("h.example:8443/x.clab.yml"), "https://h.example:8443/x.clab.yml");
+        assert_eq!(url("HTTP://h.example/x.clab.yml"), "http://h.example/x.clab.yml");
         let raw = "https://raw.githubusercontent.com/o/r/main/d/x.clab.yml";
         assert_eq!(url("https://github.com/o/r/blob/main/d/x.clab.yml"), raw);
         assert_eq!(url("github.com/o/r/blob/main/d/x.clab.yml"), raw);
@@ -130,6 +144,7 @@ mod tests {
             "https://gitlab.com/g/p",
             "https://h.example/x.git",
             "s3://bucket/x.clab.yml",
+            "ftp://h.example/x.clab.yml",
         ] {
             assert!(matches!(named(text), Named::Refused { .. }), "{text}");
         }
@@ -137,7 +152,9 @@ mod tests {
 
     #[test]
     fn everything_else_is_a_file() {
-        for text in ["x.clab.yml", "./x", "../a/b.clab.yml", "labs/x.clab.yml", "/tmp/none", "a/b/c"] {
+        for text in
+            ["x.clab.yml", "./x", "../a/b.clab.yml", "labs/x.clab.yml", "/tmp/none", "a/b/c", "h.example/x.clab.yml"]
+        {
             assert_eq!(named(text), Named::File(text.into()));
         }
         assert_eq!(named("-"), Named::Input);

@@ -45,7 +45,7 @@ pub const CODES: &[Code] = &[
         "For instance `8080:80`, `127.0.0.1:53:53/udp`, `8000-8009:9000-9009`."),
     code("bad-size", "An amount of memory has no number or an unknown unit.",
         "For instance `512MB` (millions of bytes) or `512MiB` (steps of 1024)."),
-    code("bad-value", "A value is not one of those the key takes.", "Write one of those that the message lists."),
+    code("bad-value", "A value is not one of those the key takes, or outside of their range.", "Write a value that the message allows."),
     code("bad-variables", "A file of template variables cannot be read, or is no YAML or JSON mapping.",
         "Name it with `--vars`, or correct it."),
     code("bad-volume", "A volume is not `name:target[:options]`, or names a path of the host.",

@@ -78,7 +78,7 @@ impl Problem {
             file: file.into(),
             line: position.line,
             column: position.column,
-            hint: codes::remedy(code).map(without_full_stop),
+            hint: codes::remedy(code).map(as_hint),
             subject: None,
             also: None,
         }
@@ -111,10 +111,20 @@ impl Problem {
     }
 }
 
-/// A hint is one sentence, or some, without the last full stop.
-fn without_full_stop(remedy: &str) -> String {
-    remedy.strip_suffix('.').unwrap_or(remedy).to_owned()
+/// A hint is one sentence, or some, without the last full stop, and goes on behind its mark in lower case.
+fn as_hint(remedy: &str) -> String {
+    let remedy = remedy.strip_suffix('.').unwrap_or(remedy);
+    let mut letters = remedy.chars();
+    match letters.next() {
+        Some(first) if !NAMES.iter().any(|name| remedy.starts_with(name)) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => remedy.to_owned(),
+    }
 }
+
+/// Words that keep their capital.
+const NAMES: [&str; 2] = ["Linux", "Docker"];
 
 /// `file:line:column: message [code]`, and the hint on a line of its own.
 impl fmt::Display for Problem {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::name::NodeName;
 use archetype_model::topology::{
-    LinkApplyMode, NodeDecl, NodeDefinition, Position, Problem, RuntimeKind, Subject, Topology, is_runnable,
+    LinkApplyMode, NodeDecl, NodeDefinition, Position, Problem, RUNTIME_LABEL, RuntimeKind, Subject, Topology,
+    is_runnable,
 };
 
 /// The code of such a note.
@@ -18,10 +19,12 @@ const NAMED: usize = 3;
 pub fn notes(topology: &Topology, left_out: &BTreeSet<Subject>) -> Vec<Problem> {
     let mut found: BTreeMap<(Position, &'static str, Why), Vec<&NodeName>> = BTreeMap::new();
     let is_wanted = |node: &&NodeDecl| !left_out.contains(&Subject::Node(node.name.clone()));
-    for node in topology.nodes.iter().filter(|node| node.runtime().runs() && is_runnable(node)).filter(is_wanted) {
+    for node in topology.nodes.iter().filter(|node| is_runnable(node)).filter(is_wanted) {
         for key in keys(node) {
             // What the file does not state is a default of the format's own.
-            if let Some(position) = topology.position_of_stated(node, key.key) {
+            if let Some(position) = topology.position_of_stated(node, key.key)
+                && !is_for_others(topology, node, key.key, position)
+            {
                 found.entry((position, key.key, key.why)).or_default().push(&node.name);
             }
         }
@@ -29,11 +32,19 @@ pub fn notes(topology: &Topology, left_out: &BTreeSet<Subject>) -> Vec<Problem> 
     found.into_iter().map(|((position, key, why), nodes)| note(topology, position, key, why, &nodes)).collect()
 }
 
+/// Whether a bridge has the key from the defaults, which are meant for the nodes that run.
+fn is_for_others(topology: &Topology, node: &NodeDecl, key: &str, position: Position) -> bool {
+    node.runtime() == RuntimeKind::Bridge
+        && topology.positions.get(&format!("topology.defaults.{key}")) == Some(&position)
+}
+
 /// Why nothing comes of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Why {
     /// Only a container has it.
     OfContainers,
+    /// Nothing runs in a bridge.
+    OfRunning,
     /// Who runs as root of the host needs no rights.
     OfRights,
     /// The software of a device reads it.
@@ -47,6 +58,8 @@ impl Why {
         match (self, several) {
             (Self::OfContainers | Self::OfRights, false) => " on a namespace node",
             (Self::OfContainers | Self::OfRights, true) => " on namespace nodes",
+            (Self::OfRunning, false) => " on a bridge",
+            (Self::OfRunning, true) => " on bridges",
             (Self::OfDevices, false) => " on a node that runs no device's software",
             (Self::OfDevices, true) => " on nodes that run no device's software",
             (Self::InPlace, _) => ": links are changed in place",
@@ -56,6 +69,7 @@ impl Why {
     fn hint(self) -> &'static str {
         match self {
             Self::OfContainers => "leave it out, or the label archetype.runtime to run a container",
+            Self::OfRunning => "leave it out: nothing runs in a bridge",
             Self::OfRights => "leave it out: a namespace node's programs have root's rights on the host",
             Self::OfDevices => "leave it out; what a node is to read goes in under binds",
             Self::InPlace => "leave it out; `archetype node LAB NODE restart` begins a node anew",
@@ -89,6 +103,36 @@ const OF_NAMESPACES: &[Key] = &[
     key("devices", Why::OfRights, |d| !d.devices.is_empty()),
 ];
 
+/// What a bridge has no use for, as nothing runs in it: all that a node that runs has use for. Its image, as that of a
+/// namespace node, is none of it, nor is what containerlab keeps with every node.
+const OF_BRIDGES: &[Key] = &[
+    key("entrypoint", Why::OfRunning, |d| d.entrypoint.is_some()),
+    key("cmd", Why::OfRunning, |d| d.cmd.is_some()),
+    key("exec", Why::OfRunning, |d| !d.exec.is_empty()),
+    key("env", Why::OfRunning, |d| !d.env.is_empty()),
+    key("env-files", Why::OfRunning, |d| !d.env_files.is_empty()),
+    key("binds", Why::OfRunning, |d| !d.binds.is_empty()),
+    key("volumes", Why::OfRunning, |d| !d.volumes.is_empty()),
+    key("tmpfs", Why::OfRunning, |d| !d.tmpfs.is_empty()),
+    key("ports", Why::OfRunning, |d| !d.ports.is_empty()),
+    key("mgmt-ipv4", Why::OfRunning, |d| d.mgmt_ipv4.is_some()),
+    key("mgmt-ipv6", Why::OfRunning, |d| d.mgmt_ipv6.is_some()),
+    key("dns", Why::OfRunning, |d| d.dns.is_some()),
+    key("sysctls", Why::OfRunning, |d| !d.sysctls.is_empty()),
+    key("user", Why::OfRunning, |d| d.user.is_some()),
+    key("hostname", Why::OfRunning, |d| d.hostname.is_some()),
+    key("cpu", Why::OfRunning, |d| d.cpu.is_some()),
+    key("cpu-set", Why::OfRunning, |d| d.cpu_set.is_some()),
+    key("memory", Why::OfRunning, |d| d.memory.is_some()),
+    key("shm-size", Why::OfRunning, |d| d.shm_size.is_some()),
+    key("privileged", Why::OfRunning, |d| d.privileged.is_some()),
+    key("cap-add", Why::OfRunning, |d| !d.cap_add.is_empty()),
+    key("devices", Why::OfRunning, |d| !d.devices.is_empty()),
+    key("healthcheck", Why::OfRunning, |d| d.healthcheck.is_some()),
+    key("restart-policy", Why::OfRunning, |d| d.restart_policy.is_some()),
+    key("labels.archetype.runtime", Why::OfRunning, |d| d.labels.contains_key(RUNTIME_LABEL)),
+];
+
 /// What no node that this version runs has a use for.
 const OF_NONE: &[Key] = &[
     key("startup-config", Why::OfDevices, |d| d.startup_config.is_some()),
@@ -103,8 +147,13 @@ const OF_NONE: &[Key] = &[
 
 /// The keys of this node that nothing comes of.
 fn keys(node: &NodeDecl) -> impl Iterator<Item = &'static Key> {
-    let of_namespaces = OF_NAMESPACES.iter().filter(|_| node.runtime() == RuntimeKind::Namespace);
-    of_namespaces.chain(OF_NONE).filter(|key| (key.is_stated)(&node.definition))
+    let of_its_sort = match node.runtime() {
+        RuntimeKind::Namespace => OF_NAMESPACES,
+        RuntimeKind::Bridge => OF_BRIDGES,
+        RuntimeKind::Container | RuntimeKind::Host => &[],
+    };
+    let of_none = OF_NONE.iter().filter(|_| node.runtime() != RuntimeKind::Host);
+    of_its_sort.iter().chain(of_none).filter(|key| (key.is_stated)(&node.definition))
 }
 
 fn note(topology: &Topology, position: Position, key: &str, why: Why, nodes: &[&NodeName]) -> Problem {
