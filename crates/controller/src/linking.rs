@@ -178,7 +178,7 @@ fn means(topology: &Topology, (node, said): &Said<'_>, end: &EndpointDecl) -> bo
 /// What an interface is called in Linux: as in a file, or by any other spelling that its kind has.
 fn linux_name(node: Option<&NodeDecl>, said: &str) -> Result<InterfaceName, Unfit> {
     let Some((node, kind)) = node.and_then(|node| Some((node, archetype_kinds::find(&node.kind)?))) else {
-        return Ok(InterfaceName::new(said)?);
+        return archetype_kinds::in_linux(said);
     };
     let on_network = kind.needs_image() && node.network_mode() != NetworkMode::None;
     kind.in_file(said, on_network).or_else(|unfit| match (&unfit, kind.canonical(said)) {

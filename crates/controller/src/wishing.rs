@@ -53,7 +53,10 @@ pub(crate) fn checked(
     let FileReading { topology, mut problems, notes: mut noted } = reading;
     let mut left_out = Vec::new();
     if let Some(topology) = &topology {
-        problems.extend(check(topology, &BTreeSet::new(), facts));
+        let told: BTreeSet<_> = problems.iter().filter_map(end_of_a_link).collect();
+        let mut found = check(topology, &BTreeSet::new(), facts);
+        found.retain(|problem| end_of_a_link(problem).is_none_or(|end| !told.contains(&end)));
+        problems.extend(found);
         problems.extend(not_let_in(topology, facts));
         if partial {
             leave_out(topology, facts, &mut problems, &mut left_out);
@@ -64,6 +67,12 @@ pub(crate) fn checked(
         noted.sort_by_key(topology::Problem::position);
     }
     ReadFile { topology, left_out, problems, notes: noted, files }
+}
+
+/// The link that a problem is about, and where: what a file has wrong there by itself is told once.
+fn end_of_a_link(problem: &topology::Problem) -> Option<(usize, topology::Position)> {
+    let Some(Subject::Link(index)) = problem.subject else { return None };
+    Some((index, problem.position()))
 }
 
 /// Leaves out every part that has a problem, until what remains has none of a part.

@@ -176,6 +176,9 @@ impl Kind {
     /// rule, and where that refuses the vendor's own name of a port, as for any other name of it. The management interface can be a link's end only where the node is not on a
     /// management network. An error says why the name cannot be used, and what can.
     pub fn in_file(&self, written: &str, on_management_network: bool) -> Result<InterfaceName, Unfit> {
+        if let Some(unfit) = Unfit::of_linux(written) {
+            return Err(unfit);
+        }
         if on_management_network && let Some(management) = self.managed_by(written) {
             return Err(self.is_management(written, management));
         }

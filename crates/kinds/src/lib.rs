@@ -14,6 +14,8 @@ mod unfit;
 
 use std::sync::LazyLock;
 
+use archetype_model::InterfaceName;
+
 pub use kind::{Ansible, Kind, Login, Loose, Management, Packaging, Ports, Reserved, Types};
 pub use pattern::{BadPattern, Numbers, Pattern, Reading};
 pub use unfit::Unfit;
@@ -36,6 +38,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// The kind of this name, in lower case; also an older name.
 pub fn find(name: &str) -> Option<&'static Kind> {
     all().iter().find(|kind| kind.name == name || kind.aliases.iter().any(|alias| alias == name))
+}
+
+/// What an end of a link is called where no kind has a say, as on the host: as written. An error says
+/// why Linux gives an interface no such name.
+pub fn in_linux(written: &str) -> Result<InterfaceName, Unfit> {
+    Unfit::of_linux(written).map_or_else(|| Ok(InterfaceName::new(written)?), Err)
 }
 
 /// What the vendor calls the port whose interface is `linux` on a node of this kind; `None` where

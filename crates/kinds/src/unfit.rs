@@ -47,12 +47,32 @@ pub enum Unfit {
         /// The first port, as the vendor and Linux call it.
         first: Option<(String, String)>,
     },
+    /// Linux has the name for itself, in every network namespace.
+    #[error("{name} is not for links: {why}")]
+    OfLinux {
+        /// The name as written.
+        name: String,
+        /// What Linux has it for.
+        why: &'static str,
+    },
     /// No Linux interface can have the name.
-    #[error("{}: {_0}", _0.value)]
+    #[error("{} cannot be an interface's name: {}", _0.value, rule(&_0.value))]
     NotLinux(#[from] Invalid),
 }
 
 impl Unfit {
+    /// Whether Linux has the name for itself: it could be made in no namespace.
+    pub(crate) fn of_linux(written: &str) -> Option<Self> {
+        let why = match written {
+            "lo" => "it is the loopback interface that every network namespace has",
+            "all" | "default" => {
+                "Linux has its settings for all interfaces under this name and makes no interface of it"
+            }
+            _ => return None,
+        };
+        Some(Self::OfLinux { name: written.to_owned(), why })
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -65,13 +85,29 @@ impl Unfit {
                 let first = first.map(|(vendor, linux)| format!("; the first port, {vendor}, is {linux}"));
                 Some(format!("names it has: {}{}", takes.join(", "), first.unwrap_or_default()))
             }
-            Self::Reserved { .. } | Self::NotLinux(_) => None,
+            Self::OfLinux { .. } => Some("give this end of the link another name, for instance eth1".to_owned()),
+            Self::NotLinux(_) => Some(
+                "write a name like eth1; in containerlab, too, one that does not fit is only a second name beside a \
+                 random one"
+                    .to_owned(),
+            ),
+            Self::Reserved { .. } => None,
         }
     }
 
-    /// Whether the interface exists and is not for links.
+    /// Whether the name is known and is not for links.
     pub fn is_reserved(&self) -> bool {
-        matches!(self, Self::Management { .. } | Self::Reserved { .. })
+        matches!(self, Self::Management { .. } | Self::Reserved { .. } | Self::OfLinux { .. })
+    }
+}
+
+/// What Linux takes, and how long the name is where that is too much.
+fn rule(value: &str) -> String {
+    let taken = "Linux takes 1 to 15 bytes without `/`, `:` and blanks";
+    match value {
+        "." | ".." => "Linux has it for folders".to_owned(),
+        long if long.len() > 15 => format!("{taken}, and it has {}", long.len()),
+        _ => taken.to_owned(),
     }
 }
 

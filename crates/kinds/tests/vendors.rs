@@ -257,7 +257,21 @@ fn what_a_file_cannot_use_is_told_with_what_it_can() {
         told("juniper_vmx", "em1"),
         "em1 is not for links on kind juniper_vmx: the routing engine speaks to its forwarding plane over it; "
     );
-    assert_eq!(told("linux", "a/b"), "a/b: interface name \"a/b\" must not contain '/'; ");
+    assert_eq!(
+        told("linux", "a/b"),
+        "a/b cannot be an interface's name: Linux takes 1 to 15 bytes without `/`, `:` and blanks; write a name like eth1; \
+         in containerlab, too, one that does not fit is only a second name beside a random one"
+    );
+}
+
+#[test]
+fn names_that_linux_has_for_itself_are_no_kinds() {
+    for kind in all() {
+        for name in ["lo", "all", "default"] {
+            let refused = kind.in_file(name, false).unwrap_err();
+            assert!(matches!(refused, Unfit::OfLinux { .. }) && refused.is_reserved(), "{} {name}", kind.name);
+        }
+    }
 }
 
 #[test]

@@ -230,7 +230,9 @@ impl Check {
                 let on_network = kind.needs_image() && node.network_mode() != NetworkMode::None;
                 kind.in_file(&end.interface, on_network)
             }
-            _ => InterfaceName::new(&end.interface).map_err(Unfit::from),
+            // It is there, and no link makes it.
+            _ if end.place == Place::MacvlanParent => InterfaceName::new(&end.interface).map_err(Unfit::from),
+            _ => archetype_kinds::in_linux(&end.interface),
         };
         name.map_err(|unfit| {
             let code = if unfit.is_reserved() { "interface-reserved" } else { "invalid-interface" };

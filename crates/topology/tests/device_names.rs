@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use archetype_model::topology::Subject;
 use archetype_topology::{Environment, Reading, read_text};
 
 fn reading(links: &[&str]) -> Reading {
@@ -139,4 +140,33 @@ fn each_end_knows_its_name_in_linux() {
     let names: Vec<String> = ends.map(|name| name.to_string()).collect();
     assert_eq!(names[..8], ["Ethernet1", "eth1", "e1-1", "Gi0-0-0-0", "eth1", "eth4", "eth1", "Ethernet1"]);
     assert_eq!(names[8..], ["Gi0-0-0-1", "eth2", "eth3", "eth1"]);
+}
+
+#[test]
+fn a_name_that_linux_has_for_itself_is_no_end_of_a_link() {
+    insta::assert_snapshot!(problems(&[
+        "\"box:lo\", \"ceos:lo\"",
+        "\"alone:all\", \"host:default\"",
+    ]), @r#"
+    x.clab.yml:15:19: box:lo is not for links: it is the loopback interface that every network namespace has [interface-reserved]
+      hint: give this end of the link another name, for instance eth1
+    x.clab.yml:15:29: ceos:lo is not for links: it is the loopback interface that every network namespace has [interface-reserved]
+      hint: give this end of the link another name, for instance eth1
+    x.clab.yml:16:19: alone:all is not for links: Linux has its settings for all interfaces under this name and makes no interface of it [interface-reserved]
+      hint: give this end of the link another name, for instance eth1
+    x.clab.yml:16:32: host:default is not for links: Linux has its settings for all interfaces under this name and makes no interface of it [interface-reserved]
+      hint: give this end of the link another name, for instance eth1
+    "#);
+}
+
+#[test]
+fn a_name_that_cannot_be_is_a_problem_of_its_link_alone() {
+    let links = ["\"box:a\", \"alone:a\"", "\"box:a b\", \"alone:b\"", "\"box:sixteen-bytes-xx\", \"alone:lo\""];
+    let found = reading(&links).problems;
+    let told: Vec<_> = found.iter().map(|problem| (&*problem.code, problem.subject.clone())).collect();
+    let (second, third) = (Some(Subject::Link(1)), Some(Subject::Link(2)));
+    assert_eq!(
+        told,
+        [("invalid-interface", second), ("invalid-interface", third.clone()), ("interface-reserved", third)]
+    );
 }

@@ -84,6 +84,23 @@ async fn what_cannot_run_is_left_out_at_the_users_wish_and_named() {
 }
 
 #[tokio::test]
+async fn a_link_whose_end_has_an_impossible_name_is_told_once_and_left_out_alone() {
+    let stand = Stand::new().await;
+    for (name, code) in [("a name of 20 bytes..", "invalid-interface"), ("lo", "interface-reserved")] {
+        let text = format!("{TWO}    - endpoints: ['a:{name}', 'b:eth9']\n");
+        let problem = refusal(stand.client.deploy(&stand.request(&text)).await);
+        let told: Vec<_> = problem.problems.iter().map(|problem| problem.code.as_str()).collect();
+        assert_eq!(told, [code], "{name}");
+        let mut request = stand.request(&text);
+        request.partial = true;
+        let left = stand.client.deploy(&request).await.unwrap().left_out;
+        assert_eq!(left.iter().map(|part| (&*part.what, &*part.why.code)).collect::<Vec<_>>(), [("link", code)]);
+        let shown = stand.client.lab(&lab("two")).await.unwrap();
+        assert_eq!((shown.nodes.len(), shown.links.len()), (2, 1), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_node_without_a_file_that_it_names_keeps_the_lab_out_or_is_left_out() {
     let stand = Stand::new().await;
     let text = TWO.replace("b: {kind: linux,", "b: {kind: linux, startup-config: b.cfg,");

@@ -62,7 +62,8 @@ pub const CODES: &[Code] = &[
          a note, and the file is taken.",
         "Write one of the words that the note lists, or leave it out."),
     code("interface-reserved", "A link ends at the interface that the node has on the management network, or that its \
-         software keeps for itself.",
+         software or Linux keeps for itself: `lo` is in every network namespace, and Linux makes no interface `all` or \
+         `default`.",
         "Use another interface, or `network-mode: none` for a node without management network. \
          `archetype kinds NAME` shows what a kind's interfaces are called."),
     code("interface-used-twice", "An interface of a node, or a device of the host, is the end of two links.",
@@ -71,8 +72,8 @@ pub const CODES: &[Code] = &[
     code("invalid-interface", "An interface has no valid name in Linux, or the node's kind has no such interface. \
          A name of more than 15 bytes, or with a blank or `/`, containerlab gives to an interface as a second name, beside a \
          random one by which no configuration finds it.",
-        "Linux takes 1 to 15 bytes without `/`, `:` and blanks; the hint says what the kind takes, and \
-         `archetype kinds NAME` all of it."),
+        "Write a name that the node's kind has; `archetype kinds NAME` shows them. For kind linux, that is any name of 1 to \
+         15 bytes without `/`, `:` and blanks."),
     code("license-missing", "The file that a container names as its license does not exist on the host of the file.",
         "Create it, or leave `license` out. Relative paths begin at the topology file, `~` is the home of the caller."),
     code("mac-twice", "Both ends of a link have the same MAC address.", "Change or leave out one of the two."),
