@@ -26,7 +26,8 @@ const SHUT_PER_END: usize = 5;
 const TOPOLOGY: &str = "\
 name: bench
 topology:
-  defaults: {kind: linux, network-mode: none, labels: {archetype.runtime: namespace}, cmd: CMD}
+  defaults: {kind: linux}
+  kinds: {linux: {network-mode: none, labels: {archetype.runtime: namespace}, cmd: CMD}}
   nodes: {near: {}, far: {}, member: {}, other: {}, third: {}, lan: {kind: bridge}}
   links:
     - endpoints: [\"near:eth1\", \"far:eth1\"]

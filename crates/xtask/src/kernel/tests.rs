@@ -118,7 +118,9 @@ fn script(lanes: &[String], slowness: u32) -> String {
 
 /// The script's line for one program; none where no test of it is meant.
 fn line(chosen: &Chosen, built: &BTreeMap<String, PathBuf>, words: &[String]) -> Option<String> {
-    let program = built.get(chosen.program)?;
+    let folder = chosen.package.trim_start_matches("archetype-");
+    let name = format!("{folder}/{}", chosen.program);
+    let program = built.get(&name)?;
     let words: Vec<&str> = match &chosen.part {
         _ if !words.is_empty() => words.iter().map(String::as_str).collect(),
         Part::All => Vec::new(),
@@ -126,10 +128,10 @@ fn line(chosen: &Chosen, built: &BTreeMap<String, PathBuf>, words: &[String]) ->
         Part::Asked => return None,
     };
     let words: Vec<String> = has_any(program, &words).then(|| words.iter().map(|word| quoted(word)).collect())?;
-    let folder = root().join("crates").join(chosen.package.trim_start_matches("archetype-"));
+    let folder = root().join("crates").join(folder);
     Some(format!(
         "tests {} {} {} --test-threads 1 --nocapture --color never {}\n",
-        quoted(&format!("{}/{}", chosen.package.trim_start_matches("archetype-"), chosen.program)),
+        quoted(&name),
         quoted(&folder.display().to_string()),
         quoted(&program.display().to_string()),
         words.join(" ")
@@ -162,7 +164,10 @@ fn build() -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let program = |message: Value| {
         let path = message["executable"].as_str()?;
         let is_test = message["profile"]["test"] == true;
-        is_test.then(|| Some((message["target"]["name"].as_str()?.to_owned(), path.into())))?
+        // Packages have programs of the same name.
+        let package = Path::new(message["manifest_path"].as_str()?).parent()?.file_name()?.to_str()?;
+        let name = format!("{package}/{}", message["target"]["name"].as_str()?);
+        is_test.then(|| (name, path.into()))
     };
     Ok(messages.filter_map(program).collect())
 }
