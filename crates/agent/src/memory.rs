@@ -18,8 +18,6 @@ use crate::undone::Undone;
 
 /// A run at least this long starts a node's count of ends anew.
 const LONG_RUN_MS: u64 = 60_000;
-/// What a host shows is never older than this.
-const MOMENT_MS: u64 = 3_000;
 /// No resource waits longer than this for its next try.
 const LONGEST_WAIT_MS: u64 = 60_000;
 
@@ -59,8 +57,8 @@ pub(crate) struct Memory {
 /// Something that is to happen once, and was begun.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Begun {
-    /// When, in milliseconds of the Unix epoch.
-    pub(crate) at_ms: u64,
+    /// Whether the node was seen with nothing at work on it since. Its end is told before that is seen.
+    pub(crate) is_idle: bool,
     /// The restarts that are behind the node when it is done.
     pub(crate) restarts: u64,
 }
@@ -91,6 +89,12 @@ pub(crate) struct Failed {
 }
 
 impl Memory {
+    /// Forgets what was begun on nodes that were idle in a former pass although no end was told: another task had just
+    /// taken the node, and it never was. To be called once everything that was told by then is taken.
+    pub(crate) fn forget_never_begun(&mut self) {
+        self.begun.retain(|_, begun| !begun.is_idle);
+    }
+
     /// Learns from an observation which nodes ended, and when they are due again.
     pub(crate) fn learn(&mut self, spec: &HostSpec, observed: &Observed, now_ms: u64) {
         let wanted: BTreeSet<&ContainerName> = spec.nodes().map(|(_, node)| &node.container).collect();
@@ -103,10 +107,8 @@ impl Memory {
             let Some(seen) = room.known().and_then(|nodes| nodes.get(&node.container)) else { continue };
             let runs = self.runs.entry(node.container.clone()).or_default();
             runs.learn(seen, node.desired, now_ms);
-            // Never told as begun: another task had just taken the node.
-            let idle = |begun: &Begun| seen.busy.is_none() && now_ms > begun.at_ms + MOMENT_MS;
-            if self.begun.get(&node.container).is_some_and(idle) {
-                self.begun.remove(&node.container);
+            if let Some(begun) = self.begun.get_mut(&node.container).filter(|_| seen.busy.is_none()) {
+                begun.is_idle = true;
             }
             let runs_as_wanted = matches!(seen.run, RunObserved::Running { .. }) && node.desired == DesiredRun::Running;
             if runs_as_wanted && seen.busy.is_none() {

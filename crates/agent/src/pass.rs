@@ -60,6 +60,7 @@ pub(crate) struct Passed {
 impl<H: Host> Pass<'_, H> {
     pub(crate) async fn run(mut self, spec: &Arc<HostSpec>) -> Passed {
         self.ledger.catch_up();
+        self.memory.forget_never_begun();
         self.remember_restarts(spec);
         let (base, mut writes, mut round) = (spec, 0, 0);
         let (spec, wanted, observed, mut wires, found, order) = loop {
@@ -170,7 +171,7 @@ impl<H: Host> Pass<'_, H> {
         let once = steps.iter().filter_map(|step| happens_once(step));
         let begun = once.filter_map(|container| {
             let (_, node) = spec.node(container)?;
-            Some((container.clone(), Begun { at_ms: now_ms, restarts: node.restarts }))
+            Some((container.clone(), Begun { is_idle: false, restarts: node.restarts }))
         });
         self.memory.begun.extend(begun);
         let before = self.ledger.done().last_repair;

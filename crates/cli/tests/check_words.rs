@@ -72,6 +72,14 @@ fn a_node_that_shares_its_own_network_has_one_problem() {
 }
 
 #[test]
+fn a_node_that_is_to_see_its_own_processes_as_anothers_is_refused() {
+    let (code, told) = of_nodes("    f: {kind: linux, image: i, pid-mode: \"container:f\"}\n");
+    assert!(told.starts_with("error: nodes wait for each other in a circle: f waits for f [cyclic-stages]"), "{told}");
+    assert!(told.ends_with("\n  hint: take one of these out of `wait-for`, `network-mode` or `pid-mode`\n"), "{told}");
+    assert_eq!(code, 1);
+}
+
+#[test]
 fn a_startup_config_that_is_missing_is_a_problem_and_no_note() {
     let (code, told) = of_nodes("    a: {kind: linux, image: i, startup-config: gone.cfg}\n");
     assert_eq!((code, told.matches("error").count(), told.matches("note").count()), (1, 1, 0), "{told}");

@@ -188,9 +188,7 @@ impl Processes {
                 Ok(exec) => (None, exec),
                 Err(error) => (Some(error), None),
             };
-            inner.busy().remove(&container);
-            inner.waker.ring(Event::TaskEnded(TaskEnded { container, action: order.action, error, exec }));
-            inner.waker.ring(Event::Changed(Part::Processes));
+            inner.told_as_ended(TaskEnded { container, action: order.action, error, exec });
         });
     }
 
@@ -210,15 +208,13 @@ impl Processes {
             let stopped =
                 if going { run::end_command(&inner.place, &container) } else { run::stop(&inner.place, &container) };
             let done = stopped.and_then(|()| state::forget(&inner.place, &container));
-            inner.busy().remove(&container);
             let error = done.err().map(|error| TaskError {
                 code: "node-not-removed",
                 message: format!("{container} could not be removed: {error}"),
                 hint: "it is tried again by itself".into(),
             });
             let action = NodeAction::Remove;
-            inner.waker.ring(Event::TaskEnded(TaskEnded { container, action, error, exec: None }));
-            inner.waker.ring(Event::Changed(Part::Processes));
+            inner.told_as_ended(TaskEnded { container, action, error, exec: None });
         });
     }
 
@@ -278,6 +274,15 @@ impl Inner {
 
     fn busy(&self) -> MutexGuard<'_, BTreeMap<ContainerName, Working>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a task. In one: who sees nothing at work on the node has been told before how the task ended.
+    fn told_as_ended(&self, ended: TaskEnded) {
+        let mut busy = self.busy();
+        busy.remove(&ended.container);
+        self.waker.ring(Event::TaskEnded(ended));
+        drop(busy);
+        self.waker.ring(Event::Changed(Part::Processes));
     }
 
     /// Starts or stops a node, when its turn has come.

@@ -27,7 +27,7 @@ pub const CODES: &[Code] = &[
     code("container-taken", "The name that the node would have on its host is held by a container that is not ours.",
         "Remove that container, or rename the lab."),
     code("cyclic-stages", "Nodes wait for each other's stages in a circle: none of them would ever start.",
-        "Take one of the nodes that the message names out of `wait-for`."),
+        "Take one of the nodes that the message names out of `wait-for`, `network-mode` or `pid-mode`."),
     code("device-taken", "A device that the file names on the host exists there and is not the lab's.",
         "Give the host's end of the link another name."),
     code("host-commands-refused", "The stages of a node have commands for the host itself, and this one runs none.",

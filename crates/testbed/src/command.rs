@@ -14,6 +14,11 @@ pub fn slowly(time: Duration) -> Duration {
     time.mul_f64(told.unwrap_or(1.0).clamp(1.0, 1000.0))
 }
 
+/// Whether this machine is told to be slower than an ordinary one.
+pub fn is_slowed() -> bool {
+    slowly(Duration::from_secs(1)) > Duration::from_secs(1)
+}
+
 /// Runs `program` to its end and answers what it printed on stdout.
 ///
 /// # Panics

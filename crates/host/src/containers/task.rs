@@ -48,8 +48,11 @@ pub(super) fn begin(room: &Arc<Room>, order: Order) -> bool {
             Ok(exec) => (None, exec),
             Err(error) => (Some(error), None),
         };
-        room.replica().release(&container);
+        // In one: who sees nothing at work on the node has been told before how the task ended.
+        let mut replica = room.replica();
+        replica.release(&container);
         room.waker.ring(Event::TaskEnded(TaskEnded { container, action, error, exec }));
+        drop(replica);
         room.waker.ring(Event::Changed(Part::Engine));
     });
     true

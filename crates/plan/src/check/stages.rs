@@ -27,7 +27,7 @@ pub(super) fn check(topology: &Topology) -> Vec<Problem> {
         let position = topology.position_of_key(node, "stages");
         problems.push(
             super::problem(topology, "cyclic-stages", position, message)
-                .hint("take one of these out of `wait-for`")
+                .hint("take one of these out of `wait-for`, `network-mode` or `pid-mode`")
                 .about(Subject::Node(node.name.clone())),
         );
     }
@@ -51,9 +51,9 @@ fn waits<'a>(topology: &'a Topology, node: &'a NodeDecl) -> impl Iterator<Item =
     let waits = stages.flat_map(|stage| &stage.wait_for).map(|wait| wait.node.as_str());
     let shared = topology.network_owner(node).map(|owner| owner.name.as_str());
     let processes = topology.processes_owner(node).map(|owner| owner.name.as_str());
-    // Who shares what is its own waits for nobody: there is nothing to share, which is said of its mode.
-    let owners = shared.into_iter().chain(processes).filter(|owner| *owner != node.name.as_str());
-    waits.chain(owners).map(|other| (node.name.as_str(), other))
+    // Who is to share a network that is its own has none to share, which is said of its mode.
+    let shared = shared.filter(|owner| *owner != node.name.as_str());
+    waits.chain(shared).chain(processes).map(|other| (node.name.as_str(), other))
 }
 
 /// The shortest way from a node back to it through nodes of its group, both ends told.
