@@ -135,20 +135,15 @@ impl CheckedLink {
         if ends.iter().any(|end| end.place != Place::Node) {
             ends.sort_by_key(|end| end.position);
         }
-        let end = |end: &topology::EndpointDecl| CheckedEndpoint {
-            node: end.node.clone(),
-            interface: end.interface.clone(),
-            linux_interface: None,
-        };
-        Self { endpoints: ends.into_iter().map(end).collect(), kind: link.kind.as_str().to_string(), mtu: None }
+        let endpoints = ends.into_iter().map(CheckedEndpoint::written).collect();
+        Self { endpoints, kind: link.kind.as_str().to_string(), mtu: None }
     }
 
     /// The link as containerlab makes it: one to the host or to the management network is a pair of devices, too.
     fn resolved(link: &LinkDecl) -> Self {
         let end = |end: &topology::EndpointDecl| CheckedEndpoint {
-            node: end.node.clone(),
-            interface: end.interface.clone(),
             linux_interface: Some(end.linux_interface.as_ref().map(ToString::to_string)),
+            ..CheckedEndpoint::written(end)
         };
         let mut endpoints: Vec<CheckedEndpoint> = link.endpoints.iter().map(end).collect();
         if link.kind == LinkKind::MgmtNet {
@@ -164,6 +159,12 @@ impl CheckedLink {
             _ => Some(link.mtu.unwrap_or(Mtu::LAB_DEFAULT)),
         };
         Self { endpoints, kind: kind.to_owned(), mtu: mtu.map(Mtu::get) }
+    }
+}
+
+impl CheckedEndpoint {
+    fn written(end: &topology::EndpointDecl) -> Self {
+        Self { node: end.node.clone(), interface: end.interface.clone(), linux_interface: None }
     }
 }
 

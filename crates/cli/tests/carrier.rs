@@ -6,7 +6,6 @@
 
 mod world;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use archetype_testbed::{Inside, Trials};
@@ -52,16 +51,11 @@ fn until_carrier(far: &Inside, given: bool) -> Instant {
     Instant::now()
 }
 
-/// The end of a process, watched by its entry in /proc: none any more, or that of a zombie.
+/// Waits for the end of a process; answers when that was seen.
 fn until_ended(pid: &str) -> Instant {
-    let stat = PathBuf::from(format!("/proc/{pid}/stat"));
-    let runs = || {
-        let text = std::fs::read_to_string(&stat).unwrap_or_default();
-        text.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
-    };
     let begun = Instant::now();
-    while runs() {
-        let told = || std::fs::read_to_string(stat.with_file_name("cmdline")).unwrap_or_default().replace('\0', " ");
+    while archetype_testbed::process_runs(pid) {
+        let told = || std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ");
         assert!(begun.elapsed() < slowly(LONGEST), "process {pid} goes on: {}", told());
         std::thread::sleep(Duration::from_micros(500));
     }

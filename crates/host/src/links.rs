@@ -184,17 +184,15 @@ impl Links {
     pub fn names_of_others(&self) -> BTreeMap<String, String> {
         let entries = fs::read_dir(archetype_netns::pin::NETNS_FOLDER).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| ContainerName::new(entry.file_name().to_str()?).ok());
+        let pins = device_of(&self.place.pins());
         let folder = device_of(Path::new(archetype_netns::pin::NETNS_FOLDER));
-        let mut pins = None;
-        let mut other = |container: ContainerName| {
+        let other = |container: ContainerName| {
             let identity = inode_of_namespace(&Place::name(&container), folder).ok()?;
-            let pin = self.place.pin(&container);
-            let pins = *pins.get_or_insert_with(|| pin.parent().and_then(device_of));
-            let pin = inode_of_namespace(&pin, pins).ok();
+            let pin = inode_of_namespace(&self.place.pin(&container), pins).ok();
             let ours = pin == Some(identity) || pin.is_none() && self.place.mark_file(&container).exists();
             (!ours).then(|| (container.to_string(), holders::of(identity)))
         };
-        names.filter_map(&mut other).collect()
+        names.filter_map(other).collect()
     }
 
     /// What is inside a node's namespace, by the peer's ifindex on the host; also its own handle.

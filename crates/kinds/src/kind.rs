@@ -173,8 +173,8 @@ impl Kind {
     }
 
     /// What the Linux interface is called when a topology file writes `written`: by containerlab's
-    /// rule, and where that refuses the vendor's own name of a port, as for any other name of it. The management interface can be a link's end only where the node is not on a
-    /// management network. An error says why the name cannot be used, and what can.
+    /// rule, and where that refuses the vendor's own name of a port, as for any other name of it. The
+    /// management interface can be a link's end only where the node is not on a management network. An error says why the name cannot be used, and what can.
     pub fn in_file(&self, written: &str, on_management_network: bool) -> Result<InterfaceName, Unfit> {
         if let Some(unfit) = Unfit::of_linux(written) {
             return Err(unfit);

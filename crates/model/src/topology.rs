@@ -224,6 +224,25 @@ impl RuntimeKind {
 }
 
 impl NodeDecl {
+    /// A node of which only this is known, before anything follows from it on its host.
+    pub fn new(name: NodeName, kind: String, definition: NodeDefinition, position: Position) -> Self {
+        Self {
+            name,
+            kind,
+            definition,
+            written: TextMap::new(),
+            binds: Vec::new(),
+            volumes: Vec::new(),
+            ports: Vec::new(),
+            entrypoint: None,
+            command: None,
+            execs: Vec::new(),
+            stage_commands: Vec::new(),
+            env: TextMap::new(),
+            position,
+        }
+    }
+
     /// By what the node is run: kind `bridge` is a bridge, kind `host` the host, the label
     /// `archetype.runtime: namespace` asks for a namespace, everything else is a container.
     pub fn runtime(&self) -> RuntimeKind {

@@ -19,6 +19,12 @@ pub fn is_slowed() -> bool {
     slowly(Duration::from_secs(1)) > Duration::from_secs(1)
 }
 
+/// Whether a process still runs, by its entry in `/proc`: there is one, and not that of a zombie.
+pub fn process_runs(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
 /// Runs `program` to its end and answers what it printed on stdout.
 ///
 /// # Panics

@@ -51,7 +51,7 @@ pub mod ovs;
 pub mod sandbox;
 pub mod trials;
 
-pub use command::{attempt, eventually, is_slowed, run, slowly};
+pub use command::{attempt, eventually, is_slowed, process_runs, run, slowly};
 pub use engine::{Engine, EngineOptions};
 pub use images::need_lab_images;
 pub use inside::Inside;

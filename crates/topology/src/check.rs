@@ -25,7 +25,7 @@ pub fn check(topology: &mut Topology, known: &[String], before: &[Problem]) -> V
     let mut check = Check { file, refused, problems: Vec::new(), looked_for: 0 };
     check.nodes(topology);
     let mut links = std::mem::take(&mut topology.links);
-    let nodes = Nodes { by_name: topology.nodes.iter().map(|node| (node.name.as_str(), node)).collect(), known };
+    let nodes = Nodes { declared: &topology.nodes, known };
     links.iter_mut().enumerate().for_each(|(index, link)| check.ends(&nodes, index, &mut link.endpoints));
     check.used_twice(&nodes, &links);
     topology.links = links;
@@ -38,9 +38,9 @@ pub fn check(topology: &mut Topology, known: &[String], before: &[Problem]) -> V
 /// What becomes of carrier, and the values the label may have.
 const CARRIER: (&str, [&str; 2]) = (CARRIER_LABEL, ["follow", "keep"]);
 
-/// The nodes, by name.
+/// The nodes that could be read, and all there are.
 struct Nodes<'t> {
-    by_name: HashMap<&'t str, &'t NodeDecl>,
+    declared: &'t archetype_model::topology::Nodes,
     /// All names that the file has under `nodes`.
     known: &'t [String],
 }
@@ -216,12 +216,12 @@ impl Check {
     }
 
     fn linux_interface(&mut self, nodes: &Nodes<'_>, end: &EndpointDecl) -> Option<InterfaceName> {
-        let node = match (end.place, nodes.by_name.get(end.node.as_str())) {
+        let node = match (end.place, nodes.declared.named(end.node.as_str())) {
             (Place::Node, None) => {
                 self.unknown_node(nodes.known, end);
                 None
             }
-            (Place::Node, Some(node)) => Some(*node),
+            (Place::Node, Some(node)) => Some(node),
             _ => None,
         };
         let kind = node.and_then(|node| archetype_kinds::find(&node.kind));
@@ -307,7 +307,7 @@ impl Check {
 
 /// What all names of one port have in common: names of a device's ports have several spellings.
 fn port(nodes: &Nodes<'_>, end: &EndpointDecl, interface: &InterfaceName) -> String {
-    let node = nodes.by_name.get(end.node.as_str()).filter(|_| end.place == Place::Node);
+    let node = nodes.declared.named(end.node.as_str()).filter(|_| end.place == Place::Node);
     match node.and_then(|node| archetype_kinds::find(&node.kind)) {
         Some(kind) => kind.port_key(interface.as_str()),
         None => interface.to_string(),
@@ -321,13 +321,13 @@ fn namespace<'e>(nodes: &Nodes<'e>, end: &'e EndpointDecl) -> &'e str {
     if end.place != Place::Node {
         return HOST;
     }
-    match nodes.by_name.get(end.node.as_str()) {
+    match nodes.declared.named(end.node.as_str()) {
         // A bridge inside another node's namespace.
         Some(node) if node.name.as_str().contains('|') => &end.node,
         Some(node) if !node.runtime().runs() => HOST,
         Some(node) => match node.network_mode() {
             NetworkMode::Host => HOST,
-            NetworkMode::Container(other) => match nodes.by_name.get(other.as_str()) {
+            NetworkMode::Container(other) => match nodes.declared.named(other.as_str()) {
                 Some(owner) if owner.network_mode() == NetworkMode::Host => HOST,
                 Some(owner) => owner.name.as_str(),
                 None => &end.node,

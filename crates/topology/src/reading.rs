@@ -282,21 +282,8 @@ impl Resolving<'_> {
         let applied = levels.applied(name.as_str(), level, is_bare);
         let definition = applied.merged(level);
         let kind = definition.kind.clone().unwrap_or_default();
-        let mut node = NodeDecl {
-            name,
-            kind,
-            definition,
-            written: written(&self.walker.written, &applied.levels),
-            binds: Vec::new(),
-            volumes: Vec::new(),
-            ports: Vec::new(),
-            entrypoint: None,
-            command: None,
-            execs: Vec::new(),
-            stage_commands: Vec::new(),
-            env: BTreeMap::new(),
-            position,
-        };
+        let mut node = NodeDecl::new(name, kind, definition, position);
+        node.written = written(&self.walker.written, &applied.levels);
         let places = Places { positions: &topology.positions, levels: &applied.levels, node: position };
         resolve::node(&mut self.walker, surroundings, &mut node, &places);
         Some(node)

@@ -81,12 +81,6 @@ impl Serialize for Nodes {
     }
 }
 
-impl FromIterator<NodeDecl> for Nodes {
-    fn from_iter<I: IntoIterator<Item = NodeDecl>>(nodes: I) -> Self {
-        nodes.into_iter().collect::<Vec<_>>().into()
-    }
-}
-
 impl<'a> IntoIterator for &'a Nodes {
     type Item = &'a NodeDecl;
     type IntoIter = std::slice::Iter<'a, NodeDecl>;
@@ -111,21 +105,7 @@ mod tests {
     use crate::topology::{NodeDefinition, Position};
 
     fn node(name: &str, kind: &str) -> NodeDecl {
-        NodeDecl {
-            name: NodeName::new(name).unwrap(),
-            kind: kind.into(),
-            definition: NodeDefinition::default(),
-            written: Default::default(),
-            binds: Vec::new(),
-            volumes: Vec::new(),
-            ports: Vec::new(),
-            entrypoint: None,
-            command: None,
-            execs: Vec::new(),
-            stage_commands: Vec::new(),
-            env: Default::default(),
-            position: Position::START,
-        }
+        NodeDecl::new(NodeName::new(name).unwrap(), kind.into(), NodeDefinition::default(), Position::START)
     }
 
     fn kind<'a>(nodes: &'a Nodes, name: &str) -> Option<&'a str> {
@@ -152,7 +132,7 @@ mod tests {
 
     #[test]
     fn they_are_kept_as_a_list() {
-        let nodes: Nodes = [node("b", "1"), node("a", "2")].into_iter().collect();
+        let nodes: Nodes = vec![node("b", "1"), node("a", "2")].into();
         let text = serde_json::to_string(&nodes).unwrap();
         assert_eq!(text, serde_json::to_string(&nodes.to_vec()).unwrap());
         assert_eq!(serde_json::from_str::<Nodes>(&text).unwrap(), nodes);

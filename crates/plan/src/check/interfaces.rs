@@ -17,8 +17,7 @@ const MANAGEMENT: &str = "eth0";
 
 /// Everything wrong with the ends of links.
 pub(super) fn check(topology: &Topology, left_out: &BTreeSet<Subject>) -> Vec<Problem> {
-    let nodes = topology.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
-    let mut check = Ends { topology, nodes, used: BTreeMap::new(), macs: BTreeMap::new(), problems: Vec::new() };
+    let mut check = Ends { topology, used: BTreeMap::new(), macs: BTreeMap::new(), problems: Vec::new() };
     for (index, link) in topology.links.iter().enumerate() {
         let runs = matches!(link.kind, LinkKind::Veth | LinkKind::Host | LinkKind::MgmtNet);
         if runs && is_in(left_out, index, link) {
@@ -53,7 +52,6 @@ fn is_outside(node: &NodeDecl) -> bool {
 
 struct Ends<'a> {
     topology: &'a Topology,
-    nodes: BTreeMap<&'a str, &'a NodeDecl>,
     used: BTreeMap<EndRef, Position>,
     macs: BTreeMap<(String, Mac), &'a EndpointDecl>,
     problems: Vec<Problem>,
@@ -80,7 +78,7 @@ impl<'a> Ends<'a> {
 
     fn end(&mut self, index: usize, end: &'a EndpointDecl) {
         let shown = format!("{}:{}", end.node, end.interface);
-        let node = self.nodes.get(end.node.as_str()).copied();
+        let node = self.topology.node(&end.node);
         if end.place == Place::Node && node.is_none() {
             let message = format!("{shown}: there is no node {}", end.node);
             return self.add(index, end.position, "unknown-node", message, "name a node of topology.nodes");

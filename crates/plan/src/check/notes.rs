@@ -20,12 +20,12 @@ pub fn notes(topology: &Topology, left_out: &BTreeSet<Subject>) -> Vec<Problem> 
     let mut found: BTreeMap<(Position, &'static str, Why), Vec<&NodeName>> = BTreeMap::new();
     let is_wanted = |node: &&NodeDecl| !left_out.contains(&Subject::Node(node.name.clone()));
     for node in topology.nodes.iter().filter(|node| is_runnable(node)).filter(is_wanted) {
-        for key in keys(node) {
+        for (key, why) in keys(node) {
             // What the file does not state is a default of the format's own.
-            if let Some(position) = topology.position_of_stated(node, key.key)
-                && !is_for_others(topology, node, key.key, position)
+            if let Some(position) = topology.position_of_stated(node, key)
+                && !is_for_others(topology, node, key, position)
             {
-                found.entry((position, key.key, key.why)).or_default().push(&node.name);
+                found.entry((position, key, why)).or_default().push(&node.name);
             }
         }
     }
@@ -103,8 +103,8 @@ const OF_NAMESPACES: &[Key] = &[
     key("devices", Why::OfRights, |d| !d.devices.is_empty()),
 ];
 
-/// What a bridge has no use for, as nothing runs in it: all that a node that runs has use for. Its image, as that of a
-/// namespace node, is none of it, nor is what containerlab keeps with every node.
+/// What a bridge has no use for beside that, as nothing runs in it: all that a node that runs has use for. Its image, as
+/// that of a namespace node, is none of it, nor is what containerlab keeps with every node.
 const OF_BRIDGES: &[Key] = &[
     key("entrypoint", Why::OfRunning, |d| d.entrypoint.is_some()),
     key("cmd", Why::OfRunning, |d| d.cmd.is_some()),
@@ -113,21 +113,11 @@ const OF_BRIDGES: &[Key] = &[
     key("env-files", Why::OfRunning, |d| !d.env_files.is_empty()),
     key("binds", Why::OfRunning, |d| !d.binds.is_empty()),
     key("volumes", Why::OfRunning, |d| !d.volumes.is_empty()),
-    key("tmpfs", Why::OfRunning, |d| !d.tmpfs.is_empty()),
     key("ports", Why::OfRunning, |d| !d.ports.is_empty()),
     key("mgmt-ipv4", Why::OfRunning, |d| d.mgmt_ipv4.is_some()),
     key("mgmt-ipv6", Why::OfRunning, |d| d.mgmt_ipv6.is_some()),
     key("dns", Why::OfRunning, |d| d.dns.is_some()),
     key("sysctls", Why::OfRunning, |d| !d.sysctls.is_empty()),
-    key("user", Why::OfRunning, |d| d.user.is_some()),
-    key("hostname", Why::OfRunning, |d| d.hostname.is_some()),
-    key("cpu", Why::OfRunning, |d| d.cpu.is_some()),
-    key("cpu-set", Why::OfRunning, |d| d.cpu_set.is_some()),
-    key("memory", Why::OfRunning, |d| d.memory.is_some()),
-    key("shm-size", Why::OfRunning, |d| d.shm_size.is_some()),
-    key("privileged", Why::OfRunning, |d| d.privileged.is_some()),
-    key("cap-add", Why::OfRunning, |d| !d.cap_add.is_empty()),
-    key("devices", Why::OfRunning, |d| !d.devices.is_empty()),
     key("healthcheck", Why::OfRunning, |d| d.healthcheck.is_some()),
     key("restart-policy", Why::OfRunning, |d| d.restart_policy.is_some()),
     key("labels.archetype.runtime", Why::OfRunning, |d| d.labels.contains_key(RUNTIME_LABEL)),
@@ -145,15 +135,20 @@ const OF_NONE: &[Key] = &[
     key("link-apply-mode", Why::InPlace, |d| d.link_apply_mode.is_some_and(|mode| mode != LinkApplyMode::Live)),
 ];
 
-/// The keys of this node that nothing comes of.
-fn keys(node: &NodeDecl) -> impl Iterator<Item = &'static Key> {
-    let of_its_sort = match node.runtime() {
-        RuntimeKind::Namespace => OF_NAMESPACES,
-        RuntimeKind::Bridge => OF_BRIDGES,
-        RuntimeKind::Container | RuntimeKind::Host => &[],
+/// The keys of this node that nothing comes of, each with why.
+fn keys(node: &NodeDecl) -> impl Iterator<Item = (&'static str, Why)> {
+    let runtime = node.runtime();
+    let of_its_sort: [&[Key]; 3] = match runtime {
+        RuntimeKind::Namespace => [OF_NAMESPACES, &[], OF_NONE],
+        RuntimeKind::Bridge => [OF_NAMESPACES, OF_BRIDGES, OF_NONE],
+        RuntimeKind::Container => [&[], &[], OF_NONE],
+        RuntimeKind::Host => [&[], &[], &[]],
     };
-    let of_none = OF_NONE.iter().filter(|_| node.runtime() != RuntimeKind::Host);
-    of_its_sort.iter().chain(of_none).filter(|key| (key.is_stated)(&node.definition))
+    let stated = of_its_sort.into_iter().flatten().filter(|key| (key.is_stated)(&node.definition));
+    stated.map(move |Key { key, why, .. }| match (runtime, why) {
+        (RuntimeKind::Bridge, Why::OfContainers | Why::OfRights) => (*key, Why::OfRunning),
+        _ => (*key, *why),
+    })
 }
 
 fn note(topology: &Topology, position: Position, key: &str, why: Why, nodes: &[&NodeName]) -> Problem {

@@ -131,7 +131,7 @@ impl Lab {
             prefix: None,
             mgmt: self.mgmt.clone(),
             settings: Settings::default(),
-            nodes: self.nodes.iter().map(node).collect(),
+            nodes: self.nodes.iter().map(node).collect::<Vec<_>>().into(),
             links: self.links.iter().map(|link| self.declared(link)).collect(),
             source: Source {
                 directory: "/labs".into(),
@@ -195,21 +195,7 @@ fn node(node: &Node) -> NodeDecl {
         }
         Sort::Bridge => {}
     }
-    NodeDecl {
-        name: name(node.id).parse().unwrap(),
-        kind: kind.into(),
-        definition,
-        written: BTreeMap::new(),
-        binds: Vec::new(),
-        volumes: Vec::new(),
-        ports: Vec::new(),
-        entrypoint: None,
-        command: None,
-        execs: Vec::new(),
-        stage_commands: Vec::new(),
-        env: BTreeMap::new(),
-        position: Default::default(),
-    }
+    NodeDecl::new(name(node.id).parse().unwrap(), kind.into(), definition, Default::default())
 }
 
 fn end(place: Place, node: &str, interface: &str, mac: Option<&str>) -> EndpointDecl {

@@ -147,15 +147,10 @@ fn started(served: &Served<'_>, node: &str, near: &Inside, watched: &Watched) ->
     })
 }
 
-/// Waits for the end of a process: no entry in /proc any more, or that of a zombie.
+/// Waits for the end of a process.
 fn until_ended(pid: &str) -> anyhow::Result<Instant> {
-    let stat = PathBuf::from(format!("/proc/{pid}/stat"));
-    let runs = || {
-        let text = std::fs::read_to_string(&stat).unwrap_or_default();
-        text.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
-    };
     let begun = Instant::now();
-    while runs() {
+    while archetype_testbed::process_runs(pid) {
         ensure!(begun.elapsed() < PATIENCE, "process {pid} goes on");
         std::thread::sleep(BETWEEN_LOOKS);
     }
