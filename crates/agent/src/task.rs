@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use archetype_host::event::TaskError;
 use archetype_host::{Event, Host, TaskEnded};
 use archetype_model::observed::Part;
 use archetype_model::report::{ExecState, Repair, Report};
@@ -308,8 +309,7 @@ impl<H: Host> Agent<H> {
         let resource = Resource::Node(ended.container.clone());
         let begun = self.memory.begun.remove(&ended.container);
         if let NodeAction::Exec { index, start } = &ended.action {
-            let error = ended.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
-            let state = match ended.exec.unwrap_or(ExecState::Ended { code: -1, output: error }) {
+            let state = match ended.exec.unwrap_or_else(|| of_failed(ended.error.as_ref())) {
                 // The start that it is for is still to come, and is not to come without it.
                 ExecState::GivenUp { .. } if stages::is_before(start) => ExecState::Waiting,
                 state => state,
@@ -333,5 +333,15 @@ impl<H: Host> Agent<H> {
                 done.restarts.insert(ended.container, begun.restarts);
             });
         }
+    }
+}
+
+/// What became of a command that could not be run.
+fn of_failed(error: Option<&TaskError>) -> ExecState {
+    let output = error.map(|error| error.message.clone()).unwrap_or_default();
+    match error {
+        // Its node ended before it had its turn.
+        Some(error) if error.code == TaskError::START_OVER => ExecState::GivenUp { output },
+        _ => ExecState::Ended { code: -1, output },
     }
 }

@@ -107,7 +107,7 @@ impl Told {
                 let how = match &exec.state {
                     ExecState::Ended { code, .. } => format!("ended with status {code}"),
                     ExecState::OutOfTime { seconds, .. } => format!("was killed after {seconds} s"),
-                    ExecState::GivenUp { .. } => "was given up, for the node was to stop".to_string(),
+                    ExecState::GivenUp { .. } => "was given up, for the node ended or was to stop".to_string(),
                     ExecState::Unknown => "ended, how is not known".to_string(),
                     ExecState::Waiting | ExecState::Running { .. } => continue,
                 };

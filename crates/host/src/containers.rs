@@ -59,6 +59,8 @@ pub mod label {
 pub const RUNTIME: &str = "archetype";
 /// Creations and starts under way at once. More only makes each of them slower.
 const STARTS: usize = 4;
+/// How often who waits for an engine looks whether it is there again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Writes what the runtime is to know before a container starts: the node, and its container's
 /// full id. Called after each creation and before each start of ours; may block.
@@ -252,6 +254,16 @@ impl Room {
         match self.replica().link() {
             Reading::Known(link) => Ok(link.clone()),
             Reading::Unreadable(why) => Err(EngineError::unreachable(why.clone())),
+        }
+    }
+
+    /// The connection, as soon as there is one.
+    async fn linked(&self) -> Link {
+        loop {
+            if let Ok(link) = self.link() {
+                return link;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 

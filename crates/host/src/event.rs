@@ -43,6 +43,9 @@ pub struct TaskError {
 }
 
 impl TaskError {
+    /// The code of a command that was not run, for the start of the node that it belongs to is over.
+    pub const START_OVER: &str = "exec-start-over";
+
     /// A task that ended by a fault of ours, with the fault's own words.
     pub(crate) fn crashed(words: &str) -> Self {
         Self {

@@ -1,6 +1,10 @@
 //! One command of a node's exec list: made, its id kept, and only then started; after a crash of
 //! ours the engine is asked what became of it.
+//!
+//! No time says that a command ended, or did not run: an engine that does not answer is asked again for as long as the
+//! node is wanted. That it is asked to start a command twice does no harm, for it starts each only once.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +13,12 @@ use archetype_model::report::ExecState;
 use archetype_model::spec::NodeSpec;
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use tokio::time::timeout;
 
 use super::ExecMade;
 use super::error::EngineError;
 use super::task::{Task, blocking};
-use super::watch::within;
 use crate::command::{not_running, run_on_host};
 use crate::event::TaskError;
 
@@ -54,23 +57,26 @@ async fn run_inside(
     start: &str,
     kept: Option<String>,
 ) -> Result<ExecState, TaskError> {
-    let engine = |error: EngineError| error.finding("exec-failed");
-    if let Some(id) = kept {
-        return match found(task, &id).await.map_err(engine)? {
-            Found::Unknown => Ok(ExecState::Unknown),
-            Found::NeverStarted => start_and_wait(task, &id).await.map_err(engine),
-            Found::Started => wait(task, &id, String::new()).await.map_err(engine),
-        };
+    let id = match kept {
+        Some(id) => id,
+        None => {
+            if !runs(task) {
+                return Ok(not_running());
+            }
+            let commands = node.commands();
+            let command = commands.get(index).ok_or_else(|| changed(format!("there is no command {}", index + 1)))?;
+            let id = made(task, start, command.words).await?;
+            keep(task, ExecMade { container: task.container.clone(), start: start.to_owned(), index, id: id.clone() })
+                .await?;
+            id
+        }
+    };
+    loop {
+        match carried_on(task, &id).await {
+            Err(EngineError::Unreachable { .. }) => tokio::time::sleep(ASK_EVERY).await,
+            over => return over.map_err(|error| error.finding("exec-failed")),
+        }
     }
-    let commands = node.commands();
-    let command = commands.get(index).ok_or_else(|| changed(format!("there is no command {}", index + 1)))?.words;
-    if !runs(task) {
-        return Ok(not_running());
-    }
-    let container = started(task, start)?;
-    let id = make(task, &container, command).await.map_err(engine)?;
-    keep(task, ExecMade { container: task.container.clone(), start: start.to_owned(), index, id: id.clone() }).await?;
-    start_and_wait(task, &id).await.map_err(engine)
 }
 
 fn runs(task: &Task) -> bool {
@@ -88,15 +94,21 @@ fn started(task: &Task, start: &str) -> Result<String, TaskError> {
     }
 }
 
-async fn make(task: &Task, container: &str, command: &[String]) -> Result<String, EngineError> {
-    let options = CreateExecOptions {
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        cmd: Some(command.to_vec()),
-        ..Default::default()
-    };
-    let made = within(task.room.settings.deadline, task.link.client.create_exec(container, options)).await?;
-    Ok(made.id)
+/// Makes the command, which does not run yet; its id. One that was made and of which we were not told never runs.
+async fn made(task: &Task, start: &str, command: &[String]) -> Result<String, TaskError> {
+    loop {
+        let container = started(task, start)?;
+        let options = CreateExecOptions {
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(command.to_vec()),
+            ..Default::default()
+        };
+        match task.client().create_exec(&container, options).await.map_err(EngineError::from) {
+            Err(EngineError::Unreachable { .. }) => tokio::time::sleep(ASK_EVERY).await,
+            made => return made.map(|made| made.id).map_err(|error| error.finding("exec-failed")),
+        }
+    }
 }
 
 async fn keep(task: &Task, made: ExecMade) -> Result<(), TaskError> {
@@ -108,35 +120,56 @@ async fn keep(task: &Task, made: ExecMade) -> Result<(), TaskError> {
     })
 }
 
-/// What the engine knows of an exec of an earlier life.
+/// What a command writes.
+type Written = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+
+/// What the engine knows of a command.
 enum Found {
+    /// It forgets commands with their container's run.
     Unknown,
     NeverStarted,
-    Started,
+    Runs,
+    Ended(i64),
 }
 
 async fn found(task: &Task, id: &str) -> Result<Found, EngineError> {
-    let asked = within(task.room.settings.deadline, task.link.client.inspect_exec(id)).await;
-    match asked {
+    match task.client().inspect_exec(id).await.map_err(EngineError::from) {
         Err(error) if error.is_missing() || error.is_conflict() => Ok(Found::Unknown),
         Err(error) => Err(error),
-        Ok(exec) if exec.running.unwrap_or_default() || exec.exit_code.is_some() => Ok(Found::Started),
-        Ok(_) => Ok(Found::NeverStarted),
+        Ok(exec) if exec.running.unwrap_or_default() => Ok(Found::Runs),
+        Ok(exec) => Ok(exec.exit_code.map_or(Found::NeverStarted, Found::Ended)),
     }
 }
 
-async fn start_and_wait(task: &Task, id: &str) -> Result<ExecState, EngineError> {
-    let attached = task.link.client.start_exec(id, None::<StartExecOptions>);
-    let StartExecResults::Attached { mut output, input } = within(task.room.settings.deadline, attached).await? else {
+/// Carries a command that was made on to its end, from wherever it is.
+async fn carried_on(task: &Task, id: &str) -> Result<ExecState, EngineError> {
+    if !matches!(found(task, id).await?, Found::NeverStarted) {
         return wait(task, id, String::new()).await;
-    };
+    }
+    match task.client().start_exec(id, None::<StartExecOptions>).await.map_err(EngineError::from) {
+        Ok(StartExecResults::Attached { output, input }) => {
+            let tail = follow(task, id, output).await;
+            drop(input);
+            wait(task, id, tail).await
+        }
+        Ok(StartExecResults::Detached) => wait(task, id, String::new()).await,
+        // What was asked before, and not answered, may have started it since.
+        Err(refused @ EngineError::Refused { .. }) => match found(task, id).await? {
+            Found::NeverStarted => Err(refused),
+            _ => wait(task, id, String::new()).await,
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// The end of a command's output, until that ends, or the command has, or it cannot be heard any more.
+async fn follow(task: &Task, id: &str, mut output: Written) -> String {
     let mut tail = Tail::default();
     loop {
         match timeout(ASK_EVERY, output.next()).await {
             Ok(Some(Ok(piece))) => tail.add(&piece),
-            Ok(Some(Err(error))) => return Err(error.into()),
-            Ok(None) => break,
-            Err(_) if ended(task, id).await?.is_some() => {
+            Ok(Some(Err(_)) | None) => break,
+            Err(_) if matches!(found(task, id).await, Ok(Found::Ended(_) | Found::Unknown)) => {
                 while let Ok(Some(Ok(piece))) = timeout(REST, output.next()).await {
                     tail.add(&piece);
                 }
@@ -145,19 +178,21 @@ async fn start_and_wait(task: &Task, id: &str) -> Result<ExecState, EngineError>
             Err(_) => {}
         }
     }
-    drop(input);
-    wait(task, id, tail.text()).await
+    tail.text()
 }
 
 /// Waits for a started command to end.
 async fn wait(task: &Task, id: &str, output: String) -> Result<ExecState, EngineError> {
     let mut pause = Duration::from_millis(5);
     loop {
-        match ended(task, id).await {
-            Ok(Some(code)) => return Ok(ExecState::Ended { code, output }),
-            Ok(None) => {}
-            // The engine forgets execs with their container's run.
-            Err(error) if error.is_missing() => return Ok(ExecState::Unknown),
+        match found(task, id).await {
+            Ok(Found::Ended(code)) => return Ok(ExecState::Ended { code, output }),
+            Ok(Found::Unknown) => return Ok(ExecState::Unknown),
+            // To ask for its start once more does no harm.
+            Ok(Found::NeverStarted) if pause == ASK_EVERY => {
+                return Err(EngineError::unreachable("it was asked to start a command and did not"));
+            }
+            Ok(Found::Runs | Found::NeverStarted) | Err(EngineError::Unreachable { .. }) => {}
             Err(error) => return Err(error),
         }
         tokio::time::sleep(pause).await;
@@ -165,15 +200,9 @@ async fn wait(task: &Task, id: &str, output: String) -> Result<ExecState, Engine
     }
 }
 
-/// The exit status of a command that has ended.
-async fn ended(task: &Task, id: &str) -> Result<Option<i64>, EngineError> {
-    let exec = within(task.room.settings.deadline, task.link.client.inspect_exec(id)).await?;
-    Ok(if exec.running.unwrap_or_default() { None } else { exec.exit_code })
-}
-
 fn changed(what: String) -> TaskError {
     TaskError {
-        code: "exec-start-over",
+        code: TaskError::START_OVER,
         message: format!("the command was not run: {what}"),
         hint: "the node's next start runs its commands anew".into(),
     }

@@ -10,6 +10,7 @@ use archetype_model::report::ExecState;
 use archetype_model::spec::{Bind, ContainerBody, NodeBody, NodeSpec, PullPolicy};
 use archetype_model::step::NodeAction;
 use archetype_model::{ContainerName, LabName};
+use bollard::Docker;
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions,
     StartContainerOptions, StopContainerOptions,
@@ -82,7 +83,14 @@ fn mark(room: &Room, order: &Order) -> Option<Mark> {
 type Done = Result<Option<ExecState>, TaskError>;
 
 async fn carry_out(room: Arc<Room>, order: Order, given_up: CancellationToken) -> Done {
-    let link = room.link().map_err(|error| error.finding("engine-unreachable"))?;
+    let link = match order.action {
+        // A command that has its turn is not over because the engine cannot be asked at this moment.
+        NodeAction::Exec { .. } => tokio::select! {
+            link = room.linked() => link,
+            () = given_up.cancelled() => return Ok(Some(ExecState::GivenUp { output: String::new() })),
+        },
+        _ => room.link().map_err(|error| error.finding("engine-unreachable"))?,
+    };
     let task = Task { room, link, container: order.container, given_up };
     match (order.action, order.wanted) {
         (NodeAction::Remove, wanted) => task.remove(wanted.is_some()).await.map(|()| None),
@@ -294,6 +302,11 @@ impl Task {
     }
 
     // --- what all of them need ---
+
+    /// The engine as it is reached now, or was last.
+    pub(super) fn client(&self) -> Docker {
+        self.room.link().map_or_else(|_| self.link.client.clone(), |link| link.client)
+    }
 
     /// The full id of the node's container.
     pub(super) fn id(&self) -> Result<String, TaskError> {

@@ -8,10 +8,12 @@ use archetype_host::{Event, Waker};
 use archetype_model::report::ExecState;
 use archetype_model::spec::ContainerBody;
 use archetype_model::step::NodeAction;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
-use crate::bed::{all, body, on_an_engine, open, order, settings, shell, spec, words};
+use crate::bed::{Bed, LONG, all, body, on_an_engine, open, order, settings, shell, spec, words};
 
 #[test]
 fn a_command_has_its_output_and_status_and_its_id_is_kept_before_it_runs() {
@@ -125,5 +127,62 @@ fn a_person_gets_a_terminal_inside_a_node_and_its_log() {
         assert_eq!(all(&mut log).await, "first\r\nsecond\r\n");
         let mut log = bed.room.logs(&node.container, false, Some(1)).unwrap();
         assert_eq!(all(&mut log).await, "second\r\n");
+    });
+}
+
+#[test]
+fn a_command_runs_once_and_its_end_is_told_however_long_the_engine_is_silent() {
+    on_an_engine(async |bed| {
+        let mut node = spec("r1", ContainerBody { cmd: Some(words(&["sleep", "1000"])), ..body() });
+        node.execs = vec![words(&["sh", "-c", "echo x >> /tmp/ran; sleep 1; exit 5"])];
+        let node = Arc::new(node);
+        bed.started(&node).await;
+        let exec = NodeAction::Exec { index: 0, start: bed.start_of("r1") };
+        let engine = bed.engine.pid();
+        // It falls silent as it is asked to start the command.
+        let falls_silent = move |_: &ExecMade| {
+            kill(Pid::from_raw(engine), Signal::SIGSTOP).unwrap();
+            Ok(())
+        };
+        let silent = Settings {
+            keep_exec: Arc::new(falls_silent),
+            deadline: Duration::from_millis(300),
+            ..settings(&bed.engine, "runc", &bed.notes)
+        };
+        let (waker, events) = Waker::channel();
+        (bed.room, bed.events) = (Containers::open(silent, waker), events);
+        bed.until("the engine is read", |bed| bed.room.show().known().map(|_| ())).await;
+        assert!(bed.room.begin(order(&node, exec.clone())));
+        bed.unreadable(LONG).await;
+        bed.engine.signal(Signal::SIGCONT);
+        let ran = |bed: &Bed| bed.engine.try_docker(["exec", "clab-lab1-r1", "cat", "/tmp/ran"]).ok();
+        bed.until("the command runs", ran).await;
+        // And again while the command runs.
+        bed.engine.signal(Signal::SIGSTOP);
+        bed.unreadable(LONG).await;
+        bed.engine.signal(Signal::SIGCONT);
+        let ended = bed.task_ended(&node.container).await;
+        assert!(matches!(ended.exec, Some(ExecState::Ended { code: 5, .. })), "{ended:?}");
+        assert_eq!(ran(bed).as_deref(), Some("x\n"));
+    });
+}
+
+#[test]
+fn a_command_that_is_begun_while_the_engine_is_silent_waits_for_it_or_is_given_up() {
+    on_an_engine(async |bed| {
+        let mut node = spec("r1", ContainerBody { cmd: Some(words(&["sleep", "1000"])), ..body() });
+        node.execs = vec![words(&["sh", "-c", "exit 5"])];
+        let node = Arc::new(node);
+        bed.started(&node).await;
+        let exec = NodeAction::Exec { index: 0, start: bed.start_of("r1") };
+        bed.engine.signal(Signal::SIGSTOP);
+        bed.unreadable(LONG).await;
+        assert!(bed.room.begin(order(&node, exec.clone())));
+        bed.room.give_up(&node.container);
+        assert!(matches!(bed.task_ended(&node.container).await.exec, Some(ExecState::GivenUp { .. })));
+        assert!(bed.room.begin(order(&node, exec)));
+        bed.engine.signal(Signal::SIGCONT);
+        let ended = bed.task_ended(&node.container).await;
+        assert!(matches!(ended.exec, Some(ExecState::Ended { code: 5, .. })), "{ended:?}");
     });
 }
