@@ -273,12 +273,13 @@ impl Room {
         id.ok_or_else(|| EngineError::NoSuchContainer { container: name.to_string() })
     }
 
-    /// Has a container read again, and waits until it is in the replica or cannot be.
+    /// Has a container read again, and waits until it is in the replica or cannot be: what a task has done is seen
+    /// by the time it ends, or nothing is.
     async fn look(&self, id: &str) {
         let (done, read) = oneshot::channel();
         if self.looks.send(watch::Look { id: id.to_owned(), done }).is_ok() {
             // An error is a watch that lost the engine; the replica says so by itself.
-            drop(tokio::time::timeout(self.settings.deadline, read).await);
+            drop(read.await);
         }
     }
 }

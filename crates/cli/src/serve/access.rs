@@ -168,7 +168,10 @@ async fn follow(mut session: ExecSession, mut wishes: mpsc::Receiver<ExecInput>,
         // Cancel safe: a stream's next piece and a channel's next message are not lost by waiting for both.
         tokio::select! {
             piece = session.output.next() => match piece {
-                None => break exit(&session.control).await,
+                None => tokio::select! {
+                    end = exit(&session.control) => break end,
+                    () = answers.closed() => return,
+                },
                 Some(Ok(piece)) => {
                     let piece = match piece {
                         containers::Output::Out(bytes) => ExecOutput::Stdout(bytes),
@@ -212,13 +215,14 @@ async fn grant(command: &ExecControl, input: &mut Pin<Box<dyn AsyncWrite + Send>
 }
 
 async fn exit(command: &ExecControl) -> ExecEnd {
-    for _ in 0..50 {
+    let mut pause = std::time::Duration::from_millis(20);
+    loop {
         match command.exit_code().await {
             Ok(Some(code)) => return ExecEnd::Exit(code),
-            // The streams end a moment before the engine has the status.
-            Ok(None) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            // The streams end a moment before the engine has the status; and a command may close them and go on.
+            Ok(None) => tokio::time::sleep(pause).await,
             Err(error) => return ExecEnd::Failed(problem("exec-failed", &error.to_string())),
         }
+        pause = (pause * 2).min(std::time::Duration::from_millis(500));
     }
-    ExecEnd::Failed(problem("exec-failed", "the engine does not tell how the command ended"))
 }

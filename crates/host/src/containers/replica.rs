@@ -31,6 +31,8 @@ pub(super) struct Working {
 /// What the room knows.
 pub(super) struct Replica {
     link: Reading<Link>,
+    /// The connection of an engine that is late with an answer: it stands, and every event still comes by it.
+    silent: Option<Link>,
     containers: BTreeMap<String, Sight>,
     /// How often each container was written: tells whether an event came between two reads.
     writes: BTreeMap<String, u64>,
@@ -45,6 +47,7 @@ impl Replica {
     pub(super) fn new() -> Self {
         Self {
             link: Reading::Unreadable("the Docker Engine was not reached yet".into()),
+            silent: None,
             containers: BTreeMap::new(),
             writes: BTreeMap::new(),
             ends_seen: BTreeSet::new(),
@@ -95,15 +98,30 @@ impl Replica {
 
     /// A connection works, and this is everything there is.
     pub(super) fn connected(&mut self, link: Link, containers: Vec<Sight>) {
-        self.link = Reading::Known(link);
+        (self.link, self.silent) = (Reading::Known(link), None);
         self.containers = containers.into_iter().map(|sight| (sight.node.id.clone(), sight)).collect();
     }
 
     /// Nothing can be known any more. Says whether that is news.
     pub(super) fn lost(&mut self, why: String) -> bool {
         let news = self.link.why() != Some(&why);
-        self.link = Reading::Unreadable(why);
+        (self.link, self.silent) = (Reading::Unreadable(why), None);
         news
+    }
+
+    /// The engine is late with an answer: nothing can be known until it is there. Says whether that is news.
+    pub(super) fn silent(&mut self, why: String) -> bool {
+        let link = self.link.known().cloned().or_else(|| self.silent.take());
+        let news = self.lost(why);
+        self.silent = link;
+        news
+    }
+
+    /// The engine has answered. Says whether it was late.
+    pub(super) fn answers(&mut self) -> bool {
+        let Some(link) = self.silent.take() else { return false };
+        self.link = Reading::Known(link);
+        true
     }
 
     /// Whether the engine knows the runtime. Says whether that is news.

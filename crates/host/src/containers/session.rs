@@ -80,7 +80,8 @@ impl Containers {
     /// Runs a command inside a running node, with its streams at hand.
     pub async fn exec(&self, container: &ContainerName, request: ExecRequest) -> Result<ExecSession, EngineError> {
         let (room, link) = (&self.room, self.room.link()?);
-        let limit = room.settings.deadline;
+        // What is told as failed here might run all the same, and is told so only where the engine is late indeed.
+        let limit = room.settings.deadline * super::watch::PATIENCE;
         let node = room.id_of(container)?;
         let made = within(limit, link.client.create_exec(&node, options(&request))).await?;
         let start = StartExecOptions { detach: false, tty: request.tty, output_capacity: None };

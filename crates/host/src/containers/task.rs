@@ -204,10 +204,8 @@ impl Task {
     /// The engine says that the name is in use: by a container of ours, then its id, or not.
     async fn name_is_taken(&self) -> Result<String, TaskError> {
         let name = self.container.as_str();
-        let inspected = within(
-            self.room.settings.deadline,
-            self.link.client.inspect_container(name, None::<InspectContainerOptions>),
-        );
+        let inspected =
+            within(CREATE_WITHIN, self.link.client.inspect_container(name, None::<InspectContainerOptions>));
         let holder = inspected.await.map_err(|error| error.finding("node-create-refused"))?;
         let ours = self.room.settings.place.installation().as_str();
         let labels = holder.config.and_then(|config| config.labels).unwrap_or_default();
@@ -324,7 +322,7 @@ impl Task {
         if self.link.facts.runtime_registered {
             return Ok(());
         }
-        let info = within(self.room.settings.deadline, self.link.client.info()).await;
+        let info = within(START_WITHIN, self.link.client.info()).await;
         let info = info.map_err(|error| error.finding("runtime-missing"))?;
         if !has_runtime(&info, &self.room.settings.runtime) {
             return Err(runtime_missing(&self.room.settings.runtime));

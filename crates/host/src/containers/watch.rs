@@ -1,5 +1,8 @@
 //! Keeps the replica true: connects, subscribes, lists, follows the events, and asks for a sign of
 //! life all the while. Whatever breaks makes the room unreadable and starts over.
+//!
+//! An engine that is late with an answer makes the room unreadable, too, until the answer is there: a connection that
+//! stands has lost no event, and to begin another would only cost a slow host more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
@@ -30,6 +33,8 @@ const SIGN_EVERY: Duration = Duration::from_millis(1_200);
 const SIGN_WITHIN: Duration = Duration::from_millis(1_800);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(2);
+/// An answer that is late by this factor is waited for no more, and the connection is begun anew.
+pub(super) const PATIENCE: u32 = 20;
 /// For calls of bollard that have no limit from us: the answer's head.
 const CLIENT_SECONDS: u64 = 300;
 /// Inspections under way at once while connecting.
@@ -52,10 +57,8 @@ pub(super) async fn watch(room: Arc<Room>, mut looks: mpsc::UnboundedReceiver<Lo
             }
             Err(error) => error,
         };
-        if room.replica().lost(error.to_string()) {
-            tracing::warn!(%error, "the Docker Engine cannot be read");
-            room.waker.ring(Event::Changed(Part::Engine));
-        }
+        let news = room.replica().lost(error.to_string());
+        tell_unread(&room, &error, news);
         // Nobody is left waiting for a look at an engine that is not there.
         while looks.try_recv().is_ok() {}
         tokio::time::sleep(pause).await;
@@ -87,11 +90,11 @@ struct Following {
 
 async fn connect(room: &Arc<Room>) -> Result<Following, EngineError> {
     let limit = room.settings.deadline;
-    let greeting = within(SIGN_WITHIN.max(limit), greet(&room.settings.socket)).await?;
+    let greeting = late(room, SIGN_WITHIN.max(limit), greet(&room.settings.socket)).await?;
     let client = client(&room.settings.socket, CLIENT_SECONDS, greeting.api)?;
     let events = Events::subscribe(&client, room);
-    let facts = within(limit, read_facts(room, &client, greeting)).await?;
-    let containers = within(limit * 3, read_all(room, &client)).await?;
+    let facts = late(room, limit, read_facts(room, &client, greeting)).await?;
+    let containers = late(room, limit * 3, read_all(room, &client)).await?;
     tell_runtime(room, facts.runtime_registered);
     room.replica().connected(Link { client: client.clone(), facts }, containers);
     room.waker.ring(Event::Changed(Part::Engine));
@@ -141,11 +144,11 @@ impl Following {
         let (room, client) = (Arc::clone(&self.room), self.client.clone());
         let known = room.link().is_ok_and(|link| link.facts.runtime_registered);
         Box::pin(async move {
-            let greeting = within(SIGN_WITHIN, greet(&room.settings.socket)).await?;
+            let greeting = late(&room, SIGN_WITHIN, greet(&room.settings.socket)).await?;
             if known {
                 return Ok((greeting, true));
             }
-            let info = within(room.settings.deadline, client.info()).await?;
+            let info = late(&room, room.settings.deadline, client.info()).await?;
             Ok((greeting, has_runtime(&info, &room.settings.runtime)))
         })
     }
@@ -154,6 +157,10 @@ impl Following {
         let (greeting, runtime_registered) = answer?;
         if greeting != self.greeting {
             return Err(EngineError::unreachable("it was restarted"));
+        }
+        if self.room.replica().answers() {
+            tracing::info!("the Docker Engine answers again");
+            self.room.waker.ring(Event::Changed(Part::Engine));
         }
         if self.room.replica().set_runtime_registered(runtime_registered) {
             tell_runtime(&self.room, runtime_registered);
@@ -336,7 +343,34 @@ pub(super) async fn within<T, E: Into<EngineError>>(
 ) -> Result<T, EngineError> {
     match timeout(limit, call).await {
         Ok(answer) => answer.map_err(Into::into),
-        Err(_) => Err(EngineError::unreachable(format!("no answer within {:.1} s", limit.as_secs_f32()))),
+        Err(_) => Err(no_answer(limit)),
+    }
+}
+
+/// An answer that nothing is known without: when `limit` is over, the room cannot be read until it is there.
+async fn late<T, E: Into<EngineError>>(
+    room: &Room,
+    limit: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, EngineError> {
+    let mut call = std::pin::pin!(call);
+    if let Ok(answer) = timeout(limit, &mut call).await {
+        return answer.map_err(Into::into);
+    }
+    let error = no_answer(limit);
+    let news = room.replica().silent(error.to_string());
+    tell_unread(room, &error, news);
+    within(limit * PATIENCE, call).await
+}
+
+fn no_answer(limit: Duration) -> EngineError {
+    EngineError::unreachable(format!("no answer within {:.1} s", limit.as_secs_f32()))
+}
+
+fn tell_unread(room: &Room, error: &EngineError, is_news: bool) {
+    if is_news {
+        tracing::warn!(%error, "the Docker Engine cannot be read");
+        room.waker.ring(Event::Changed(Part::Engine));
     }
 }
 

@@ -1,18 +1,21 @@
 //! The engine as others see and treat it: by hand, hanging, killed, without what a node needs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archetype_host::Event;
-use archetype_host::containers::{EngineError, Order};
+use archetype_host::containers::{Containers, EngineError, Order, Settings};
+use archetype_host::{Event, Waker};
 use archetype_model::observed::{Exit, Outside, Part, Reading, RunObserved};
 use archetype_model::spec::{ContainerBody, PullPolicy};
 use archetype_model::step::NodeAction;
 use archetype_testbed::{Engine, EngineOptions, sandbox, scratch_dir};
 use nix::sys::signal::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use crate::bed::{Bed, IMAGE, LONG, body, is_running, on_an_engine, open, order, shell, spec, words};
+use crate::bed::{Bed, IMAGE, LONG, body, is_running, on_an_engine, open, order, settings, shell, spec, words};
 
 #[test]
 fn what_is_done_by_hand_wakes_the_agent() {
@@ -47,6 +50,50 @@ fn an_engine_that_hangs_is_unreadable_and_known_again_afterwards() {
         bed.engine.signal(Signal::SIGCONT);
         bed.until("it is known again", |bed| is_running(&bed.run("r1")).then_some(())).await;
     });
+}
+
+#[test]
+fn an_engine_that_is_always_late_is_readable_once_it_has_answered_and_a_tasks_deed_is_seen_when_it_ends() {
+    on_an_engine(async |bed| {
+        let late = Settings {
+            socket: late_engine(&bed.engine, Duration::from_millis(500)),
+            deadline: Duration::from_millis(100),
+            ..settings(&bed.engine, "runc", &bed.notes)
+        };
+        let (waker, events) = Waker::channel();
+        (bed.room, bed.events) = (Containers::open(late, waker), events);
+        bed.until("the engine is read", |bed| bed.room.show().known().map(|_| ())).await;
+        let node = shell("r1", "sleep 1000");
+        bed.done(&node, NodeAction::Create).await;
+        assert_eq!(bed.run("r1"), Some(RunObserved::Created));
+        bed.done(&node, NodeAction::Start).await;
+        let first = bed.start_of("r1");
+        bed.done(&node, NodeAction::Restart).await;
+        assert_ne!(bed.start_of("r1"), first);
+    });
+}
+
+/// A socket behind which the engine takes so much longer for each answer.
+fn late_engine(engine: &Engine, delay: Duration) -> PathBuf {
+    let (path, socket) = (scratch_dir("late").join("docker.sock"), engine.socket());
+    let door = UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut asked, mut answers) = door.accept().await.unwrap().0.into_split();
+            let (mut told, mut asks) = UnixStream::connect(&socket).await.unwrap().into_split();
+            tokio::spawn(async move { copy(&mut asked, &mut asks).await });
+            tokio::spawn(async move {
+                let mut piece = vec![0; 1 << 20];
+                while let Ok(length @ 1..) = told.read(&mut piece).await {
+                    sleep(delay).await;
+                    if answers.write_all(&piece[..length]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    path
 }
 
 #[test]
