@@ -12,7 +12,7 @@ use archetype_model::spec::{DesiredLink, DesiredRun, HostSpec, LinkId, NodeBody}
 use archetype_model::step::{Resource, Step, StepError};
 use archetype_model::{ContainerName, InterfaceName, LabName};
 use archetype_plan::diff::Diff;
-use archetype_plan::resources::resources;
+use archetype_plan::resources::Wanted;
 
 use crate::undone::Undone;
 
@@ -20,9 +20,6 @@ use crate::undone::Undone;
 const LONG_RUN_MS: u64 = 60_000;
 /// No resource waits longer than this for its next try.
 const LONGEST_WAIT_MS: u64 = 60_000;
-
-/// What a spec wants of each resource, as digests.
-pub(crate) type Wanted = Arc<BTreeMap<Resource, String>>;
 
 /// Wires that are held down.
 pub(crate) type HeldDown = BTreeSet<(LabName, LinkId)>;
@@ -50,8 +47,8 @@ pub(crate) struct Memory {
     pub(crate) undone: Undone,
     /// Ports that were parked at the end of the last round.
     pub(crate) parked: BTreeSet<InterfaceName>,
-    /// What a spec wants of each resource: the same for as long as the spec is.
-    wanted: Option<(Arc<HostSpec>, Wanted)>,
+    /// What a spec wants: the same for as long as the spec is.
+    wanted: Option<(Arc<HostSpec>, Arc<Wanted>)>,
 }
 
 /// Something that is to happen once, and was begun.
@@ -142,12 +139,12 @@ impl Memory {
         made
     }
 
-    /// What the spec wants of each resource.
-    pub(crate) fn wanted(&mut self, spec: &Arc<HostSpec>) -> Wanted {
+    /// What the spec wants.
+    pub(crate) fn wanted(&mut self, spec: &Arc<HostSpec>) -> Arc<Wanted> {
         match &self.wanted {
             Some((of, wanted)) if Arc::ptr_eq(of, spec) => wanted.clone(),
             _ => {
-                let wanted = Arc::new(resources(spec));
+                let wanted = Arc::new(Wanted::of(spec));
                 self.wanted = Some((spec.clone(), wanted.clone()));
                 wanted
             }

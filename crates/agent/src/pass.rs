@@ -16,6 +16,7 @@ use archetype_model::step::{NodeAction, Outcome, Resource, Step};
 use archetype_plan::carrier::Carriers;
 use archetype_plan::diff::{DatapathSettings, Diff, Memory as Known, diff};
 use archetype_plan::joining;
+use archetype_plan::resources::Wanted;
 use archetype_plan::stages::{self, HeldWires, Order};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -68,11 +69,11 @@ impl<H: Host> Pass<'_, H> {
             let spec = self.memory.with_held(base, held.keys().cloned().collect());
             let wanted = self.memory.wanted(&spec);
             if self.ledger.done().converged.as_ref() == Some(&spec.generation) && self.memory.settled.is_empty() {
-                self.memory.settled = (*wanted).clone();
+                self.memory.settled = wanted.resources.clone();
             }
             let observed = self.host.observe().await;
             let wires = self.look_at_wires(&spec, &observed).await;
-            let (found, order) = self.difference(&spec, &observed, &wires, &held);
+            let (found, order) = self.difference((&spec, &wanted), &observed, &wires, &held);
             round += 1;
             let moved = stages::held_wires(base, &self.ledger.done().stages) != held;
             if found.is_empty() && !moved || round > ROUNDS {
@@ -81,14 +82,14 @@ impl<H: Host> Pass<'_, H> {
             for step in found.steps() {
                 tracing::debug!(round, %step, "due");
             }
-            writes += self.take(&spec, &wanted, &found).await;
+            writes += self.take(&spec, &wanted.resources, &found).await;
             self.memory.followed(&found);
         };
-        let (spec, mut found) = (&spec, found);
+        let (spec, wanted, mut found) = (&spec, &wanted.resources, found);
         self.memory.followed(&found);
         tell_held(&mut wires, spec, &order.held_wires);
-        let right = right(&wanted, spec, &observed, &found);
-        self.settle(spec, &wanted, &right, &in_work(&found));
+        let right = right(wanted, spec, &observed, &found);
+        self.settle(spec, wanted, &right, &in_work(&found));
         let again_ms = self.next_due(spec, &found, &order);
         found.findings.extend(restless(&found));
         found.findings.extend(self.memory.undone.findings());
@@ -127,7 +128,13 @@ impl<H: Host> Pass<'_, H> {
         });
     }
 
-    fn difference(&mut self, spec: &HostSpec, observed: &Observed, wires: &Wires, held: &HeldWires) -> (Diff, Order) {
+    fn difference(
+        &mut self,
+        (spec, wanted): (&HostSpec, &Wanted),
+        observed: &Observed,
+        wires: &Wires,
+        held: &HeldWires,
+    ) -> (Diff, Order) {
         let now_ms = self.clock.now_ms();
         self.memory.learn(spec, observed, now_ms);
         self.memory.undone.forget_old(now_ms);
@@ -140,7 +147,7 @@ impl<H: Host> Pass<'_, H> {
             not_before: self.memory.not_before(),
             order: order.clone(),
         };
-        (diff(spec, observed, self.settings, &known), order)
+        (diff(spec, wanted, observed, self.settings, &known), order)
     }
 
     /// Carries the stages on to what is seen, writes down how far they came, and says what follows.

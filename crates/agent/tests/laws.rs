@@ -19,6 +19,7 @@ use archetype_model::status::LinkState;
 use archetype_model::step::{NodeAction, Resource, Step};
 use archetype_plan::diff::{Memory, diff};
 use archetype_plan::judge::{self, ToCome};
+use archetype_plan::resources::Wanted;
 use lab::{Shape, agent_on, arbitrary_shape, datapath, generation, spec_of};
 use proptest::prelude::*;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -75,7 +76,7 @@ proptest! {
             let envelope = bench.settled().await;
             prop_assert!(all_links(&spec, &envelope).iter().all(|state| *state == LinkState::Up), "{envelope:#?}");
             let observed = bench.host.observe().await;
-            let rest = diff(&spec, &observed, &datapath(), &Memory::default());
+            let rest = diff(&spec, &Wanted::of(&spec), &observed, &datapath(), &Memory::default());
             prop_assert!(rest.is_empty(), "{:#?}", rest.phases);
             let before = bench.host.with(|state| state.writes.len());
             bench.handle.verify(None).await;
@@ -96,7 +97,7 @@ proptest! {
                 bench.host.with(|state| state.unreadable.insert(part));
                 let observed = bench.host.observe().await;
                 bench.host.with(|state| state.unreadable.remove(&part));
-                let found = diff(&wanted, &observed, &datapath(), &Memory::default());
+                let found = diff(&wanted, &Wanted::of(&wanted), &observed, &datapath(), &Memory::default());
                 for step in found.steps() {
                     prop_assert!(!lab::parts_of(&wanted, step).contains(&part), "{part}: {step}");
                 }
@@ -117,7 +118,7 @@ proptest! {
             empty.labs.clear();
             empty.networks.clear();
             let observed = bench.host.observe().await;
-            let found = diff(&empty, &observed, &datapath(), &Memory::default());
+            let found = diff(&empty, &Wanted::of(&empty), &observed, &datapath(), &Memory::default());
             prop_assert!(found.is_empty(), "{:#?}", found.phases);
             Ok(())
         })?;

@@ -111,7 +111,7 @@ enum Session {
 #[derive(Debug, Clone)]
 struct Live {
     client: Client,
-    rows: rows::Rows,
+    rows: Arc<rows::Rows>,
 }
 
 impl Datapath {
@@ -141,8 +141,11 @@ impl Datapath {
         written.ports.retain(|_, next_cfg| *next_cfg > done);
         // What was pending when the session began may have been about any port.
         let known = done >= live.rows.first_next_cfg.max(written.bridge);
-        let mut ports = live.rows.ports.clone();
-        ports.iter_mut().for_each(|(name, port)| port.settled = known && !written.ports.contains_key(name));
+        let is_settled = |name: &InterfaceName| known && !written.ports.contains_key(name);
+        let show = |(name, port): (&InterfaceName, &PortObserved)| {
+            (name.clone(), PortObserved { settled: is_settled(name), ..port.clone() })
+        };
+        let mut ports: BTreeMap<InterfaceName, PortObserved> = live.rows.ports().map(show).collect();
         let told = self.flows.show();
         for (name, settings) in told.known().into_iter().flat_map(|told| &told.ports) {
             if let Some(port) = ports.get_mut(name) {
@@ -359,23 +362,28 @@ async fn follow(
     waker: &Waker,
 ) -> archetype_ovsdb::Error {
     let client = monitor.client().clone();
-    let mut rows = rows::Rows::read(monitor.replica(), None);
-    let first = rows.first_next_cfg;
+    let mut rows = Arc::new(rows::Rows::read(monitor.replica()));
     let mut echo = tokio::time::interval(Duration::from_secs(2));
     loop {
-        publish.send_replace(Session::Live(Arc::new(Live { client: client.clone(), rows })));
+        publish.send_replace(Session::Live(Arc::new(Live { client: client.clone(), rows: rows.clone() })));
         waker.ring(Event::Changed(Part::Datapath));
         // Cancel safe: `next` keeps what it has taken, the others only wait.
-        tokio::select! {
-            changes = monitor.next() => if let Err(error) = changes { return error },
+        let changes = tokio::select! {
+            changes = monitor.next() => match changes {
+                Ok(changes) => changes,
+                Err(error) => return error,
+            },
             Some(answer) = audits.recv() => match tokio::time::timeout(DEADLINE, monitor.audit()).await {
-                Ok(Ok(audit)) => drop(answer.send(audit.differences.len() as u64)),
+                Ok(Ok(audit)) => {
+                    answer.send(audit.differences.len() as u64).unwrap_or_default();
+                    audit.changes.into_iter().chain(audit.differences).collect()
+                }
                 Ok(Err(error)) => return error,
                 Err(_) => return archetype_ovsdb::Error::lost("ovsdb-server does not answer"),
             },
             error = alive(&client, &mut echo) => return error,
-        }
-        rows = rows::Rows::read(monitor.replica(), Some(first));
+        };
+        rows = Arc::new(rows.changed(monitor.replica(), &changes));
     }
 }
 

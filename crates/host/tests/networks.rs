@@ -229,7 +229,8 @@ fn names_stand_in_marked_blocks_and_everything_else_stays() {
         assert!(host.starts_with("127.0.0.1 localhost\n# somebody's\n"), "{host}");
         assert!(host.contains("100.64.9.2\tclab-x-a\n"), "{host}");
         // A node that leaves the lab takes its files along.
-        spec.labs[0].nodes.remove(0);
+        let first = spec.labs[0].nodes[0].name.clone();
+        spec.labs[0].nodes.retain(|node| node.name != first);
         bed.room.apply_set(&spec, &network()).await.unwrap();
         assert!(!file.exists() && !bed.place.node(&"clab-x-a".parse().unwrap()).exists());
         bed.is_right(&spec).await;

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod facts;
 pub mod name;
 pub mod network;
+pub mod nodes;
 pub mod number;
 pub mod observed;
 pub mod outward;
@@ -24,5 +25,6 @@ pub use digest::digest;
 pub use name::{
     BridgeName, ContainerName, HostName, InstallationId, InterfaceName, Invalid, LabName, NetworkName, NodeName,
 };
+pub use nodes::Nodes;
 pub use number::{Generation, Mac, Mtu, VlanTag};
 pub use restart::RestartRule;

@@ -230,7 +230,7 @@ mod tests {
             labs: vec![LabSpec {
                 name: "x".parse().unwrap(),
                 presence: Presence::Present,
-                nodes,
+                nodes: nodes.into(),
                 wires: Vec::new(),
                 hosts,
             }],

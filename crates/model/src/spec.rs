@@ -19,6 +19,7 @@ pub use body::{
 pub use wire::{Attachment, Carrier, DesiredLink, EndRef, InterfaceSpec, LinkId, WireShape, WireSpec};
 
 use crate::name::{BridgeName, ContainerName, HostName, InstallationId, InterfaceName, LabName, NetworkName, NodeName};
+use crate::nodes::{Named, Nodes};
 use crate::number::{Generation, Mtu};
 use crate::restart::RestartRule;
 use crate::stages::{Command, StagesSpec};
@@ -59,7 +60,7 @@ pub struct LabSpec {
     /// Whether it is wanted at all.
     pub presence: Presence,
     /// Its nodes on this host, in file order. Empty when gone.
-    pub nodes: Vec<NodeSpec>,
+    pub nodes: Nodes<NodeSpec>,
     /// Its wires with an end on this host.
     pub wires: Vec<WireSpec>,
     /// The names of all its nodes with a management address, wherever they run: the marked block of
@@ -200,7 +201,7 @@ impl HostSpec {
 impl LabSpec {
     /// The node of this name.
     pub fn node(&self, name: &NodeName) -> Option<&NodeSpec> {
-        self.nodes.iter().find(|node| &node.name == name)
+        self.nodes.named(name.as_str())
     }
 
     /// The interface at a wire's end.
@@ -252,6 +253,12 @@ impl LabSpec {
 }
 
 // === impl NodeSpec ===
+
+impl Named for NodeSpec {
+    fn name(&self) -> &NodeName {
+        &self.name
+    }
+}
 
 impl NodeSpec {
     /// Every command of one start, in order: those of its stages, and among them those of the list.

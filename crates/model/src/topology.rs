@@ -6,7 +6,6 @@ pub mod container;
 pub mod definition;
 pub mod link;
 pub mod management;
-pub mod nodes;
 pub mod problem;
 pub mod span;
 pub mod unsupported;
@@ -20,12 +19,12 @@ use serde::{Deserialize, Serialize};
 pub use definition::{Certificate, Credentials, Dns, Extras, Healthcheck, NodeDefinition, TextMap};
 pub use link::{EndpointDecl, LinkDecl, LinkKind, MacvlanMode, Place, VxlanDecl};
 pub use management::{MgmtDecl, Subnet};
-pub use nodes::Nodes;
 pub use problem::{Position, Problem, Subject};
 pub use unsupported::{is_runnable, unsupported};
 pub use value::{ByteSize, LinkApplyMode, NetworkMode, PullPolicy, RestartPolicy, Stage, Stages};
 
 use crate::name::{ContainerName, Invalid, LabName, NodeName};
+use crate::nodes::{Named, Nodes};
 use crate::spec::EndRef;
 use crate::stages::StageCommand;
 
@@ -57,7 +56,7 @@ pub struct Topology {
     #[serde(default)]
     pub settings: Settings,
     /// The nodes, in the order of the file.
-    pub nodes: Nodes,
+    pub nodes: Nodes<NodeDecl>,
     /// The links, in the order of the file.
     pub links: Vec<LinkDecl>,
     /// Where the topology came from.
@@ -220,6 +219,12 @@ impl RuntimeKind {
     /// Whether something of ours runs for such a node.
     pub fn runs(self) -> bool {
         matches!(self, Self::Namespace | Self::Container)
+    }
+}
+
+impl Named for NodeDecl {
+    fn name(&self) -> &NodeName {
+        &self.name
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use archetype_model::observed::{NodeObserved, Observed, Reading, RunObserved};
 use archetype_model::spec::{Attachment, DesiredLink, HostSpec, InterfaceSpec, LabSpec, NodeBody, NodeSpec};
 use archetype_model::spec::{EndRef, WireShape, WireSpec};
-use archetype_model::{ContainerName, InterfaceName, NodeName};
+use archetype_model::{ContainerName, InterfaceName};
 
 /// An end of a wire, found in its lab.
 pub type End<'a> = (&'a EndRef, &'a NodeSpec, &'a InterfaceSpec);
@@ -27,14 +27,8 @@ impl<'a> Carriers<'a> {
     pub fn of(spec: &'a HostSpec, observed: &Observed) -> Self {
         let mut all = Self::default();
         for lab in spec.present() {
-            let nodes: BTreeMap<&NodeName, &NodeSpec> = lab.nodes.iter().map(|node| (&node.name, node)).collect();
             for wire in &lab.wires {
-                let find = |end: &'a EndRef| {
-                    let node = *nodes.get(&end.node)?;
-                    Some((end, node, node.interface(&end.interface)?))
-                };
-                let ends: Vec<End<'a>> = wire.ends.iter().filter_map(find).collect();
-                all.take(wire, &ends, observed);
+                all.take(wire, &ends_of(lab, wire), observed);
             }
         }
         all

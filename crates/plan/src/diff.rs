@@ -21,7 +21,7 @@ use archetype_model::step::{NodeAction, Resource, Step};
 use archetype_model::{BridgeName, ContainerName, InterfaceName, LabName, VlanTag};
 
 use crate::carrier::Carriers;
-
+use crate::resources::Wanted;
 use crate::stages::Order;
 
 /// How long a step waits for others at most before it is looked at again; their ends begin a pass by themselves.
@@ -86,6 +86,7 @@ pub struct Diff {
 /// Everything the rooms of the difference look at.
 struct Look<'a> {
     spec: &'a HostSpec,
+    wanted: &'a Wanted,
     observed: &'a Observed,
     settings: &'a DatapathSettings,
     memory: &'a Memory,
@@ -102,9 +103,15 @@ struct Room {
     parked: BTreeSet<InterfaceName>,
 }
 
-/// What is to be done to make the host as `spec` wants it.
-pub fn diff(spec: &HostSpec, observed: &Observed, settings: &DatapathSettings, memory: &Memory) -> Diff {
-    let look = Look { spec, observed, settings, memory, carriers: Carriers::of(spec, observed) };
+/// What is to be done to make the host as `spec` wants it; `wanted` are the digests of this very spec.
+pub fn diff(
+    spec: &HostSpec,
+    wanted: &Wanted,
+    observed: &Observed,
+    settings: &DatapathSettings,
+    memory: &Memory,
+) -> Diff {
+    let look = Look { spec, wanted, observed, settings, memory, carriers: Carriers::of(spec, observed) };
     let nodes = nodes::diff(&look);
     let crowded = crowd::crowded(&look, &nodes.steps);
     let mut all = Room::default();

@@ -5,10 +5,40 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::spec::{Attachment, HostSpec, LinkId, WireSpec};
 use archetype_model::step::Resource;
-use archetype_model::{LabName, digest};
+use archetype_model::{ContainerName, LabName, digest};
 
-/// Every resource the spec wants, with the digest of what it wants of it.
-pub fn resources(spec: &HostSpec) -> BTreeMap<Resource, String> {
+/// What a spec wants, as digests. Working them out takes longer than any look at a host, and nothing changes them: once
+/// for a spec is enough.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Every resource the spec wants, with the digest of what it wants of it.
+    pub resources: BTreeMap<Resource, String>,
+    bodies: BTreeMap<ContainerName, String>,
+}
+
+impl Wanted {
+    /// What this spec wants.
+    pub fn of(spec: &HostSpec) -> Self {
+        let bodies = spec.nodes().map(|(_, node)| (node.container.clone(), node.body_digest())).collect();
+        Self { resources: resources(spec, &bodies), bodies }
+    }
+
+    /// What a node's namespace is made from ([`NodeSpec::facts_digest`]); none of a node without one of its own.
+    ///
+    /// [`NodeSpec::facts_digest`]: archetype_model::spec::NodeSpec::facts_digest
+    pub fn facts(&self, container: &ContainerName) -> Option<&str> {
+        self.resources.get(&Resource::Namespace(container.clone())).map(String::as_str)
+    }
+
+    /// What a node is made from ([`NodeSpec::body_digest`]).
+    ///
+    /// [`NodeSpec::body_digest`]: archetype_model::spec::NodeSpec::body_digest
+    pub fn body(&self, container: &ContainerName) -> Option<&str> {
+        self.bodies.get(container).map(String::as_str)
+    }
+}
+
+fn resources(spec: &HostSpec, bodies: &BTreeMap<ContainerName, String>) -> BTreeMap<Resource, String> {
     let mut wanted = BTreeMap::new();
     let tags: BTreeSet<u16> = spec.wires().map(|(_, wire)| wire.tag.get()).collect();
     if !tags.is_empty() {
@@ -29,7 +59,7 @@ pub fn resources(spec: &HostSpec) -> BTreeMap<Resource, String> {
         if node.has_namespace() {
             wanted.insert(Resource::Namespace(node.container.clone()), node.facts_digest());
         }
-        let run = (node.body_digest(), node.desired, node.restarts);
+        let run = (bodies.get(&node.container), node.desired, node.restarts);
         wanted.insert(Resource::Node(node.container.clone()), digest(&run));
         for interface in &node.interfaces {
             let wire = match &interface.attachment {

@@ -82,7 +82,7 @@ fn one_link_more_is_planned_in_30_ms() {
     timed("check", || archetype_plan::check::check(&after, &BTreeSet::new(), &HostFacts::default()));
     timed("digest of the topology", || after.digest());
     timed("digest of the blueprint", || next.digest());
-    timed("digests of resources", || archetype_plan::resources::resources(spec));
+    timed("digests of resources", || archetype_plan::resources::Wanted::of(spec));
     timed("changes, for people", || archetype_plan::changes::changes(parent.specs.values().next(), spec, &lab.name));
     timed("the same again", || planned(&before, Some(&parent)));
     let whole = timed("one link more", || planned(&after, Some(&parent)));

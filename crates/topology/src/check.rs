@@ -40,7 +40,7 @@ const CARRIER: (&str, [&str; 2]) = (CARRIER_LABEL, ["follow", "keep"]);
 
 /// The nodes that could be read, and all there are.
 struct Nodes<'t> {
-    declared: &'t archetype_model::topology::Nodes,
+    declared: &'t archetype_model::Nodes<NodeDecl>,
     /// All names that the file has under `nodes`.
     known: &'t [String],
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use archetype_model::topology::{
-    EndpointDecl, LinkDecl, LinkKind, MgmtDecl, NodeDecl, NodeDefinition, Nodes, Position, Problem, Settings, Source,
+    EndpointDecl, LinkDecl, LinkKind, MgmtDecl, NodeDecl, NodeDefinition, Position, Problem, Settings, Source,
     Topology, lab_folder,
 };
 use archetype_model::{LabName, NodeName};
@@ -187,7 +187,7 @@ impl Resolving<'_> {
             prefix: declared.prefix,
             mgmt: declared.mgmt,
             settings: declared.settings,
-            nodes: Nodes::default(),
+            nodes: archetype_model::Nodes::default(),
             links: Vec::new(),
             source,
             positions: std::mem::take(&mut self.walker.positions),

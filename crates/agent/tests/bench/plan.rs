@@ -44,8 +44,13 @@ impl Plan {
             WireSpec { id, shape: *shape, ends, desired: DesiredLink::Up, carrier: Carrier::Follow, tag }
         });
         let wires = wires.collect();
-        let lab =
-            LabSpec { name: "lab0".parse().unwrap(), presence: Presence::Present, nodes, wires, hosts: Vec::new() };
+        let lab = LabSpec {
+            name: "lab0".parse().unwrap(),
+            presence: Presence::Present,
+            nodes: nodes.into(),
+            wires,
+            hosts: Vec::new(),
+        };
         HostSpec {
             format: FORMAT,
             installation: "ab1c2".parse().unwrap(),

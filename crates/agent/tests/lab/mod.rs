@@ -170,7 +170,7 @@ fn lab(index: usize, nodes: &[bool], cables: &[(usize, usize)], counter: &mut u3
         });
     }
     let name = format!("lab{index}").parse().unwrap();
-    LabSpec { name, presence: Presence::Present, nodes: specs, wires, hosts: Vec::new() }
+    LabSpec { name, presence: Presence::Present, nodes: specs.into(), wires, hosts: Vec::new() }
 }
 
 fn node(lab: usize, number: usize, container: bool) -> NodeSpec {

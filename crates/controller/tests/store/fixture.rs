@@ -61,7 +61,7 @@ pub fn target(identity: &Identity, parent: Option<&Target>, lab_name: &str) -> T
         labs: vec![LabSpec {
             name: lab(lab_name),
             presence: Presence::Gone,
-            nodes: Vec::new(),
+            nodes: archetype_model::Nodes::default(),
             wires: Vec::new(),
             hosts: Vec::new(),
         }],

@@ -95,7 +95,7 @@ pub fn spec(nodes: Vec<NodeSpec>) -> HostSpec {
         labs: vec![LabSpec {
             name: "x".parse().unwrap(),
             presence: Presence::Present,
-            nodes,
+            nodes: nodes.into(),
             wires: Vec::new(),
             hosts,
         }],

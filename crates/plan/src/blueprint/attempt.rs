@@ -7,7 +7,7 @@ use archetype_model::blueprint::{Allocations, InterfaceAllocation, LabAllocation
 use archetype_model::name::{InstallationId, InterfaceName, LabName, NetworkName, NodeName};
 use archetype_model::spec::{EndRef, LabSpec, LinkId, NetworkSpec, Presence, WireShape};
 use archetype_model::topology::{Problem, RuntimeKind, Topology};
-use archetype_model::{BridgeName, NodeName as Node};
+use archetype_model::{BridgeName, NodeName as Node, Nodes};
 
 use super::input::{Overrides, PlanInput, Wanted};
 use super::shape::{Shape, Wire};
@@ -180,7 +180,7 @@ impl<'a> Attempt<'a> {
         let spec = LabSpec {
             name: lab.clone(),
             presence: Presence::Gone,
-            nodes: Vec::new(),
+            nodes: Nodes::default(),
             wires: Vec::new(),
             hosts: Vec::new(),
         };

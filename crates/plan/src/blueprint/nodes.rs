@@ -37,7 +37,7 @@ pub(super) fn write(
     LabSpec {
         name: lab.name.clone(),
         presence: Presence::Present,
-        nodes: lab.shape.nodes.iter().filter_map(|node| writer.node(node)).collect(),
+        nodes: lab.shape.nodes.iter().filter_map(|node| writer.node(node)).collect::<Vec<_>>().into(),
         wires: writer.wires(),
         hosts: writer.hosts(),
     }

@@ -33,7 +33,7 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
                     }
                     None => {}
                 }
-                if space.facts.as_ref() != Some(&node.facts_digest()) {
+                if space.facts.as_deref() != look.wanted.facts(&node.container) {
                     room.steps.push(Step::WriteFacts { container });
                 }
             }

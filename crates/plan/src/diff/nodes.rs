@@ -71,7 +71,7 @@ pub(super) fn is_absent(look: &Look<'_>, container: &ContainerName) -> bool {
 
 fn action(look: &Look<'_>, node: &NodeSpec, seen: Option<&NodeObserved>) -> Option<NodeAction> {
     let Some(seen) = seen else { return absent(look, node) };
-    let is_outdated = seen.made_from != node.body_digest() && seen.run != RunObserved::Absent;
+    let is_outdated = look.wanted.body(&node.container) != Some(&seen.made_from) && seen.run != RunObserved::Absent;
     if is_outdated {
         return removal(seen);
     }

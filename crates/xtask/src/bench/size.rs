@@ -52,7 +52,7 @@ pub fn spec(size: Size, generation: u64) -> HostSpec {
         host: "host1".parse().expect("a host's name"),
         generation: Generation { incarnation: "bench".into(), number: generation },
         networks: Vec::new(),
-        labs: vec![LabSpec { name, presence: Presence::Present, nodes, wires, hosts: Vec::new() }],
+        labs: vec![LabSpec { name, presence: Presence::Present, nodes: nodes.into(), wires, hosts: Vec::new() }],
     }
 }
 
