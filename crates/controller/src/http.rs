@@ -4,6 +4,7 @@
 
 mod about;
 mod artefacts;
+mod contract;
 mod door;
 mod exec;
 mod extract;
@@ -86,9 +87,8 @@ fn api() -> OpenApiRouter<Desk> {
 
 /// The OpenAPI document, as made from the code.
 pub fn document() -> String {
-    let (_, mut document) = api().split_for_parts();
-    document.info.version = env!("CARGO_PKG_VERSION").to_string();
-    let mut text = document.to_pretty_json().expect("a document of plain words");
+    let (_, document) = api().split_for_parts();
+    let mut text = contract::complete(document).to_pretty_json().expect("a document of plain words");
     text.push('\n');
     text
 }

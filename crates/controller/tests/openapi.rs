@@ -16,6 +16,7 @@ fn the_document_checked_in_is_current() {
 fn it_is_openapi_3_1_and_describes_every_operation() {
     let document: serde_json::Value = serde_json::from_str(&archetype_controller::openapi()).unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
     let mut ids = std::collections::BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         assert!(path.starts_with("/api/v1/"), "{path}");
@@ -23,6 +24,11 @@ fn it_is_openapi_3_1_and_describes_every_operation() {
             assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{method} {path} has no summary");
             let id = operation["operationId"].as_str().unwrap().to_string();
             assert!(ids.insert(id.clone()), "{id} is the name of two operations");
+            for status in ["401", "403", "default"] {
+                let content = operation["responses"][status]["content"].as_object();
+                let types: Vec<_> = content.unwrap_or_else(|| panic!("{id} does not say {status}")).keys().collect();
+                assert_eq!(types, ["application/problem+json"], "{id} {status}");
+            }
         }
     }
 }

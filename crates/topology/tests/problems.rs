@@ -377,6 +377,7 @@ topology:
     r6: {network-mode: container:r2}
     r7: {network-mode: container:elsewhere}
     r8: {network-mode: container:clab-x-r3}
+    r9: {kind: linux, image: i, ports: [\"[::1]:8091:80\"]}
   links:
     - endpoints: [r1:eth1, srl:e1-1]
     - {type: dummy, endpoint: {node: r1, interface: d0}}
@@ -412,25 +413,28 @@ topology:
     lab.clab.yml:15:24: node r8: it uses the network of r3, which this version cannot run [not-runnable-network-mode]
       hint: it is left out together with the node by --partial
       about: Some(Node(NodeName("r8")))
-    lab.clab.yml:17:7: the link ends at srl, which this version cannot run [not-runnable-far-end]
+    lab.clab.yml:16:40: node r9: port 80 cannot be published at ::1 [not-runnable-port]
+      hint: the kernel does not route its loopback address out: publish it at 127.0.0.1, or at no address
+      about: Some(Node(NodeName("r9")))
+    lab.clab.yml:18:7: the link ends at srl, which this version cannot run [not-runnable-far-end]
       hint: it is left out together with the node by --partial
       about: Some(Link(0))
-    lab.clab.yml:18:7: this version cannot make a dummy link [not-runnable-dummy-link]
+    lab.clab.yml:19:7: this version cannot make a dummy link [not-runnable-dummy-link]
       hint: leave the link out with --partial
       about: Some(Link(1))
-    lab.clab.yml:20:7: this version cannot make a macvlan link [not-runnable-macvlan-link]
+    lab.clab.yml:21:7: this version cannot make a macvlan link [not-runnable-macvlan-link]
       hint: leave the link out with --partial
       about: Some(Link(3))
-    lab.clab.yml:21:7: this version cannot make a vxlan link [not-runnable-vxlan-link]
+    lab.clab.yml:22:7: this version cannot make a vxlan link [not-runnable-vxlan-link]
       hint: leave the link out with --partial
       about: Some(Link(4))
-    lab.clab.yml:22:7: this version cannot make a vxlan-stitch link [not-runnable-vxlan-stitch-link]
+    lab.clab.yml:23:7: this version cannot make a vxlan-stitch link [not-runnable-vxlan-stitch-link]
       hint: leave the link out with --partial
       about: Some(Link(5))
-    lab.clab.yml:23:7: this version cannot make a veth-stitch link [not-runnable-veth-stitch-link]
+    lab.clab.yml:24:7: this version cannot make a veth-stitch link [not-runnable-veth-stitch-link]
       hint: leave the link out with --partial
       about: Some(Link(6))
-    lab.clab.yml:23:7: the link ends at r5, which has no network of its own [not-runnable-host-mode-link]
+    lab.clab.yml:24:7: the link ends at r5, which has no network of its own [not-runnable-host-mode-link]
       hint: use a link of type host instead
       about: Some(Link(6))
     "#);

@@ -2,8 +2,11 @@
 //! can be refused whole or left out alone.
 
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 
-use super::{HOST, LinkKind, NetworkMode, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology};
+use super::{
+    HOST, LinkKind, NetworkMode, NodeDecl, Place, PortDecl, Position, Problem, RuntimeKind, Subject, Topology,
+};
 
 /// Kinds that this version runs.
 pub const RUNNABLE_KINDS: [&str; 3] = ["linux", "bridge", HOST];
@@ -118,6 +121,12 @@ fn of_node(topology: &Topology, node: &NodeDecl) -> Vec<Problem> {
     if node.runtime() == RuntimeKind::Bridge && node.name.as_str().contains('|') {
         let message = format!("node {}: this version cannot make a bridge inside another node", node.name);
         add("not-runnable-nested-bridge", node.position, message, "leave it out with --partial");
+    }
+    let loops = |port: &&PortDecl| port.host_address.is_some_and(|address| address == Ipv6Addr::LOCALHOST);
+    if let Some(port) = node.ports.iter().find(loops) {
+        let message = format!("node {}: port {} cannot be published at ::1", node.name, port.node_port);
+        let hint = "the kernel does not route its loopback address out: publish it at 127.0.0.1, or at no address";
+        add("not-runnable-port", position("ports"), message, hint);
     }
     if definition.runtime.as_deref().is_some_and(|runtime| runtime != "docker") {
         let message = format!("node {}: this version runs containers through docker only", node.name);
