@@ -73,6 +73,20 @@ impl Bench {
             .await
     }
 
+    fn signal_database(&self, signal: &str) {
+        let pid = std::fs::read_to_string(scratch_dir("ovs").join("run/ovsdb-server.pid")).unwrap();
+        run("kill", [signal, pid.trim()]);
+    }
+
+    /// The database's side of every connection to it.
+    fn connections(&self) -> Vec<String> {
+        let socket = self.ovs.socket().display().to_string();
+        let all = run("ss", ["-xnH", "state", "established"]);
+        let mut all: Vec<String> = all.lines().filter(|line| line.contains(&socket)).map(str::to_owned).collect();
+        all.sort();
+        all
+    }
+
     /// Changes what the switch itself is told, past its database.
     fn ofctl<const N: usize>(&self, args: [&str; N]) {
         self.ovs.tool("ovs-ofctl", args);
@@ -316,6 +330,23 @@ fn a_stopped_or_restarted_switch_takes_links_from_up_and_they_are_proven_again()
             bench.ovs.restart_vswitchd();
             bench.until("up again after a restart", |_| true).await;
             bench.all_up().await;
+        });
+    });
+}
+
+#[test]
+fn a_database_that_is_late_makes_links_unknown_until_it_answers_on_the_same_connection() {
+    sandbox(|| {
+        block_on(async {
+            let mut bench = Bench::deploy(pair()).await;
+            let connections = bench.connections();
+            assert!(connections.len() >= 2, "the switch and the agent: {connections:?}");
+            bench.signal_database("-STOP");
+            let spec = bench.spec.clone();
+            bench.until("unknown", |told| links(&spec, told).contains(&LinkState::Unknown)).await;
+            bench.signal_database("-CONT");
+            assert_eq!(bench.all_up().await.writes, 0);
+            assert_eq!(bench.connections(), connections);
         });
     });
 }

@@ -30,6 +30,8 @@ pub use switch::Switch;
 
 /// A transaction or read that takes longer than this makes the datapath unreadable.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// A server that takes longer than this for an echo is late.
+const ECHO: Duration = Duration::from_secs(2);
 
 /// What the room must know.
 #[derive(Debug, Clone)]
@@ -321,8 +323,7 @@ async fn keep_session(
             }
             Err(error) => error,
         };
-        publish.send_replace(Session::Away(why.to_string()));
-        waker.ring(Event::Changed(Part::Datapath));
+        away(&publish, &waker, why.to_string());
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(Duration::from_secs(2));
     }
@@ -363,7 +364,7 @@ async fn follow(
 ) -> archetype_ovsdb::Error {
     let client = monitor.client().clone();
     let mut rows = Arc::new(rows::Rows::read(monitor.replica()));
-    let mut echo = tokio::time::interval(Duration::from_secs(2));
+    let mut echo = tokio::time::interval(ECHO);
     loop {
         publish.send_replace(Session::Live(Arc::new(Live { client: client.clone(), rows: rows.clone() })));
         waker.ring(Event::Changed(Part::Datapath));
@@ -381,22 +382,40 @@ async fn follow(
                 Ok(Err(error)) => return error,
                 Err(_) => return archetype_ovsdb::Error::lost("ovsdb-server does not answer"),
             },
-            error = alive(&client, &mut echo) => return error,
+            answered = alive(&client, &mut echo, |why| away(publish, waker, why)) => match answered {
+                Ok(()) => Vec::new(),
+                Err(error) => return error,
+            },
         };
         rows = Arc::new(rows.changed(monitor.replica(), &changes));
     }
 }
 
-/// Completes when the server no longer answers.
-async fn alive(client: &Client, echo: &mut tokio::time::Interval) -> archetype_ovsdb::Error {
+/// Completes when the server no longer answers, or has answered late; that it is late is told meanwhile. A session whose
+/// server is late has lost no change, and to begin another would cost a slow host more.
+async fn alive(
+    client: &Client,
+    echo: &mut tokio::time::Interval,
+    late: impl Fn(String),
+) -> Result<(), archetype_ovsdb::Error> {
     loop {
         echo.tick().await;
-        match tokio::time::timeout(Duration::from_secs(2), client.echo()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return error,
-            Err(_) => return archetype_ovsdb::Error::lost("ovsdb-server does not answer"),
+        let mut answered = std::pin::pin!(client.echo());
+        match tokio::time::timeout(ECHO, &mut answered).await {
+            Ok(answer) => answer?,
+            Err(_) => {
+                let lost = || archetype_ovsdb::Error::lost("ovsdb-server does not answer");
+                late(lost().to_string());
+                return tokio::time::timeout(DEADLINE * 3, answered).await.unwrap_or_else(|_| Err(lost()));
+            }
         }
     }
+}
+
+/// Says that nothing can be known of the database.
+fn away(publish: &watch::Sender<Session>, waker: &Waker, why: String) {
+    publish.send_replace(Session::Away(why));
+    waker.ring(Event::Changed(Part::Datapath));
 }
 
 /// The database's row ids, as text for the model.

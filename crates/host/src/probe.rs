@@ -28,6 +28,8 @@ use sockets::Sockets;
 /// A frame on a healthy wire takes under a millisecond; a switch that has just been told of many
 /// ports is busy for longer.
 const PATIENCE: Duration = Duration::from_millis(400);
+/// No frame is lost before it was sent so often: on a busy host a time passes without anything done in it.
+const TRIES: usize = 16;
 /// What has not come is sent again after this.
 const AGAIN: Duration = Duration::from_millis(25);
 /// Any sender address will do where a device has none of its own.
@@ -132,8 +134,8 @@ fn exchange(
             waiting.insert((to.socket, to.ifindex, crossing.order as u32, crossing.from as u32), at);
         }
     }
-    let until = Instant::now() + PATIENCE;
-    while !waiting.is_empty() && Instant::now() < until {
+    let mut patience = Patience::begin();
+    while patience.goes_on() {
         let mut sent = BTreeSet::new();
         for at in waiting.values() {
             let Crossing { order, from, to, .. } = crossings[*at];
@@ -144,7 +146,11 @@ fn exchange(
             }
         }
         let again = Instant::now() + AGAIN;
-        while !waiting.is_empty() && Instant::now() < again {
+        // However late it is: what has come is taken before anything is said to be lost.
+        loop {
+            if waiting.is_empty() {
+                return;
+            }
             sockets.wait(again);
             sockets.receive(|socket, ifindex, frame| {
                 let Some((order, from)) = frame::read(frame, nonce) else { return };
@@ -152,7 +158,28 @@ fn exchange(
                     crossings[at].crossed = true;
                 }
             });
+            if Instant::now() >= again {
+                break;
+            }
         }
+    }
+}
+
+/// How long frames are sent again.
+struct Patience {
+    until: Instant,
+    tries: usize,
+}
+
+impl Patience {
+    fn begin() -> Self {
+        Self { until: Instant::now() + PATIENCE, tries: 0 }
+    }
+
+    /// Whether to send once more.
+    fn goes_on(&mut self) -> bool {
+        self.tries += 1;
+        self.tries <= TRIES || Instant::now() < self.until
     }
 }
 

@@ -12,7 +12,7 @@ use archetype_model::report::ProbeResult;
 
 use super::frame::{self, GROUP, SWITCH};
 use super::sockets::Sockets;
-use super::{AGAIN, End, PATIENCE};
+use super::{AGAIN, End, Patience};
 use crate::contract::{Across, ProbeOrder};
 use crate::datapath::{Door, Learned};
 
@@ -64,8 +64,8 @@ fn of<'a>(at: usize, order: &ProbeOrder, ends: &'a Result<Vec<End>, String>, non
 
 fn exchange(lone: &mut [Lone<'_>], sockets: &Sockets, switch: &Door, nonce: u64) -> Result<(), String> {
     let mut injector = switch.injector().map_err(|error| format!("the switch takes no frames: {error}"))?;
-    let until = Instant::now() + PATIENCE;
-    while lone.iter().any(|one| !one.heard || !one.learned) && Instant::now() < until {
+    let mut patience = Patience::begin();
+    while lone.iter().any(|one| !one.heard || !one.learned) && patience.goes_on() {
         for one in lone.iter().filter(|one| !one.learned) {
             let frame = frame::frame(GROUP, one.seen.address, nonce, one.order as u32, 0);
             sockets.send(one.end, &frame);
@@ -88,7 +88,7 @@ fn exchange(lone: &mut [Lone<'_>], sockets: &Sockets, switch: &Door, nonce: u64)
 /// Takes what comes until all have heard theirs, or it is time to send again.
 fn hear(lone: &mut [Lone<'_>], sockets: &Sockets, nonce: u64) {
     let again = Instant::now() + AGAIN;
-    while lone.iter().any(|one| !one.heard) && Instant::now() < again {
+    while lone.iter().any(|one| !one.heard) {
         sockets.wait(again);
         sockets.receive(|socket, ifindex, frame| {
             let Some((order, SWITCH)) = frame::read(frame, nonce) else { return };
@@ -99,5 +99,8 @@ fn hear(lone: &mut [Lone<'_>], sockets: &Sockets, nonce: u64) {
                 one.heard = true;
             }
         });
+        if Instant::now() >= again {
+            return;
+        }
     }
 }
