@@ -55,7 +55,7 @@ pub struct TerminalSize {
 pub enum ExecWish {
     /// The terminal has another size now.
     Resize(TerminalSize),
-    /// Nothing more comes on the input.
+    /// Nothing more comes on the input. A terminal has ctrl-d for it: who reads a line has read the last one.
     CloseStdin,
 }
 

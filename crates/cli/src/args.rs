@@ -123,7 +123,7 @@ impl OutputArgs {
 /// Which topology file.
 #[derive(Debug, Default, Args)]
 pub struct TopologyArgs {
-    /// The topology file, the directory of the only one, - for the input, or a URL [default: the only *.clab.yml here]
+    /// The topology file, the directory of the only one, - for the input, or a URL [default: the only *.clab.yml or *.clab.yaml here]
     #[arg(long = "topo", short = 't', value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     /// A file of template variables, YAML or JSON; may be repeated [default: FILE without its ending and _vars.*]

@@ -41,7 +41,9 @@ pub fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         innermost = inner;
     }
     let settings = Settings::gather(innermost, cli.config.as_deref());
-    let connection = || Connection::new(Target::Socket(settings.socket()));
+    // No command speaks to a controller, or changes a machine, by settings that are half understood.
+    let stated = || settings.clone().stated().map_err(Failure::Settings);
+    let connection = || Connection::new(Target::Socket(stated()?.socket()));
     match cli.command {
         Command::Serve(_) => {
             let args = settings.serve().map_err(Failure::Settings)?;
@@ -61,8 +63,8 @@ pub fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
         Command::Explain(args) => block_on(explain::run(&connection()?, args)),
         Command::Reconcile(args) => block_on(reconcile::run(&connection()?, args)),
         Command::Kinds(args) => kinds::run(&args),
-        Command::Host(command) => host::run(command, settings.engine().map_err(Failure::Settings)?),
-        Command::Version(args) => block_on(version::run(&connection()?, args)),
+        Command::Host(command) => host::run(command, stated()?.engine().map_err(Failure::Settings)?),
+        Command::Version(args) => block_on(version::run(connection(), args)),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { directory } => man::run(&directory),
         Command::Openapi => openapi::run(),

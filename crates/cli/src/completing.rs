@@ -69,22 +69,23 @@ fn meant() -> Vec<Lab> {
     labs
 }
 
-/// The socket that the command would use: by the line, the environment or the settings file.
-fn socket() -> PathBuf {
+/// The socket that the command would use: by the line, the environment or the settings file; none where the command
+/// would refuse its settings.
+fn socket() -> Option<PathBuf> {
     let words = words();
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let stated = said(&words, "--socket").or_else(|| variable("ARCHETYPE_SOCKET"));
-    stated.unwrap_or_else(|| {
-        let file = said(&words, "--config").or_else(|| variable("ARCHETYPE_CONFIG"));
-        Settings::of_file(file.as_deref()).socket()
-    })
+    let file = said(&words, "--config").or_else(|| variable("ARCHETYPE_CONFIG"));
+    let settings = Settings::of_file(file.as_deref()).stated().ok()?;
+    Some(stated.unwrap_or_else(|| settings.socket()))
 }
 
 /// What the controller tells; nothing where none answers in time.
 fn asked() -> Vec<Lab> {
+    let Some(socket) = socket() else { return Vec::new() };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
     runtime.block_on(async {
-        let Ok(client) = Client::new(Target::Socket(socket())) else { return Vec::new() };
+        let Ok(client) = Client::new(Target::Socket(socket)) else { return Vec::new() };
         let answer = tokio::time::timeout(PATIENCE, client.labs()).await;
         answer.ok().and_then(Result::ok).map(|labs| labs.labs).unwrap_or_default()
     })

@@ -1,6 +1,8 @@
 //! Why a command did not do what was wished, the exit code that says so, and how it is printed.
 //! The one place for all of it.
 
+use std::io::ErrorKind;
+
 use archetype_api::{ClientError, FileProblem};
 use archetype_topology::ReadError;
 
@@ -120,6 +122,14 @@ impl Failure {
                 Some("compare `archetype version` here and there".to_owned())
             }
             Self::Host(error) => error.hint(),
+            Self::Topology(ReadError::Unreadable { source, .. }) => match source.kind() {
+                ErrorKind::NotFound => Some(
+                    "name one that is there; a directory stands for the only *.clab.yml or *.clab.yaml in it"
+                        .to_owned(),
+                ),
+                ErrorKind::PermissionDenied => Some("it is read by who runs this command, not by `serve`".to_owned()),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -152,7 +162,7 @@ pub fn print_note(text: &str, paint: Paint) {
 
 fn print_setting(problem: &SettingProblem, paint: Paint) {
     match problem {
-        SettingProblem::Plain(text) => eprintln!("{} {text}", error_word(paint)),
+        SettingProblem::Plain(text) | SettingProblem::OfDefault(text) => eprintln!("{} {text}", error_word(paint)),
         SettingProblem::OfFile(problem) => print_problems(std::slice::from_ref(problem), paint),
     }
 }

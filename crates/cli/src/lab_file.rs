@@ -62,7 +62,7 @@ fn choice(error: &ReadError, directory: Option<&Path>) -> Failure {
         ReadError::SeveralHere { names, .. } => {
             format!("there are several topology files {place}: {}", names.join(", "))
         }
-        _ => format!("there is no *.clab.yml file {place}"),
+        _ => format!("there is no *.clab.yml or *.clab.yaml {place}"),
     };
     Failure::usage(message, "name one with -t FILE")
 }
@@ -140,8 +140,9 @@ pub fn lab(named: Option<&str>, args: &TopologyArgs) -> Result<LabName, Failure>
         Some(text) if is_file(text) => {
             name_in(&TopologyArgs { file: Some(PathBuf::from(text)), vars: args.vars.clone() })
         }
-        Some(text) => LabName::new(text)
-            .map_err(|error| Failure::usage(error.to_string(), "name a lab, or its topology file (*.clab.yml)")),
+        Some(text) => LabName::new(text).map_err(|error| {
+            Failure::usage(error.to_string(), "name a lab, or its topology file (*.clab.yml or *.clab.yaml)")
+        }),
         None => name_in(args),
     }
 }

@@ -4,6 +4,7 @@
 //! Stopping it, in whatever way, leaves every lab as it is.
 
 mod access;
+mod end_of_input;
 mod exec_book;
 mod exec_refusal;
 mod terminal;

@@ -36,14 +36,27 @@ fn a_directory_without_one_file_ends_alike_however_it_is_named() {
         told
     };
     let hint = "\n  hint: name one with -t FILE\n";
-    assert_eq!(told(&["check"], "here"), format!("error: there is no *.clab.yml file here{hint}"));
-    assert_eq!(told(&["check", "-t", "d"], "in d"), format!("error: there is no *.clab.yml file in d{hint}"));
-    for name in ["a", "b"] {
-        std::fs::write(folder.path().join(format!("d/{name}.clab.yml")), "").unwrap();
+    assert_eq!(told(&["check"], "here"), format!("error: there is no *.clab.yml or *.clab.yaml here{hint}"));
+    assert_eq!(told(&["check", "-t", "d"], "in d"), format!("error: there is no *.clab.yml or *.clab.yaml in d{hint}"));
+    for name in ["a.clab.yml", "b.clab.yaml"] {
+        std::fs::write(folder.path().join("d").join(name), "").unwrap();
     }
-    let several = |place| format!("error: there are several topology files {place}: a.clab.yml, b.clab.yml{hint}");
+    let several = |place| format!("error: there are several topology files {place}: a.clab.yml, b.clab.yaml{hint}");
     assert_eq!(told(&["check"], "here"), several("here"));
     assert_eq!(told(&["check", "-t", "d"], "in d"), several("in d"));
+}
+
+#[test]
+fn which_file_is_meant_is_said_in_one_sentence_everywhere() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/commands");
+    let pages = std::fs::read_dir(folder).unwrap().map(|page| page.unwrap().path());
+    for page in pages.chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md")]) {
+        let text = std::fs::read_to_string(&page).unwrap().replace('`', "");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        for at in words.windows(3).filter(|at| at[0].ends_with("*.clab.yml")) {
+            assert_eq!(at[1..], ["or", "*.clab.yaml"], "{}: {}", page.display(), at.join(" "));
+        }
+    }
 }
 
 #[test]

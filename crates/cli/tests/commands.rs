@@ -56,7 +56,7 @@ fn the_file_may_be_left_out_where_only_one_lies() {
     let nowhere = tempfile::tempdir().unwrap();
     let ended = archetype(nowhere.path(), &["check"]);
     assert_eq!(ended.code, 2);
-    assert_eq!(ended.err, "error: there is no *.clab.yml file here\n  hint: name one with -t FILE\n");
+    assert_eq!(ended.err, "error: there is no *.clab.yml or *.clab.yaml here\n  hint: name one with -t FILE\n");
 }
 
 #[test]
@@ -173,7 +173,9 @@ fn a_file_that_is_no_yaml_still_gives_an_answer_for_programs() {
 fn a_file_that_is_not_there_is_a_failure_in_words() {
     let ended = archetype(&labs(), &["check", "-t", "none.clab.yml"]);
     assert_eq!(ended.code, 1);
-    assert_eq!(ended.err, "error: cannot read topology file none.clab.yml: No such file or directory (os error 2)\n");
+    let told = "error: cannot read topology file none.clab.yml: No such file or directory (os error 2)\n  hint: name one \
+                that is there; a directory stands for the only *.clab.yml or *.clab.yaml in it\n";
+    assert_eq!(ended.err, told);
 }
 
 #[test]
@@ -453,4 +455,15 @@ fn a_topology_comes_from_a_server_that_this_machine_trusts_and_from_no_other() {
     assert_eq!(String::from_utf8_lossy(&trusted.stdout), "x: 1 node, 0 links, no problems\n");
     let said = String::from_utf8_lossy(&foreign.stderr);
     assert!(foreign.status.code() == Some(1) && said.contains("certificate"), "{said}");
+}
+
+#[test]
+fn a_terminal_for_an_input_that_is_none_is_refused_before_anything_is_asked() {
+    let ended = archetype(&labs(), &["exec", "-it", "lab", "n", "--", "true"]);
+    let told = "error: the input is not a terminal\n  hint: leave out -t\n";
+    assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (2, "", told));
+    // With a terminal of its own and no input, or input and no terminal, the controller is asked.
+    for flag in ["-t", "-i"] {
+        assert_eq!(archetype(&labs(), &["exec", flag, "lab", "n", "true"]).code, 1);
+    }
 }

@@ -110,15 +110,20 @@ fn destroy_by_name_and_by_file_leaves_nothing() {
         let bare = |world: &World| {
             let links = run("sh", ["-c", "ip -o link | grep -v ' ovs-\\| arch-ovs:' | wc -l"]);
             let names = run("ls", ["/run/netns"]);
-            let left = attempt("sh", ["-c", "find /run/archetype -type f | grep -v sock; find /run/archetype -type s"]);
+            // Folders, too.
+            let left = run("sh", ["-c", "cd /run/archetype && find * | sort"]);
             let rules = run("nft", ["-s", "list", "ruleset"]);
             let hosts = std::fs::read_to_string(world.hosts_file()).unwrap();
-            (links, names, left.unwrap_or_default(), rules, hosts, world.ovs.vsctl(["list-ports", "arch-ovs"]))
+            (links, names, left, rules, hosts, world.ovs.vsctl(["list-ports", "arch-ovs"]))
         };
         deployed(world);
         world.cli(["destroy", "row"]).fine();
         let first = bare(world);
-        assert_eq!((first.1.as_str(), first.2.as_str(), first.5.as_str()), ("", "", ""), "{first:?}");
+        // The folders of every lab of the installation stay, and nothing is in them.
+        let own = world.get("/version")["installation"].as_str().unwrap().to_owned();
+        let for_all = format!("{own}\n{own}/netns\n{own}/nodes\n");
+        assert_eq!(first.2.replace("recorded\n", ""), for_all);
+        assert_eq!((first.1.as_str(), first.5.as_str()), ("", ""), "{first:?}");
         assert!(!first.3.contains("archetype"), "{}", first.3);
         assert_eq!(first.4, "127.0.0.1 localhost\n");
         assert!(world.docker(["network", "ls", "--format", "{{.Name}}"]).lines().all(|name| name != "clab"));
@@ -150,8 +155,45 @@ fn exec_passes_on_streams_and_exit_codes_and_logs_are_kept_and_followed() {
         let follow = followed(world, &["logs", "-f", "row", "b"], |line| line == "tick", 3);
         assert!(follow.iter().any(|line| line == "hello"), "{follow:?}");
         let nothing = world.cli(["logs", "row", "a"]);
-        assert!(nothing.code <= 1 && nothing.stdout.is_empty(), "{nothing:?}");
+        assert_eq!((nothing.code, nothing.stdout.as_str(), nothing.stderr.as_str()), (0, "", ""), "it runs no command");
     });
+}
+
+#[test]
+fn a_client_that_goes_away_has_its_command_hang_up_and_one_that_does_not_care_goes_on() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        // The shell and what it began, without a terminal and with one.
+        for flag in ["-i", "-t"] {
+            let pids = left_alone(world, flag, "sleep 1000 & echo $! $$; wait");
+            eventually(SOON, "it has ended", || pids.iter().all(|pid| !lives(pid)).then_some(()));
+        }
+        let pids = left_alone(world, "-i", "trap '' HUP; sleep 1000 & echo $! $$; wait");
+        // A command that came later has been ended since.
+        let later = left_alone(world, "-i", "echo $$; exec sleep 1000");
+        eventually(SOON, "it has ended", || (!lives(&later[0])).then_some(()));
+        assert!(pids.iter().all(|pid| lives(pid)), "{pids:?}");
+        run("kill", ["-9", &pids[0]]);
+        eventually(SOON, "it ends by itself", || (!lives(&pids[1])).then_some(()));
+    });
+}
+
+fn lives(pid: &str) -> bool {
+    std::path::Path::new("/proc").join(pid).exists()
+}
+
+/// The numbers that a script in node `a` prints, once its client has been killed.
+fn left_alone(world: &World, flag: &str, script: &str) -> Vec<String> {
+    let mut command = Command::new(ARCHETYPE);
+    world.serve.with_environment(command.args(["exec", flag, "row", "a", "--", "sh", "-c", script]));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let pids: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    assert!(!pids.is_empty() && pids.iter().all(|pid| lives(pid)), "{line:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    pids
 }
 
 /// The lines that a command prints until `count` of them are as wanted; then it is ended.

@@ -285,7 +285,11 @@ fn traces(world: &World) -> BTreeSet<String> {
     add("ip rule", run("ip", ["rule"]));
     add("route", run("ip", ["route", "show", "table", "all"]));
     add("hosts line", std::fs::read_to_string(world.hosts_file()).unwrap());
-    add("file", run("find", ["/run/archetype", "/run/netns", "-not", "-type", "d"]));
+    // Folders, too; only those that the installation's first lab makes for every lab stay.
+    let for_all = "/run/archetype(/recorded|/facts|/[a-z0-9]+/nodes)";
+    let find = ["/run/archetype", "/run/netns", "-regextype", "posix-extended", "-not", "-regex", for_all];
+    add("file", run("find", find));
+    add("folder of the data", run("find", [&world.data().display().to_string(), "-type", "d"]));
     add("folder of the lab", run("find", [&world.folder]));
     add(
         "listener",

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
+mod attached;
 mod box_lab;
 mod world;
 
@@ -34,6 +35,7 @@ every_sort! {
     macs_and_addresses_stay_through_restart_recreation_and_redeployment
     nodes_reach_each_other_the_host_and_the_world_by_name_and_address
     a_command_runs_as_who_was_named_in_the_root_and_ends_as_a_shell_says
+    the_end_of_the_input_of_a_terminal_ends_what_reads_it_and_not_its_output
 }
 
 fn interfaces_are_as_declared_before_the_first_process_runs(world: &mut World, sort: Sort) {
@@ -241,6 +243,14 @@ fn a_command_runs_as_who_was_named_in_the_root_and_ends_as_a_shell_says(world: &
         assert_eq!((ended.code, ended.stdout.as_str()), (code, ""), "{ended:?}");
         assert!(ended.stderr.contains(program), "{ended:?}");
     }
+}
+
+fn the_end_of_the_input_of_a_terminal_ends_what_reads_it_and_not_its_output(world: &mut World, sort: Sort) {
+    deploy(world, sort);
+    let told = |script: &str, sent: &str| attached::run(world, script, sent);
+    assert_eq!(told("sleep 1; echo out; exit 5", ""), ("out\r\n".to_owned(), 5));
+    let (out, code) = told("stty -echo; echo ready; cat; echo end", "hello\nhalf a line");
+    assert!(out.ends_with("hello\r\nhalf a lineend\r\n") && code == 0, "{out:?}");
 }
 
 /// MACs of every interface and addresses of the management's, as the kernel has them in both nodes.

@@ -69,7 +69,8 @@ pub type Addresses = BTreeMap<u32, Vec<IpNet>>;
 /// Pieces of what a node printed.
 pub type Output = BoxStream<'static, Result<Vec<u8>, std::io::Error>>;
 
-/// A running command. It ends when `input` is dropped or its process does.
+/// A running command. A client that goes away drops `input`: the command of a namespace node then hangs up, that of a
+/// container goes on.
 #[derive(Debug)]
 pub struct Attached {
     /// To it.

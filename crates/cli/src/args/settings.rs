@@ -43,7 +43,7 @@ const KEYS: [&str; 18] = [
 ];
 
 /// Settings as they were given, by key.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     given: BTreeMap<&'static str, Given>,
     problems: Vec<SettingProblem>,
@@ -72,6 +72,8 @@ pub enum SettingProblem {
     Plain(String),
     /// Of the settings file.
     OfFile(FileProblem),
+    /// Of what stands where nothing was said: this machine has no name that a host may have.
+    OfDefault(String),
 }
 
 impl fmt::Display for Origin {
@@ -106,7 +108,16 @@ impl Settings {
         settings
     }
 
-    /// The controller's socket. What is wrong with other settings does not matter here.
+    /// The settings as they are, for commands that need a few of them, or everything that is wrong with what was
+    /// stated: a file that is wrong in one place may not be the one that was meant.
+    pub fn stated(mut self) -> Result<Self, Vec<SettingProblem>> {
+        // The values are those of `serve`; what is wrong with them stays noted.
+        let _ = values::serve(&mut self);
+        self.problems.retain(|problem| !matches!(problem, SettingProblem::OfDefault(_)));
+        if self.problems.is_empty() { Ok(self) } else { Err(self.problems) }
+    }
+
+    /// The controller's socket, as it was stated.
     pub fn socket(&self) -> PathBuf {
         PathBuf::from(self.given.get("socket").map_or(SOCKET, |given| given.value.as_str()))
     }
@@ -223,6 +234,9 @@ impl Settings {
                     Origin::File { file, line, column } => {
                         let message = format!("{key}: {why}");
                         self.file_problem("setting-refused", &file, (line, column), message, None);
+                    }
+                    origin @ Origin::Default(_) => {
+                        self.problems.push(SettingProblem::OfDefault(format!("{origin}: {why}")));
                     }
                     origin => self.problems.push(SettingProblem::Plain(format!("{origin}: {why}"))),
                 }

@@ -2,7 +2,7 @@
 
 mod terminal;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use archetype_api::ClientError;
 use archetype_api::client::{ExecReceiver, ExecSender};
@@ -19,6 +19,9 @@ use terminal::RawTerminal;
 
 /// Runs the command and ends as it ends.
 pub async fn run(connection: &Connection, args: ExecArgs) -> Result<Exit, Failure> {
+    if args.tty && args.interactive && !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("the input is not a terminal", "leave out -t"));
+    }
     let lab = lab_file::lab(Some(&args.lab), &TopologyArgs::default())?;
     let start = ExecStart {
         argv: args.command,

@@ -8,6 +8,7 @@ use crate::args::OutputArgs;
 use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::paint::Paint;
 
 /// What `version` answers.
 #[derive(Debug, Serialize)]
@@ -18,15 +19,16 @@ struct Versions {
     controller: Option<Version>,
 }
 
-/// Prints the versions. That no controller answers is no failure.
-pub async fn run(connection: &Connection, args: OutputArgs) -> Result<Exit, Failure> {
-    let asked = connection.client().version().await;
-    let silent = match &asked {
-        Err(ClientError::Unreachable { at, .. }) => Some(format!("none answers at {at}")),
-        Err(error) => Some(error.to_string()),
-        Ok(_) => None,
+/// Prints the versions. That no controller answers, or that the settings name none, is no failure.
+pub async fn run(connection: Result<Connection, Failure>, args: OutputArgs) -> Result<Exit, Failure> {
+    let (controller, silent) = match &connection {
+        Ok(connection) => ask(connection).await,
+        Err(failure) => {
+            failure.print(Paint::stderr());
+            (None, Some("not asked: the settings cannot be used".to_owned()))
+        }
     };
-    let versions = Versions { version: env!("CARGO_PKG_VERSION"), controller: asked.ok() };
+    let versions = Versions { version: env!("CARGO_PKG_VERSION"), controller };
     if args.is_json() {
         print_json(&versions)?;
         return Ok(Exit::Fine);
@@ -38,4 +40,13 @@ pub async fn run(connection: &Connection, args: OutputArgs) -> Result<Exit, Fail
     let controller = controller.or(silent).unwrap_or_default();
     print(&format!("archetype   {}\ncontroller  {controller}", versions.version))?;
     Ok(Exit::Fine)
+}
+
+/// The controller's version, or why there is none.
+async fn ask(connection: &Connection) -> (Option<Version>, Option<String>) {
+    match connection.client().version().await {
+        Ok(version) => (Some(version), None),
+        Err(ClientError::Unreachable { at, .. }) => (None, Some(format!("none answers at {at}"))),
+        Err(error) => (None, Some(error.to_string())),
+    }
 }

@@ -17,6 +17,7 @@ use futures::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
+use super::end_of_input::TerminalInput;
 use super::exec_refusal::Refusal;
 use super::terminal;
 
@@ -101,6 +102,7 @@ impl AgentAccess for Access {
         match &node.body {
             NodeBody::Namespace(body) => terminal::run(self.host.place(), node, &body.env, start),
             NodeBody::Container(_) => {
+                let terminal = start.tty.then(TerminalInput::default);
                 let request = ExecRequest {
                     command: start.argv,
                     tty: start.tty,
@@ -110,7 +112,7 @@ impl AgentAccess for Access {
                     size: start.size.map(|size| (size.rows, size.columns)),
                 };
                 match self.engine()?.exec(&node.container, request).await {
-                    Ok(session) => Ok(attach(session)),
+                    Ok(session) => Ok(attach(session, terminal)),
                     Err(EngineError::Refused { status: 409, message }) if message.ends_with("is not running") => {
                         Err(not_running(node))
                     }
@@ -154,14 +156,19 @@ fn of_engine(code: &str, error: &EngineError) -> Box<Problem> {
 }
 
 /// Joins a command of the engine to its client.
-fn attach(session: ExecSession) -> Attached {
+fn attach(session: ExecSession, terminal: Option<TerminalInput>) -> Attached {
     let (input, wishes) = mpsc::channel(PIECES);
     let (answers, output) = mpsc::channel(PIECES);
-    tokio::spawn(follow(session, wishes, answers));
+    tokio::spawn(follow(session, terminal, wishes, answers));
     Attached { input, output }
 }
 
-async fn follow(mut session: ExecSession, mut wishes: mpsc::Receiver<ExecInput>, answers: mpsc::Sender<ExecOutput>) {
+async fn follow(
+    mut session: ExecSession,
+    mut terminal: Option<TerminalInput>,
+    mut wishes: mpsc::Receiver<ExecInput>,
+    answers: mpsc::Sender<ExecOutput>,
+) {
     let mut listening = true;
     let mut refusal = Refusal::default();
     let end = loop {
@@ -186,9 +193,9 @@ async fn follow(mut session: ExecSession, mut wishes: mpsc::Receiver<ExecInput>,
                 Some(Err(error)) => break ExecEnd::Failed(problem("exec-failed", &error.to_string())),
             },
             wish = wishes.recv(), if listening => match wish {
-                // The client is gone: the engine ends a command whose streams are closed.
+                // The client is gone: the engine lets the command go on, as for every client of its own.
                 None => return,
-                Some(wish) => listening = grant(&session.control, &mut session.input, wish).await,
+                Some(wish) => listening = grant(&session.control, &mut session.input, &mut terminal, wish).await,
             },
         }
     };
@@ -199,19 +206,37 @@ async fn follow(mut session: ExecSession, mut wishes: mpsc::Receiver<ExecInput>,
 }
 
 /// Hands on what the client sent; false when nothing more can be handed on.
-async fn grant(command: &ExecControl, input: &mut Pin<Box<dyn AsyncWrite + Send>>, wish: ExecInput) -> bool {
+async fn grant(
+    command: &ExecControl,
+    input: &mut Pin<Box<dyn AsyncWrite + Send>>,
+    terminal: &mut Option<TerminalInput>,
+    wish: ExecInput,
+) -> bool {
     match wish {
-        ExecInput::Stdin(bytes) => input.write_all(&bytes).await.is_ok() && input.flush().await.is_ok(),
-        ExecInput::Wish(ExecWish::CloseStdin) => {
-            drop(input.shutdown().await);
-            true
+        ExecInput::Stdin(bytes) => {
+            if let Some(terminal) = terminal {
+                terminal.sent(&bytes);
+            }
+            write(input, &bytes).await
         }
+        // The engine takes a terminal's stream that is closed at one side for one that is closed, and ends the output.
+        ExecInput::Wish(ExecWish::CloseStdin) => match terminal {
+            Some(terminal) => write(input, terminal.end()).await,
+            None => {
+                drop(input.shutdown().await);
+                true
+            }
+        },
         ExecInput::Wish(ExecWish::Resize(size)) => {
             // A command that has just ended has no terminal.
             drop(command.resize(size.rows, size.columns).await);
             true
         }
     }
+}
+
+async fn write(input: &mut Pin<Box<dyn AsyncWrite + Send>>, bytes: &[u8]) -> bool {
+    input.write_all(bytes).await.is_ok() && input.flush().await.is_ok()
 }
 
 async fn exit(command: &ExecControl) -> ExecEnd {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +17,15 @@ use archetype_host::Place;
 use archetype_host::processes::{self, Inside, User, spawn_inside, status};
 use archetype_model::spec::NodeSpec;
 use futures::StreamExt as _;
+use nix::errno::Errno;
 use nix::pty::{Winsize, openpty};
-use nix::unistd::{Uid, fchown};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::{Pid, Uid, fchown};
 use tokio::sync::mpsc;
 
 use super::access::{not_running, problem};
+use super::end_of_input::TerminalInput;
 
 const PIECES: usize = 64;
 /// How often a followed file is looked at.
@@ -73,8 +78,8 @@ fn on_terminal(
     command.stdin(theirs.try_clone()?).stdout(theirs.try_clone()?).stderr(theirs);
     let child = spawn_inside(place, node, command, how)?;
     pump(reader.into(), answers.clone(), ExecOutput::Stdout);
-    wait(child, answers);
-    tokio::spawn(feed(wishes, Some(Sink::Terminal(ours.into()))));
+    let running = wait(child, answers);
+    tokio::spawn(feed(wishes, Some(Sink::Terminal(ours.into(), TerminalInput::default())), running));
     Ok(Attached { input, output })
 }
 
@@ -83,6 +88,8 @@ fn on_pipes(place: &Place, node: &NodeSpec, mut command: Command, how: Inside, s
     let (answers, output) = mpsc::channel(PIECES);
     command.stdin(if stdin { Stdio::piped() } else { Stdio::null() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A group of its own, as a terminal's session is: a client that goes away has all of it hang up.
+    command.process_group(0);
     let mut child = spawn_inside(place, node, command, how)?;
     let sink = child.stdin.take().map(|stdin| Sink::Pipe(File::from(OwnedFd::from(stdin))));
     let pipes = [
@@ -92,8 +99,8 @@ fn on_pipes(place: &Place, node: &NodeSpec, mut command: Command, how: Inside, s
     for (pipe, channel) in pipes.into_iter().flatten() {
         pump(pipe.into(), answers.clone(), channel);
     }
-    wait(child, answers);
-    tokio::spawn(feed(wishes, sink));
+    let running = wait(child, answers);
+    tokio::spawn(feed(wishes, sink, running));
     Ok(Attached { input, output })
 }
 
@@ -125,7 +132,7 @@ fn unstarted(program: &str, error: &io::Error, code: i64) -> Attached {
 
 /// Where the client's input goes.
 enum Sink {
-    Terminal(File),
+    Terminal(File, TerminalInput),
     Pipe(File),
 }
 
@@ -153,10 +160,40 @@ fn pump(mut from: File, answers: mpsc::Sender<ExecOutput>, channel: fn(Vec<u8>) 
     });
 }
 
+/// A command until it has ended; from then on its number may be somebody else's.
+#[derive(Debug, Clone)]
+struct Running(Arc<Mutex<Option<Pid>>>);
+
+impl Running {
+    fn of(child: &Child) -> Self {
+        let pid = i32::try_from(child.id()).ok().map(Pid::from_raw);
+        Self(Arc::new(Mutex::new(pid)))
+    }
+
+    /// What a person's terminal does when its window is closed; the command may go on all the same.
+    fn hang_up(&self) {
+        if let Some(group) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A group that has just ended hears nothing.
+            let _ = killpg(group, Signal::SIGHUP);
+        }
+    }
+
+    fn wait(&self, child: &mut Child) -> io::Result<ExitStatus> {
+        let pid = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The number stays its own until the system has been asked for its status.
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        while pid.is_some_and(|pid| waitid(Id::Pid(pid), flags) == Err(Errno::EINTR)) {}
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        child.wait()
+    }
+}
+
 /// Tells the end, when everything that was printed has been handed on.
-fn wait(mut child: Child, answers: mpsc::Sender<ExecOutput>) {
+fn wait(mut child: Child, answers: mpsc::Sender<ExecOutput>) -> Running {
+    let running = Running::of(&child);
+    let followed = running.clone();
     std::thread::spawn(move || {
-        let end = match child.wait() {
+        let end = match followed.wait(&mut child) {
             Ok(ended) => ExecEnd::Exit(status(ended)),
             Err(error) => ExecEnd::Failed(problem("exec-failed", &error.to_string())),
         };
@@ -170,9 +207,11 @@ fn wait(mut child: Child, answers: mpsc::Sender<ExecOutput>) {
         }
         drop(answers.blocking_send(ExecOutput::End(end)));
     });
+    running
 }
 
-async fn feed(mut wishes: mpsc::Receiver<ExecInput>, sink: Option<Sink>) {
+/// Hands on what the client sends. A client that goes away while the command runs has it hang up.
+async fn feed(mut wishes: mpsc::Receiver<ExecInput>, sink: Option<Sink>, running: Running) {
     let sink = Arc::new(Mutex::new(sink));
     while let Some(wish) = wishes.recv().await {
         let sink = sink.clone();
@@ -180,16 +219,22 @@ async fn feed(mut wishes: mpsc::Receiver<ExecInput>, sink: Option<Sink>) {
         let work = move || {
             let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
             match (wish, &mut *sink) {
-                (ExecInput::Stdin(bytes), Some(Sink::Terminal(file) | Sink::Pipe(file))) => {
-                    drop(file.write_all(&bytes))
+                (ExecInput::Stdin(bytes), Some(Sink::Pipe(file))) => drop(file.write_all(&bytes)),
+                (ExecInput::Stdin(bytes), Some(Sink::Terminal(file, input))) => {
+                    input.sent(&bytes);
+                    drop(file.write_all(&bytes));
                 }
-                (ExecInput::Wish(ExecWish::Resize(size)), Some(Sink::Terminal(file))) => resize(file, size),
+                (ExecInput::Wish(ExecWish::Resize(size)), Some(Sink::Terminal(file, _))) => resize(file, size),
+                (ExecInput::Wish(ExecWish::CloseStdin), Some(Sink::Terminal(file, input))) => {
+                    drop(file.write_all(input.end()));
+                }
                 (ExecInput::Wish(ExecWish::CloseStdin), sink @ Some(Sink::Pipe(_))) => *sink = None,
                 _ => {}
             }
         };
         drop(tokio::task::spawn_blocking(work).await);
     }
+    running.hang_up();
 }
 
 fn resize(terminal: &File, size: TerminalSize) {

@@ -67,7 +67,7 @@ async fn first(socket: &mut WebSocket) -> Option<Result<ExecStart, String>> {
 }
 
 /// Carries frames both ways until the command ends or the client goes; dropping `attached` then
-/// ends the command.
+/// tells the host, whose sort of node says what becomes of the command.
 async fn pump(socket: &mut WebSocket, mut attached: Attached) -> Option<ExecEnd> {
     loop {
         // Cancel safe: both arms take one message.

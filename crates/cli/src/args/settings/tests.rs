@@ -20,22 +20,46 @@ fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
+/// Each setting with its default, from the table of the page on settings.
+fn documented() -> Vec<(String, String)> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/settings.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let plain = |default: &str| default.split(" | ").next().unwrap().replace('`', "");
+    rows.map(|(key, rest)| (key.to_owned(), plain(rest))).collect()
+}
+
+/// Each setting with the default that its flag's help names.
+fn helped() -> Vec<(String, String)> {
+    let command = Cli::command();
+    let arguments = command.get_arguments().chain(command.find_subcommand("serve").unwrap().get_arguments());
+    let stated = arguments.filter_map(|argument| {
+        let help = argument.get_help()?.to_string();
+        let (_, default) = help.split_once("[default: ")?;
+        Some((argument.get_long()?.to_owned(), default.split(']').next()?.to_owned()))
+    });
+    stated.filter(|(key, _)| KEYS.contains(&key.as_str())).collect()
+}
+
 #[test]
 fn the_defaults_are_those_of_the_documents() {
-    let (_folder, file) = written("");
-    let args = gathered(&["--host", "h"], Some(&file)).serve().unwrap();
-    assert_eq!(args.data, Path::new("/var/lib/archetype"));
-    assert_eq!(args.socket, Path::new("/run/archetype/archetype.sock"));
-    assert_eq!(args.listen.unwrap().to_string(), "127.0.0.1:7070");
-    assert_eq!(args.bridge.as_str(), "arch-ovs");
-    assert_eq!(args.ovsdb.to_string(), "unix:/run/openvswitch/db.sock");
-    assert_eq!(args.docker.unwrap(), Path::new("/var/run/docker.sock"));
-    assert_eq!(args.docker_runtime, "archetype");
-    assert_eq!(args.mgmt_network.as_str(), "clab");
-    assert_eq!((args.tags.0.get(), args.tags.1.get()), (1, 4094));
-    assert_eq!(args.probe_interval, None);
-    assert_eq!(args.hosts_file.unwrap(), Path::new("/etc/hosts"));
-    assert_eq!(args.host_commands, archetype_host::HostCommands::default());
+    let (_folder, nothing) = written("");
+    let unsaid = gathered(&["--host", "h"], Some(&nothing)).serve().unwrap();
+    for (told, host) in [(documented(), "the system's name"), (helped(), "what the system calls it")] {
+        let mut keys: Vec<&str> = told.iter().map(|(key, _)| key.as_str()).collect();
+        keys.push("artefacts");
+        keys.sort_unstable();
+        let mut all = KEYS;
+        all.sort_unstable();
+        assert_eq!(keys, all);
+        for (key, default) in told.iter().filter(|(key, _)| key != "host") {
+            let (_folder, file) = written(&format!("{key} = {default:?}\n"));
+            let said = gathered(&["--host", "h"], Some(&file)).serve();
+            assert_eq!(said.as_ref(), Ok(&unsaid), "{key} = {default:?}");
+        }
+        assert!(told.contains(&("host".to_owned(), host.to_owned())), "{told:?}");
+    }
+    assert_eq!(gathered(&[], Some(&nothing)).artefacts(), None);
 }
 
 #[test]
@@ -55,7 +79,7 @@ fn everything_wrong_is_told_at_once_with_its_place() {
     let told: Vec<String> = problems
         .iter()
         .map(|problem| match problem {
-            SettingProblem::Plain(text) => text.clone(),
+            SettingProblem::Plain(text) | SettingProblem::OfDefault(text) => text.clone(),
             SettingProblem::OfFile(at) => format!("{}:{} {} {:?}", at.line, at.column, at.message, at.hint),
         })
         .collect();
