@@ -42,7 +42,7 @@ pub fn rows<'a>(lab: &Lab<'a>) -> Vec<Row<'a>> {
 fn row<'a>(lab: &Lab<'a>, node: &'a NodeDecl) -> Row<'a> {
     let spec = lab.part.and_then(|part| part.node(&node.name));
     let (ipv4, ipv6) = spec.map(addresses).unwrap_or_default();
-    let mut labels = lab.topology.container_labels(node, "");
+    let mut labels = lab.topology.container_labels(node);
     if let Some(network) = lab.network {
         labels.insert("clab-mgmt-net-bridge".to_owned(), network.bridge.to_string());
     }

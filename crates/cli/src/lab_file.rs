@@ -175,6 +175,7 @@ fn environment(text: &str, all: impl Iterator<Item = (OsString, OsString)>) -> B
             everything
                 || mentioned.contains(&name.as_str())
                 || ["CLAB_LABDIR_BASE", "CLAB_CA_CERT_FILE", "CLAB_CA_KEY_FILE"].contains(&name.as_str())
+                || archetype_topology::OWNER.contains(&name.as_str())
                 || (name == "HOME" && text.contains('~'))
         })
         .collect()

@@ -26,11 +26,17 @@ use crate::stages::{Command, StagesSpec};
 use crate::topology::OF_CONTAINER;
 
 /// Variables that tell of the rest of the lab: how many links the node has, which names and subnets
-/// there are, and in which folder the lab's file lies.
-const OF_THE_LAB_ENV: [&str; 5] =
-    ["CLAB_INTFS", "NO_PROXY", "no_proxy", "CLAB_LABEL_CLAB_NODE_LAB_DIR", "CLAB_LABEL_CLAB_TOPO_FILE"];
+/// there are, in which folder the lab's file lies, and who deployed it.
+const OF_THE_LAB_ENV: [&str; 6] = [
+    "CLAB_INTFS",
+    "NO_PROXY",
+    "no_proxy",
+    "CLAB_LABEL_CLAB_NODE_LAB_DIR",
+    "CLAB_LABEL_CLAB_OWNER",
+    "CLAB_LABEL_CLAB_TOPO_FILE",
+];
 /// Labels that tell of the rest of the lab.
-const OF_THE_LAB_LABELS: [&str; 3] = ["clab-mgmt-net-bridge", "clab-node-lab-dir", "clab-topo-file"];
+const OF_THE_LAB_LABELS: [&str; 4] = ["clab-mgmt-net-bridge", "clab-node-lab-dir", "clab-owner", "clab-topo-file"];
 
 /// The format of specs, ledgers and reports that this code writes.
 pub const FORMAT: u32 = 1;

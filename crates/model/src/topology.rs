@@ -84,6 +84,10 @@ pub struct Source {
     /// The absolute lab directory: `clab-<lab>` beside the file, unless `CLAB_LABDIR_BASE` said
     /// otherwise.
     pub lab_directory: String,
+    /// The user whose lab it is, as the shell of whoever deployed it says (`CLAB_OWNER`, `SUDO_USER`, `USER`); empty
+    /// where it says nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
 }
 
 /// `settings` of a topology file.

@@ -256,3 +256,34 @@ impl Shown for archetype_model::InterfaceName {
 fn a_lab_with_nearly_every_key_is_created_as_containerlab_does() {
     compare("rich");
 }
+
+/// The only node of a lab that a user with this shell deployed.
+fn node_of(shell: &[(&str, &str)]) -> NodeSpec {
+    let text = "name: x\ntopology:\n  nodes:\n    a: {kind: linux, image: i, labels: {\"my label.x\": v}}\n";
+    let shell = shell.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let topology = archetype_topology::read_text("x.clab.yml", Path::new("/labs"), text, &shell).topology.unwrap();
+    spec(&topology).labs[0].nodes[0].clone()
+}
+
+#[test]
+fn a_container_names_its_owner_and_is_not_made_anew_for_another() {
+    let owner = |node: &NodeSpec| {
+        let NodeBody::Container(body) = &node.body else { panic!("it is a container") };
+        assert_eq!(body.labels["clab-owner"], body.env["CLAB_LABEL_CLAB_OWNER"]);
+        body.labels["clab-owner"].clone()
+    };
+    let ann = node_of(&[("USER", "root"), ("SUDO_USER", "ann")]);
+    assert_eq!(owner(&ann), "ann");
+    assert_eq!(owner(&node_of(&[("USER", "root"), ("SUDO_USER", "")])), "root");
+    let bob = node_of(&[("USER", "root"), ("SUDO_USER", "ann"), ("CLAB_OWNER", "bob")]);
+    assert_eq!(owner(&bob), "bob");
+    assert_eq!(owner(&node_of(&[])), "");
+    assert_eq!(ann.body_digest(), bob.body_digest());
+}
+
+#[test]
+fn a_label_as_a_variable_has_only_what_a_variable_may() {
+    let node = node_of(&[]);
+    let NodeBody::Container(body) = &node.body else { panic!("it is a container") };
+    assert_eq!(body.env.get("CLAB_LABEL_MYLABEL_X").map(String::as_str), Some("v"), "{:?}", body.env);
+}

@@ -32,6 +32,7 @@ use archetype_model::topology::{Problem, Topology};
 
 pub use environment::Environment;
 pub use kinds::alike as kinds_alike;
+pub use reading::OWNER;
 
 /// What was read, and everything that is wrong with it. There is a topology whenever the file
 /// could be read at all.

@@ -164,6 +164,9 @@ fn named(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Vec<Entry> {
     named
 }
 
+/// The variables that say whose lab it is, the first that has a value.
+pub const OWNER: [&str; 3] = ["CLAB_OWNER", "SUDO_USER", "USER"];
+
 /// The stages after the file is understood: inheritance, this host, checks.
 struct Resolving<'a> {
     walker: Walker,
@@ -181,6 +184,7 @@ impl Resolving<'_> {
             file: Path::new(self.name).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
             shown: self.name.to_owned(),
             lab_directory: lab_directory.to_string_lossy().into_owned(),
+            owner: self.owner(),
         };
         let mut topology = Topology {
             name: lab,
@@ -262,6 +266,12 @@ impl Resolving<'_> {
         let base = self.environment.get("CLAB_LABDIR_BASE").filter(|base| !base.is_empty());
         let base = base.map_or_else(|| self.directory.to_owned(), |base| self.directory.join(base));
         base.join(lab_folder(lab))
+    }
+
+    /// The user whose lab it is, looked for where containerlab does.
+    fn owner(&self) -> String {
+        let mut said = OWNER.iter().filter_map(|name| self.environment.get(*name));
+        said.find(|owner| !owner.is_empty()).cloned().unwrap_or_default()
     }
 
     /// One node, merged and resolved; a name that is none is a problem and leaves the node out.

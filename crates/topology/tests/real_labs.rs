@@ -100,11 +100,12 @@ fn gets_what_containerlab_gives(topology: &Topology, node: &NodeDecl, file: &str
     let given = given(file, topology);
     let mut labels: BTreeMap<String, String> = serde_json::from_value(given["Config"]["Labels"].clone()).unwrap();
     labels.remove("clab-mgmt-net-bridge");
-    assert_eq!(topology.container_labels(node, ""), labels);
+    assert_eq!(topology.container_labels(node), labels);
     let subnets: Vec<String> =
         [topology.mgmt.ipv4().unwrap().to_string(), topology.mgmt.ipv6().unwrap().to_string()].into();
+    let links = topology.links.iter().flat_map(|link| &link.endpoints).filter(|end| end.node == node.name.as_str());
     let ours: Vec<String> = topology
-        .container_environment(node, "", &subnets)
+        .container_environment(node, links.count(), &topology.unproxied(subnets))
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();

@@ -28,6 +28,7 @@ pub fn topology(name: &str, prefix: &str) -> Topology {
             file: "x.clab.yml".into(),
             shown: "x.clab.yml".into(),
             lab_directory: "/labs/clab-x".into(),
+            owner: String::new(),
         },
         positions: BTreeMap::new(),
     }

@@ -138,6 +138,7 @@ impl Lab {
                 file: format!("{}.clab.yml", self.name),
                 shown: format!("{}.clab.yml", self.name),
                 lab_directory: format!("/labs/clab-{}", self.name),
+                owner: String::new(),
             },
             positions: BTreeMap::new(),
         }

@@ -1,7 +1,7 @@
 //! What a container is created with: the file's own settings, and the environment and labels that
 //! containerlab gives, which tools and images rely on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use archetype_model::ContainerName;
@@ -13,8 +13,6 @@ use super::super::attempt::Lab;
 use super::super::ports;
 use super::{Writer, binds};
 
-/// What containerlab always excepts from proxies.
-const NO_PROXY: [&str; 4] = ["localhost", "127.0.0.1", "::1", "*.local"];
 /// What containerlab sets for every container, because Docker switches IPv6 off inside.
 const SYSCTL: (&str, &str) = ("net.ipv6.conf.all.disable_ipv6", "0");
 
@@ -31,7 +29,7 @@ pub(super) fn body(writer: &Writer<'_>, node: &NodeDecl) -> ContainerBody {
         cmd: node.command.clone(),
         user: definition.user.clone(),
         env: env(writer, node),
-        labels: labels(writer, node, true),
+        labels: labels(writer, node),
         binds: binds(node),
         ports: ports::write(node, writer.given.ports.get(&node.name)),
         cpu_millis: definition.cpu.map(|cpu| (cpu * 1000.0).round() as u64).filter(|millis| *millis > 0),
@@ -123,26 +121,10 @@ pub(super) fn sysctls(node: &NodeDecl) -> BTreeMap<String, String> {
     sysctls
 }
 
-/// The labels that containerlab gives, the file's own included. The bridge's label is set on the
-/// container but is not in the environment.
-fn labels(writer: &Writer<'_>, node: &NodeDecl, with_bridge: bool) -> BTreeMap<String, String> {
-    let topology = writer.lab.topology;
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let long = topology.container_name(&node.name).map(String::from).unwrap_or_default();
-    let given = [
-        ("containerlab", topology.name.to_string()),
-        ("clab-node-name", node.name.to_string()),
-        ("clab-node-longname", long),
-        ("clab-node-kind", node.kind.clone()),
-        ("clab-node-type", text(&node.definition.variant)),
-        ("clab-node-group", text(&node.definition.group)),
-        ("clab-node-lab-dir", format!("{}/{}", topology.lab_directory(), node.name)),
-        ("clab-topo-file", format!("{}/{}", topology.source.directory, topology.source.file)),
-        ("clab-owner", String::new()),
-    ];
-    let mut labels = node.definition.labels.clone();
-    labels.extend(given.map(|(key, value)| (key.to_owned(), value)));
-    if let Some(network) = writer.network.filter(|_| with_bridge) {
+/// The labels that containerlab gives, the file's own included.
+fn labels(writer: &Writer<'_>, node: &NodeDecl) -> BTreeMap<String, String> {
+    let mut labels = writer.lab.topology.container_labels(node);
+    if let Some(network) = writer.network {
         labels.insert("clab-mgmt-net-bridge".into(), network.bridge.to_string());
     }
     labels
@@ -150,45 +132,13 @@ fn labels(writer: &Writer<'_>, node: &NodeDecl, with_bridge: bool) -> BTreeMap<S
 
 /// The environment: the file's, containerlab's labels in it, and what containerlab says of the lab.
 pub(super) fn env(writer: &Writer<'_>, node: &NodeDecl) -> BTreeMap<String, String> {
-    let mut env = node.env.clone();
-    for (label, value) in labels(writer, node, false) {
-        env.insert(format!("CLAB_LABEL_{}", variable(&label)), value);
-    }
-    env.insert("CLAB_INTFS".into(), writer.lab.shape.ends_of(&node.name).len().to_string());
-    let no_proxy = no_proxy(writer, node);
-    env.insert("NO_PROXY".into(), no_proxy.clone());
-    env.insert("no_proxy".into(), no_proxy);
-    env
+    let links = writer.lab.shape.ends_of(&node.name).len();
+    writer.lab.topology.container_environment(node, links, &writer.no_proxy)
 }
 
-/// A label as the name of a variable.
-fn variable(label: &str) -> String {
-    let letter = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_uppercase() } else { '_' };
-    label.chars().map(letter).collect()
-}
-
-/// What the file excepts from proxies, what containerlab always does, and the lab.
-fn no_proxy(writer: &Writer<'_>, node: &NodeDecl) -> String {
-    let stated = node.env.get("no_proxy").or_else(|| node.env.get("NO_PROXY")).filter(|text| !text.is_empty());
-    let mut parts: Vec<String> = stated.cloned().into_iter().collect();
-    let is_stated = |default: &&str| !stated.is_some_and(|text| text.contains(*default));
-    parts.extend(NO_PROXY.into_iter().filter(is_stated).map(str::to_owned));
-    parts.push(writer.no_proxy.clone());
-    parts.join(",")
-}
-
-/// What a lab excepts from proxies: its subnets, every node's name and stated addresses, in byte
-/// order.
+/// What of a lab needs no proxy.
 pub(super) fn no_proxy_of_lab(lab: &Lab<'_>, network: Option<&NetworkSpec>) -> String {
-    let mut parts = BTreeSet::new();
-    for node in &lab.topology.nodes {
-        parts.insert(node.name.to_string());
-        parts.extend(node.definition.mgmt_ipv4.map(|address| address.to_string()));
-        parts.extend(node.definition.mgmt_ipv6.map(|address| address.to_string()));
-    }
-    if let Some(network) = network {
-        parts.extend(network.ipv4.as_ref().map(|laid| laid.net.to_string()));
-        parts.extend(network.ipv6.as_ref().map(|laid| laid.net.to_string()));
-    }
-    parts.into_iter().collect::<Vec<_>>().join(",")
+    let ipv4 = network.and_then(|network| network.ipv4.as_ref()).map(|laid| laid.net.to_string());
+    let ipv6 = network.and_then(|network| network.ipv6.as_ref()).map(|laid| laid.net.to_string());
+    lab.topology.unproxied(ipv4.into_iter().chain(ipv6))
 }
