@@ -7,7 +7,7 @@ mod world;
 use std::time::Duration;
 
 use serde_json::Value;
-use world::{World, eventually, on_a_machine};
+use world::{World, eventually, on_a_machine, slowly};
 
 const LIMIT: Duration = Duration::from_secs(180);
 const SOON: Duration = Duration::from_secs(30);
@@ -129,7 +129,7 @@ topology:
         create-links:
           wait-for: [{node: job, stage: exit}]
     late:
-      startup-delay: 4
+      startup-delay: LATE
   links:
     - endpoints: ["a:eth1", "late:eth1"]
     - endpoints: ["a:eth2", "linked:eth1"]
@@ -142,7 +142,9 @@ fn commands_of_stages_run_in_their_order_in_nodes_and_on_the_host() {
         let shared = world.folder.join("shared");
         std::fs::create_dir(&shared).unwrap();
         let told = |file: &str| std::fs::read_to_string(shared.join(file)).unwrap_or_default();
-        world.write("told.clab.yml", COMMANDS);
+        // Long enough to be seen on this machine.
+        let delay = slowly(Duration::from_secs(4));
+        world.write("told.clab.yml", &COMMANDS.replace("LATE", &delay.as_secs().to_string()));
         let begun = std::time::Instant::now();
         world.cli(["deploy", "-t", "told.clab.yml", "--no-wait"]).fine();
         let late = eventually(SOON, "late is late", || {
@@ -151,7 +153,7 @@ fn commands_of_stages_run_in_their_order_in_nodes_and_on_the_host() {
         });
         assert_eq!(late["state"], "pending");
         eventually(SOON, "late runs", || (world.node("told", "late")["state"] == "running").then_some(()));
-        assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= delay, "{:?}", begun.elapsed());
         let ready = eventually(SOON, "a is ready", || {
             let a = world.node("told", "a");
             (a["ready"] == true).then_some(a)
