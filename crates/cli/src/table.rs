@@ -19,7 +19,9 @@ pub fn lab(lab: &Lab, paint: Paint) -> String {
     if let Some(reason) = &lab.reason {
         text.push_str(&format!(": {reason}"));
     }
-    text.push_str(&paint.tone(Tone::Quiet, format!("  (revision {}, {})", lab.revision, lab.file)));
+    // A lab that is being destroyed has no file any more.
+    let file = if lab.file.is_empty() { String::new() } else { format!(", {}", lab.file) };
+    text.push_str(&paint.tone(Tone::Quiet, format!("  (revision {}{file})", lab.revision)));
     text.push_str(&format!("\n\n{}\n", nodes(&lab.nodes, paint)));
     if !lab.links.is_empty() {
         text.push_str(&format!("\n{}\n", links(&lab.links, paint)));
@@ -133,8 +135,8 @@ fn remarks(lab: &Lab, paint: Paint) -> String {
         let word = paint.tone(Tone::Waiting, "left out:");
         text.push_str(&format!("\n{word} {what} {name}: {} [{}]", why.message, why.code));
     }
-    for finding in &lab.findings {
-        text.push_str(&format!("\n{}", self::finding(finding, paint)));
+    for finding in findings(&lab.findings, paint) {
+        text.push_str(&format!("\n{finding}"));
     }
     if !text.is_empty() {
         text.push('\n');
@@ -142,9 +144,29 @@ fn remarks(lab: &Lab, paint: Paint) -> String {
     text
 }
 
-/// A finding with what a person can do.
-pub fn finding(finding: &Finding, paint: Paint) -> String {
-    let subject = finding.subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default();
+/// Findings with what a person can do. Those of one cause are one, with all that they are about.
+pub fn findings(findings: &[Finding], paint: Paint) -> Vec<String> {
+    let mut causes: Vec<(&Finding, Vec<&str>)> = Vec::new();
+    for finding in findings {
+        let is_same = |(other, _): &&mut (&Finding, _)| {
+            (&other.code, &other.message, &other.hint) == (&finding.code, &finding.message, &finding.hint)
+        };
+        match causes.iter_mut().find(is_same) {
+            Some((_, about)) => about.extend(finding.subject.as_deref()),
+            None => causes.push((finding, finding.subject.as_deref().into_iter().collect())),
+        }
+    }
+    causes.iter().map(|(finding, about)| self::finding(finding, about, paint)).collect()
+}
+
+/// As many are named of what one cause is about.
+const NAMED: usize = 8;
+
+fn finding(finding: &Finding, about: &[&str], paint: Paint) -> String {
+    let more = about.len().checked_sub(NAMED).filter(|more| *more > 0);
+    let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+    let named = about.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let subject = if about.is_empty() { String::new() } else { format!("{named}{more}: ") };
     let word = paint.tone(Tone::Bad, "finding:");
     let code = paint.tone(Tone::Quiet, format!("[{}]", finding.code));
     let hint = if finding.hint.is_empty() { String::new() } else { format!("\n  hint: {}", finding.hint) };

@@ -196,6 +196,18 @@ fn left_alone(world: &World, flag: &str, script: &str) -> Vec<String> {
     pids
 }
 
+#[test]
+fn a_plan_that_is_refused_says_why_and_not_what_would_change() {
+    on_a_machine(LIMIT, |world| {
+        let lab = "name: zz\ntopology:\n  nodes:\n    a: {kind: linux, labels: {archetype.runtime: namespace}}\n  links:\n    \
+                   - {type: dummy, endpoint: {node: a, interface: eth1}}\n";
+        world.write("zz.clab.yml", lab);
+        let refused = world.cli(["plan"]);
+        assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
+        assert!(refused.stderr.contains("[not-runnable-dummy-link]"), "{refused:?}");
+    });
+}
+
 /// The lines that a command prints until `count` of them are as wanted; then it is ended.
 fn followed(world: &World, words: &[&str], wanted: impl Fn(&str) -> bool, count: usize) -> Vec<String> {
     let mut command = Command::new(ARCHETYPE);

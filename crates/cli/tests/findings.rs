@@ -146,6 +146,19 @@ fn an_engine_without_the_runtime_is_told_at_the_start_and_nodes_start_when_it_ha
         assert!(warned.contains("archetype host setup"), "{log}");
 
         world.engine.import_busybox("bb");
+        // One cause is told once, with the nodes that it is about.
+        let image = "{kind: linux, image: bb}";
+        world.write(
+            "row.clab.yml",
+            &format!("name: row\ntopology: {{nodes: {{x: {image}, y: {image}, z: {image}}}}}\n"),
+        );
+        let ended = world.cli(["deploy", "-t", "row.clab.yml", "--wait", "20s"]);
+        println!("{}\n---\n{}", ended.stdout, ended.stderr);
+        for told in [&ended.stdout, &ended.stderr] {
+            assert_eq!(told.matches("[runtime-missing]").count(), 1, "{told}");
+        }
+        world.cli(["destroy", "row"]).fine();
+
         deploy(world, "one", "name: one\ntopology: {nodes: {n: {kind: linux, image: bb}}}\n");
         let node = eventually(SOON, "the node fails a few times", || {
             let lab = world.lab("one");

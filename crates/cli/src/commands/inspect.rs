@@ -31,8 +31,8 @@ pub async fn run(connection: &Connection, args: InspectArgs) -> Result<Exit, Fai
         [lab] => print(&table::lab(lab, paint))?,
         labs => print(&format!("{}\n\n`archetype inspect LAB` shows one", table::labs(labs, paint)))?,
     }
-    for finding in &labs.findings {
-        print(&table::finding(finding, paint))?;
+    for finding in table::findings(&labs.findings, paint) {
+        print(&finding)?;
     }
     Ok(Exit::Fine)
 }

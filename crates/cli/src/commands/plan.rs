@@ -19,7 +19,10 @@ pub async fn run(connection: &Connection, args: PlanArgs) -> Result<Exit, Failur
     } else {
         print_problems(&plan.problems, Paint::stderr());
         print_notes(&plan.notes, Paint::stderr());
-        print(&shown(&plan, Paint::stdout()))?;
+        let shown = shown(&plan, Paint::stdout());
+        if !shown.is_empty() {
+            print(&shown)?;
+        }
     }
     Ok(if plan.problems.is_empty() { Exit::Fine } else { Exit::Failed })
 }
@@ -45,6 +48,10 @@ fn shown(plan: &PlanAnswer, paint: Paint) -> String {
         };
         let why = why.as_ref().map(|why| format!("  ({why})")).unwrap_or_default();
         text.push_str(&format!("{} {what} {name}{why}\n", paint.tone(tone, sign)));
+    }
+    if !plan.problems.is_empty() {
+        // What is refused changes nothing, and what would is not known.
+        return text;
     }
     let lab = plan.lab.as_deref().unwrap_or("the lab");
     let untouched = format!("{} nodes and {} links untouched", plan.nodes_untouched, plan.links_untouched);

@@ -117,7 +117,7 @@ async fn tell_states(connection: &Connection, lab: &LabName) {
 
 async fn tell_findings(connection: &Connection, lab: &LabName, revision: u64, paint: Paint) {
     let Ok(waited) = connection.client().wait(lab, revision, Duration::ZERO).await else { return };
-    waited.findings.iter().for_each(|finding| eprintln!("{}", table::finding(finding, paint)));
+    table::findings(&waited.findings, paint).iter().for_each(|finding| eprintln!("{finding}"));
     let Progress { doing, .. } = waited.progress;
     doing.iter().for_each(|what| eprintln!("in progress: {what}"));
 }
