@@ -7,7 +7,7 @@ mod world;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -175,6 +175,11 @@ fn a_client_that_goes_away_has_its_command_hang_up_and_one_that_does_not_care_go
         assert!(pids.iter().all(|pid| lives(pid)), "{pids:?}");
         run("kill", ["-9", &pids[0]]);
         eventually(SOON, "it ends by itself", || (!lives(&pids[1])).then_some(()));
+
+        let (mut client, pids) = begun(world, "-i", "sleep 1000 & echo $! $$; wait");
+        world.serve.term();
+        eventually(SOON, "it has ended with `serve`", || pids.iter().all(|pid| !lives(pid)).then_some(()));
+        client.wait().unwrap();
     });
 }
 
@@ -184,6 +189,14 @@ fn lives(pid: &str) -> bool {
 
 /// The numbers that a script in node `a` prints, once its client has been killed.
 fn left_alone(world: &World, flag: &str, script: &str) -> Vec<String> {
+    let (mut client, pids) = begun(world, flag, script);
+    client.kill().unwrap();
+    client.wait().unwrap();
+    pids
+}
+
+/// A script in node `a` that has printed numbers of processes, with its client.
+fn begun(world: &World, flag: &str, script: &str) -> (Child, Vec<String>) {
     let mut command = Command::new(ARCHETYPE);
     world.serve.with_environment(command.args(["exec", flag, "row", "a", "--", "sh", "-c", script]));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -191,9 +204,7 @@ fn left_alone(world: &World, flag: &str, script: &str) -> Vec<String> {
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let pids: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     assert!(!pids.is_empty() && pids.iter().all(|pid| lives(pid)), "{line:?}");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    pids
+    (child, pids)
 }
 
 #[test]

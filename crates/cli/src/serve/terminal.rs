@@ -210,8 +210,18 @@ fn wait(mut child: Child, answers: mpsc::Sender<ExecOutput>) -> Running {
     running
 }
 
-/// Hands on what the client sends. A client that goes away while the command runs has it hang up.
+/// The way of a client's input to its command: at its end, the client's or ours, a command that still runs hangs up.
+struct Line(Running);
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.0.hang_up();
+    }
+}
+
+/// Hands on what the client sends, until it goes away.
 async fn feed(mut wishes: mpsc::Receiver<ExecInput>, sink: Option<Sink>, running: Running) {
+    let _line = Line(running);
     let sink = Arc::new(Mutex::new(sink));
     while let Some(wish) = wishes.recv().await {
         let sink = sink.clone();
@@ -234,7 +244,6 @@ async fn feed(mut wishes: mpsc::Receiver<ExecInput>, sink: Option<Sink>, running
         };
         drop(tokio::task::spawn_blocking(work).await);
     }
-    running.hang_up();
 }
 
 fn resize(terminal: &File, size: TerminalSize) {
