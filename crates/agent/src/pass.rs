@@ -89,7 +89,7 @@ impl<H: Host> Pass<'_, H> {
         self.memory.followed(&found);
         tell_held(&mut wires, spec, &order.held_wires);
         let right = right(wanted, spec, &observed, &found);
-        self.settle(spec, wanted, &right, &in_work(&found));
+        self.settle(spec, wanted, &right, &Unsettled::of(&observed, &found));
         let again_ms = self.next_due(spec, &found, &order);
         found.findings.extend(restless(&found));
         found.findings.extend(self.memory.undone.findings());
@@ -285,14 +285,14 @@ impl<H: Host> Pass<'_, H> {
         spec: &HostSpec,
         wanted: &BTreeMap<Resource, String>,
         right: &BTreeSet<Resource>,
-        in_work: &BTreeSet<Resource>,
+        unsettled: &Unsettled,
     ) {
         self.memory.settled.retain(|resource, digest| wanted.get(resource) == Some(digest));
         self.memory.carriers.retain(|device, _| wanted.contains_key(&Resource::Device(device.clone())));
         self.memory.failed.retain(|resource, _| {
-            !right.contains(resource) && (wanted.contains_key(resource) || in_work.contains(resource))
+            !right.contains(resource) && (wanted.contains_key(resource) || unsettled.in_work.contains(resource))
         });
-        for resource in right {
+        for resource in right.iter().filter(|resource| !unsettled.being_made.contains(resource)) {
             if let Some(digest) = wanted.get(resource)
                 && self.memory.settled.get(resource) != Some(digest)
             {
@@ -353,6 +353,23 @@ fn restless(found: &Diff) -> Option<Finding> {
 /// Resources with a step that is due, or will be.
 fn in_work(found: &Diff) -> BTreeSet<Resource> {
     found.steps().chain(found.later.iter().map(|(step, _)| step)).map(Step::resource).collect()
+}
+
+/// What a pass does not call settled.
+struct Unsettled {
+    in_work: BTreeSet<Resource>,
+    /// Networks over which a Docker network is to lie, and it is not known whether one does: it may be being laid for
+    /// the first time. Nothing is wrong with them, and a step on one is no repair.
+    being_made: BTreeSet<Resource>,
+}
+
+impl Unsettled {
+    fn of(observed: &Observed, found: &Diff) -> Self {
+        let networks = observed.networks.known().into_iter().flatten();
+        let unread = networks.filter(|(_, network)| network.guests.known().is_none());
+        let being_made = unread.map(|(name, _)| Resource::Network(name.clone())).collect();
+        Self { in_work: in_work(found), being_made }
+    }
 }
 
 /// Resources that are as wanted: readable, without a step now or later, and for nodes, in the

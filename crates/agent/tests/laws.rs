@@ -12,7 +12,7 @@ use archetype_agent::{Envelope, Handle};
 use archetype_host::fake::FakeHost;
 use archetype_host::{Host, Waker};
 use archetype_model::ContainerName;
-use archetype_model::observed::{Exit, Part, RunObserved};
+use archetype_model::observed::{Exit, Part, Reading, RunObserved};
 use archetype_model::report::{NodeReport, RepairOutcome};
 use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, Presence};
 use archetype_model::status::LinkState;
@@ -428,4 +428,25 @@ async fn a_node_that_shares_with_a_container_that_was_made_anew_is_made_anew_too
     let seen = bench.host.with(|state| state.containers[&second].clone());
     assert!(matches!(seen.run, RunObserved::Running { .. }), "{seen:?}");
     assert_eq!(seen.shares_with, ["another".to_owned()].into());
+}
+
+/// The Docker network over it takes its time, and the first try fails.
+#[tokio::test(start_paused = true)]
+async fn a_network_that_was_never_seen_whole_is_made_and_not_repaired() {
+    let spec = spec_of(&Shape::containers(), 1);
+    let name = spec.networks[0].name.clone();
+    let mut bench = Bench::new();
+    bench.host.with(|state| state.guests = Reading::Unreadable("the Docker network is being laid over it".into()));
+    bench.handle.accept(Arc::new(spec)).await.unwrap();
+    bench.settled().await;
+    bench.host.disturb(Part::Networks, |state| {
+        state.guests = Reading::Known(true);
+        state.networks.get_mut(&name).unwrap().guests = Reading::Known(false);
+    });
+    let envelope = bench.settled().await;
+    assert_eq!(bench.host.with(|state| state.networks[&name].guests.clone()), Reading::Known(true));
+    assert_eq!(envelope.repairs, []);
+    bench.host.disturb(Part::Networks, |state| state.networks.get_mut(&name).unwrap().guests = Reading::Known(false));
+    let envelope = bench.settled().await;
+    assert_eq!(envelope.repairs.len(), 1, "what was seen whole and is not any more is repaired");
 }

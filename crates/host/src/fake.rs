@@ -46,6 +46,8 @@ pub struct State {
     pub processes: BTreeMap<ContainerName, NodeObserved>,
     /// Its networks.
     pub networks: BTreeMap<NetworkName, NetworkObserved>,
+    /// What is seen of the Docker network over a network that was made.
+    pub guests: Reading<bool>,
     /// What its packet filter lets through of bridges of others.
     pub passages: PassagesObserved,
     /// Parts that cannot be read now.
@@ -77,6 +79,7 @@ impl FakeHost {
             containers: BTreeMap::new(),
             processes: BTreeMap::new(),
             networks: BTreeMap::new(),
+            guests: Reading::Known(true),
             passages: PassagesObserved { filtered: true, bridges: BTreeMap::new() },
             unreadable: BTreeSet::new(),
             failing: BTreeSet::new(),
@@ -216,7 +219,7 @@ impl State {
             bridge: Some(ifindex),
             ours: true,
             addresses: ipv4.chain(ipv6).collect(),
-            guests: Reading::Known(true),
+            guests: self.guests.clone(),
             rules: Some(spec.network_rules_digest(name)),
             hosts: Some(spec.network_hosts_digest(name)),
             foreign: Vec::new(),

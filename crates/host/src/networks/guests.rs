@@ -83,6 +83,9 @@ pub(super) struct Shared {
 
 struct State {
     engine: Engine,
+    /// Readings that were begun, and the number of the one that `engine` is.
+    begun: u64,
+    told: u64,
     /// What is being done to a network right now, for people.
     tasks: BTreeMap<NetworkName, &'static str>,
     /// How the last task on a network failed; kept through the tries that follow until one is done.
@@ -96,7 +99,7 @@ impl Guests {
             Some(_) => Engine::Unreadable("the Docker Engine's networks were not read yet".into()),
             None => Engine::Absent,
         };
-        let state = Mutex::new(State { engine, tasks: BTreeMap::new(), failed: BTreeMap::new() });
+        let state = Mutex::new(State { engine, begun: 0, told: 0, tasks: BTreeMap::new(), failed: BTreeMap::new() });
         let shared = Arc::new(Shared { installation, socket, deadline, waker, state });
         let watcher = tokio::spawn(engine::keep(shared.clone()));
         Self { shared, watcher }
@@ -112,7 +115,7 @@ impl Guests {
         if self.shared.lock().engine != Engine::Absent
             && let Err(error) = engine::read_again(&self.shared).await
         {
-            self.shared.tell(Engine::Unreadable(error.to_string()));
+            self.shared.tell_now(Engine::Unreadable(error.to_string()));
         }
     }
 
@@ -193,9 +196,26 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what was read, and tells when it is something else.
-    fn tell(&self, engine: Engine) {
+    /// The number of a reading that begins now.
+    fn begin_reading(&self) -> u64 {
         let mut state = self.lock();
+        state.begun += 1;
+        state.begun
+    }
+
+    /// Takes over what a reading found that began and ended now.
+    fn tell_now(&self, engine: Engine) {
+        self.tell(self.begin_reading(), engine);
+    }
+
+    /// Takes over what a reading found, and rings when it is something else. Readings run beside each other, and an
+    /// engine may be slow: one that began before what is known was read does not tell of a network that was laid since.
+    fn tell(&self, reading: u64, engine: Engine) {
+        let mut state = self.lock();
+        if reading < state.told {
+            return;
+        }
+        state.told = reading;
         if state.engine != engine {
             state.engine = engine;
             self.waker.ring(Event::Changed(Part::Networks));
@@ -214,7 +234,8 @@ impl Shared {
     /// The end of a task: read anew, then let the next pass see it.
     async fn end(&self, network: &NetworkName, done: Result<(), Error>) {
         if let Err(error) = engine::read_again(self).await {
-            tracing::debug!(%error, "the Docker Engine's networks could not be read");
+            // What was known before says nothing of what was done.
+            self.tell_now(Engine::Unreadable(error.to_string()));
         }
         let mut state = self.lock();
         state.tasks.remove(network);

@@ -31,13 +31,13 @@ pub(super) async fn keep(shared: std::sync::Arc<Shared>) {
     let mut pause = Duration::from_millis(100);
     loop {
         if !socket.exists() || !shares_namespace(&socket) {
-            shared.tell(Engine::Absent);
+            shared.tell_now(Engine::Absent);
             sleep(LOOK).await;
             continue;
         }
         let began = Instant::now();
         if let Err(error) = session(&shared).await {
-            shared.tell(Engine::Unreadable(error.to_string()));
+            shared.tell_now(Engine::Unreadable(error.to_string()));
         }
         pause = if began.elapsed() > LOOK { Duration::from_millis(100) } else { (pause * 2).min(LOOK) };
         sleep(pause).await;
@@ -74,16 +74,16 @@ async fn session(shared: &Shared) -> Result<(), Error> {
             },
             _ = timer.tick() => {}
         }
-        let engine = read(shared, &docker).await?;
-        shared.tell(engine);
+        let reading = shared.begin_reading();
+        shared.tell(reading, read(shared, &docker).await?);
     }
 }
 
 /// Reads everything over a connection of its own.
 pub(super) async fn read_again(shared: &Shared) -> Result<(), Error> {
     let docker = connect(shared).await?;
-    let engine = read(shared, &docker).await?;
-    shared.tell(engine);
+    let reading = shared.begin_reading();
+    shared.tell(reading, read(shared, &docker).await?);
     Ok(())
 }
 
