@@ -162,7 +162,18 @@ fn exec_passes_on_streams_and_exit_codes_and_logs_are_kept_and_followed() {
 #[test]
 fn a_client_that_goes_away_has_its_command_hang_up_and_one_that_does_not_care_goes_on() {
     on_a_machine(LIMIT, |world| {
+        // As under `nohup`: what `serve` ignores is its own affair.
+        // SAFETY: to ignore a signal runs no code of ours.
+        unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+        world.serve.term();
+        world.serve.start();
         deployed(world);
+        for node in ["a", "b"] {
+            let told = world.exec("row", node, "grep SigIgn /proc/self/status").fine().stdout.clone();
+            let ignored = told.split_whitespace().last().and_then(|mask| u64::from_str_radix(mask, 16).ok());
+            // The real-time signals behind them are the C library's and no shell's.
+            assert_eq!(ignored.map(|mask| mask & 0x7fff_ffff), Some(0), "{node}: {told}");
+        }
         // The shell and what it began, without a terminal and with one.
         for flag in ["-i", "-t"] {
             let pids = left_alone(world, flag, "sleep 1000 & echo $! $$; wait");

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use archetype_model::report::ExecState;
 use archetype_model::spec::NodeSpec;
 use archetype_model::topology::value::ExecTarget;
+use archetype_netns::enter::ordinary_signals;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::sync::oneshot;
@@ -97,6 +98,8 @@ fn run(words: &[String], folder: &Path, limit: Duration, given_up: &Cancellation
     let Some((program, words)) = words.split_first() else { return failed("no command".into()) };
     let mut command = Command::new(program);
     command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    // SAFETY: it makes plain system calls only.
+    unsafe { command.pre_exec(ordinary_signals) };
     if folder.is_dir() {
         command.current_dir(folder);
     }

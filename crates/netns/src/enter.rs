@@ -85,6 +85,7 @@ impl Entry {
                 fds.iter().try_for_each(|fd| check(libc::setns(*fd, 0)))?;
                 check(libc::chdir(folder.as_ptr()))?;
                 check(libc::prctl(libc::PR_SET_PDEATHSIG, 0))?;
+                ordinary_signals()?;
                 if terminal {
                     take_terminal()?;
                 }
@@ -113,6 +114,25 @@ pub fn take_terminal() -> io::Result<()> {
     check(unsafe { libc::setsid() })?;
     // SAFETY: TIOCSCTTY takes a number, no pointer.
     check(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })
+}
+
+/// Gives this process the signals that a program expects at its start: none blocked and none ignored. What its parent
+/// ignores it would ignore as well (`execve(2)`): under `nohup`, no command could hang up. Plain system calls: it may be
+/// used between fork and exec.
+///
+/// # Errors
+/// None that a kernel gives; the system's own.
+pub fn ordinary_signals() -> io::Result<()> {
+    for signal in (1..=libc::SIGRTMAX()).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        // SAFETY: the default action is no code of ours. Two numbers are the C library's own, which it refuses.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: a set of signals is plain numbers, for which zeroes are valid; both calls get one that lives on.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        check(libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()))
+    }
 }
 
 fn check(answer: libc::c_int) -> io::Result<()> {

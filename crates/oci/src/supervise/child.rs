@@ -8,10 +8,11 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use archetype_netns::enter::ordinary_signals;
 use archetype_netns::{Error, Namespace, mounts};
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::sys::signal::Signal;
 use nix::unistd::{Pid, pipe2};
 
 use super::Options;
@@ -109,7 +110,7 @@ fn arrange(options: &Options, network: &Namespace, print: &OwnedFd, wait: OwnedF
     let mut go = [0u8];
     // Without the word the supervisor has died before death signals were arranged.
     File::from(wait).read_exact(&mut go).map_err(|error| Error::system("wait for the supervisor", error))?;
-    ordinary_signals()?;
+    ordinary_signals().map_err(|error| Error::system("set up signals", error))?;
     // SAFETY: plain system calls on descriptors that are open.
     unsafe {
         libc::dup2(print.as_raw_fd(), 1);
@@ -132,16 +133,6 @@ fn show_own_sys() {
         let source = format!("/proc/self/fd/{}", groups.as_raw_fd());
         let _ = mount(Some(source.as_str()), "/sys/fs/cgroup", none, MsFlags::MS_BIND | MsFlags::MS_REC, none);
     }
-}
-
-/// Signals as a program expects them at its start.
-fn ordinary_signals() -> Result<()> {
-    let failed = |error| Error::system("set up signals", error);
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).map_err(failed)?;
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    // SAFETY: the default action is no code of ours. Rust ignores this signal in its programs.
-    unsafe { sigaction(Signal::SIGPIPE, &default) }.map_err(failed)?;
-    Ok(())
 }
 
 fn become_command(command: &[OsString]) -> Error {
