@@ -308,7 +308,8 @@ impl<H: Host> Pass<'_, H> {
             .filter(|resource| right.contains(resource) || !wanted.contains_key(resource))
             .collect();
         repairs::close(self.ledger, &gone, self.opened_here);
-        if right.len() == wanted.len() {
+        // The next life takes everything for settled that this one noted as converged.
+        if right.len() == wanted.len() && unsettled.being_made.is_empty() {
             self.ledger.note(|done| done.converged = Some(spec.generation.clone()));
         }
     }

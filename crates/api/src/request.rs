@@ -18,7 +18,8 @@ pub struct TopologyText {
     pub shown: Option<String>,
     /// The file's text.
     pub text: String,
-    /// The environment that `${NAME}` in the file stands for. Only names the text mentions are needed.
+    /// The environment that `${NAME}` in the file stands for, and whose lab it is (`CLAB_OWNER`, `SUDO_USER`, `USER`). Only
+    /// these and names the text mentions are needed.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// Files of template variables, absolute, later ones winning; those beside the file when there are none.

@@ -166,7 +166,7 @@ fn texts(all: impl Iterator<Item = (OsString, OsString)>) -> impl Iterator<Item 
     all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-/// What of the shell's environment the text speaks of; nothing else leaves this shell.
+/// What of the shell's environment the text speaks of, and who the user is; nothing else leaves this shell.
 fn environment(text: &str, all: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, String> {
     let everything = text.contains("__IMPORT_ENVS");
     let mentioned = mentioned(text);
@@ -193,16 +193,16 @@ mod tests {
     use super::*;
 
     fn sent(text: &str) -> Vec<String> {
-        let all = [("HOME", "/root"), ("IMAGE", "x"), ("SECRET", "y"), ("TAG", "z")];
+        let all = [("HOME", "/root"), ("IMAGE", "x"), ("SECRET", "y"), ("TAG", "z"), ("USER", "ann")];
         environment(text, all.into_iter().map(|(name, value)| (name.into(), value.into()))).into_keys().collect()
     }
 
     #[test]
-    fn only_variables_that_the_file_mentions_leave_the_shell() {
-        assert_eq!(sent("image: ${IMAGE:-a$TAG}"), ["IMAGE", "TAG"]);
-        assert_eq!(sent("binds: [~/x:/x]"), ["HOME"]);
-        assert!(sent("name: x").is_empty());
-        assert_eq!(sent("env: {__IMPORT_ENVS: true}").len(), 4);
+    fn only_variables_that_the_file_mentions_and_who_the_user_is_leave_the_shell() {
+        assert_eq!(sent("image: ${IMAGE:-a$TAG}"), ["IMAGE", "TAG", "USER"]);
+        assert_eq!(sent("binds: [~/x:/x]"), ["HOME", "USER"]);
+        assert_eq!(sent("name: x"), ["USER"]);
+        assert_eq!(sent("env: {__IMPORT_ENVS: true}").len(), 5);
     }
 
     #[test]

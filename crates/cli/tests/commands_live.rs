@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use archetype_testbed::process_runs;
 use serde_json::Value;
 use world::{ARCHETYPE, World, attempt, eventually, on_a_machine, run};
 
@@ -177,25 +178,21 @@ fn a_client_that_goes_away_has_its_command_hang_up_and_one_that_does_not_care_go
         // The shell and what it began, without a terminal and with one.
         for flag in ["-i", "-t"] {
             let pids = left_alone(world, flag, "sleep 1000 & echo $! $$; wait");
-            eventually(SOON, "it has ended", || pids.iter().all(|pid| !lives(pid)).then_some(()));
+            eventually(SOON, "it has ended", || pids.iter().all(|pid| !process_runs(pid)).then_some(()));
         }
         let pids = left_alone(world, "-i", "trap '' HUP; sleep 1000 & echo $! $$; wait");
         // A command that came later has been ended since.
         let later = left_alone(world, "-i", "echo $$; exec sleep 1000");
-        eventually(SOON, "it has ended", || (!lives(&later[0])).then_some(()));
-        assert!(pids.iter().all(|pid| lives(pid)), "{pids:?}");
+        eventually(SOON, "it has ended", || (!process_runs(&later[0])).then_some(()));
+        assert!(pids.iter().all(|pid| process_runs(pid)), "{pids:?}");
         run("kill", ["-9", &pids[0]]);
-        eventually(SOON, "it ends by itself", || (!lives(&pids[1])).then_some(()));
+        eventually(SOON, "it ends by itself", || (!process_runs(&pids[1])).then_some(()));
 
         let (mut client, pids) = begun(world, "-i", "sleep 1000 & echo $! $$; wait");
         world.serve.term();
-        eventually(SOON, "it has ended with `serve`", || pids.iter().all(|pid| !lives(pid)).then_some(()));
+        eventually(SOON, "it has ended with `serve`", || pids.iter().all(|pid| !process_runs(pid)).then_some(()));
         client.wait().unwrap();
     });
-}
-
-fn lives(pid: &str) -> bool {
-    std::path::Path::new("/proc").join(pid).exists()
 }
 
 /// The numbers that a script in node `a` prints, once its client has been killed.
@@ -214,7 +211,7 @@ fn begun(world: &World, flag: &str, script: &str) -> (Child, Vec<String>) {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let pids: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-    assert!(!pids.is_empty() && pids.iter().all(|pid| lives(pid)), "{line:?}");
+    assert!(!pids.is_empty() && pids.iter().all(|pid| process_runs(pid)), "{line:?}");
     (child, pids)
 }
 

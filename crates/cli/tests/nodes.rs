@@ -7,6 +7,8 @@ mod attached;
 mod box_lab;
 mod world;
 
+use std::fs::File;
+use std::process::Command;
 use std::time::Duration;
 
 use box_lab::{Sort, deploy, dirty, dump, same};
@@ -36,6 +38,7 @@ every_sort! {
     nodes_reach_each_other_the_host_and_the_world_by_name_and_address
     a_command_runs_as_who_was_named_in_the_root_and_ends_as_a_shell_says
     the_end_of_the_input_of_a_terminal_ends_what_reads_it_and_not_its_output
+    as_much_as_anybody_sends_goes_through_a_command
 }
 
 fn interfaces_are_as_declared_before_the_first_process_runs(world: &mut World, sort: Sort) {
@@ -251,6 +254,20 @@ fn the_end_of_the_input_of_a_terminal_ends_what_reads_it_and_not_its_output(worl
     assert_eq!(told("sleep 1; echo out; exit 5", ""), ("out\r\n".to_owned(), 5));
     let (out, code) = told("stty -echo; echo ready; cat; echo end", "hello\nhalf a line");
     assert!(out.ends_with("hello\r\nhalf a lineend\r\n") && code == 0, "{out:?}");
+}
+
+/// More than all pipes and queues on the way hold: both ways go on beside each other.
+fn as_much_as_anybody_sends_goes_through_a_command(world: &mut World, sort: Sort) {
+    deploy(world, sort);
+    let (sent, came) = (world.folder.join("sent"), world.folder.join("came"));
+    let much: String = (0..1_000_000).map(|number| format!("{number}\n")).collect();
+    std::fs::write(&sent, &much).unwrap();
+    let mut command = Command::new("timeout");
+    command.args(["120", world::ARCHETYPE, "exec", "-i", "box", "b", "--", "cat"]);
+    command.stdin(File::open(&sent).unwrap()).stdout(File::create(&came).unwrap());
+    let ended = world.serve.with_environment(&mut command).status().unwrap();
+    assert!(ended.success(), "{ended}");
+    assert!(std::fs::read_to_string(&came).unwrap() == much, "what came is not what was sent");
 }
 
 /// MACs of every interface and addresses of the management's, as the kernel has them in both nodes.

@@ -14,7 +14,8 @@ struct Ended {
 
 /// Runs `archetype` in a directory with these variables, and with nothing else of this shell's environment.
 fn archetype(directory: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
-    let output = Command::new(env!("CARGO_BIN_EXE_archetype"))
+    let output = Command::new("timeout")
+        .args(["60", env!("CARGO_BIN_EXE_archetype")])
         .args(arguments)
         .current_dir(directory)
         .env_clear()
@@ -54,9 +55,9 @@ fn a_flag_goes_before_a_variable_and_a_variable_before_the_file() {
     assert_eq!(asked(&named, &["--config", other.to_str().unwrap(), "inspect"]), "other");
 }
 
-/// Each command that speaks to a controller or changes this machine.
+/// Each command that speaks to a controller or changes this machine: below the test's folder, should it be run after all.
 const BY_SETTINGS: [&[&str]; 14] = [
-    &["serve"],
+    &["serve", "--data", "data", "--socket", "serve.sock", "--listen", "none"],
     &["plan"],
     &["deploy"],
     &["destroy", "lab"],
@@ -68,8 +69,8 @@ const BY_SETTINGS: [&[&str]; 14] = [
     &["journal"],
     &["explain", "lab", "n:eth1"],
     &["reconcile", "lab"],
-    &["host", "setup"],
-    &["host", "reset"],
+    &["host", "setup", "--root", "."],
+    &["host", "reset", "--root", "."],
 ];
 
 #[test]

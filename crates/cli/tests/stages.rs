@@ -143,7 +143,7 @@ fn commands_of_stages_run_in_their_order_in_nodes_and_on_the_host() {
         std::fs::create_dir(&shared).unwrap();
         let told = |file: &str| std::fs::read_to_string(shared.join(file)).unwrap_or_default();
         // Long enough to be seen on this machine.
-        let delay = slowly(Duration::from_secs(4));
+        let delay = Duration::from_secs(slowly(Duration::from_secs(4)).as_secs());
         world.write("told.clab.yml", &COMMANDS.replace("LATE", &delay.as_secs().to_string()));
         let begun = std::time::Instant::now();
         world.cli(["deploy", "-t", "told.clab.yml", "--no-wait"]).fine();

@@ -299,9 +299,9 @@ fn a_changed_tag_is_mended_in_time_while_another_lab_pulls_starts_or_waits_for_t
 
         world.write("many.clab.yml", &containers("many", 100, "bb"));
         world.cli(["deploy", "-t", "many.clab.yml", "--no-wait"]).fine();
-        let starting = worst_mending(world, 5);
         let nodes = world.lab("many")["nodes"].as_array().unwrap().clone();
-        assert!(nodes.iter().any(|node| node["state"] != "running"), "all hundred had started before the last change");
+        assert!(nodes.iter().any(|node| node["state"] != "running"), "all hundred had started before the first change");
+        let starting = worst_mending(world, 5);
         world.until_up("many", Duration::from_secs(120));
 
         world.engine.signal(Signal::SIGSTOP);

@@ -361,12 +361,13 @@ impl Topology {
             .or_else(|| at("defaults", None))
     }
 
-    /// A hash of everything declared, in hexadecimal; where it stands in the file and how the
-    /// file was named do not count, so a new comment is no change.
+    /// A hash of everything declared, in hexadecimal; where it stands in the file, how the file was
+    /// named and who deployed it do not count, so a new comment is no change.
     pub fn digest(&self) -> String {
         let mut bare = self.clone();
         bare.positions.clear();
         bare.source.shown.clear();
+        bare.source.owner.clear();
         for node in &mut bare.nodes {
             node.position = Position::START;
         }

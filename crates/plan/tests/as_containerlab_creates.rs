@@ -259,10 +259,13 @@ fn a_lab_with_nearly_every_key_is_created_as_containerlab_does() {
 
 /// The only node of a lab that a user with this shell deployed.
 fn node_of(shell: &[(&str, &str)]) -> NodeSpec {
+    spec(&read_in(shell)).labs[0].nodes[0].clone()
+}
+
+fn read_in(shell: &[(&str, &str)]) -> Topology {
     let text = "name: x\ntopology:\n  nodes:\n    a: {kind: linux, image: i, labels: {\"my label.x\": v}}\n";
     let shell = shell.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let topology = archetype_topology::read_text("x.clab.yml", Path::new("/labs"), text, &shell).topology.unwrap();
-    spec(&topology).labs[0].nodes[0].clone()
+    archetype_topology::read_text("x.clab.yml", Path::new("/labs"), text, &shell).topology.unwrap()
 }
 
 #[test]
@@ -279,6 +282,7 @@ fn a_container_names_its_owner_and_is_not_made_anew_for_another() {
     assert_eq!(owner(&bob), "bob");
     assert_eq!(owner(&node_of(&[])), "");
     assert_eq!(ann.body_digest(), bob.body_digest());
+    assert_eq!(read_in(&[("USER", "ann")]).digest(), read_in(&[("USER", "bob")]).digest(), "no other file");
 }
 
 #[test]

@@ -51,34 +51,48 @@ fn environment(wished: Vec<(String, String)>, tty: bool) -> std::collections::BT
     term.into_iter().chain(wished).collect()
 }
 
-/// Carries bytes both ways until the command ends; none when the connection ended before it.
+/// Carries bytes both ways until the command ends; none when the connection ended before it. Both ways beside each other:
+/// a command that waits for its output to be taken takes no input.
 async fn talk(
-    mut sender: ExecSender,
-    mut receiver: ExecReceiver,
+    sender: ExecSender,
+    receiver: ExecReceiver,
     interactive: bool,
     tty: bool,
 ) -> Result<Option<ExecEnd>, Failure> {
+    tokio::select! {
+        end = hear(receiver) => end,
+        () = speak(sender, interactive, tty) => Ok(None),
+    }
+}
+
+/// Prints what the command prints until it ends.
+async fn hear(mut receiver: ExecReceiver) -> Result<Option<ExecEnd>, Failure> {
+    while let Some(output) = receiver.next().await {
+        match output? {
+            ExecOutput::End(end) => return Ok(Some(end)),
+            ExecOutput::Stdout(bytes) => print(std::io::stdout(), &bytes),
+            ExecOutput::Stderr(bytes) => print(std::io::stderr(), &bytes),
+        }
+    }
+    Ok(None)
+}
+
+/// Sends the input and the terminal's size. Never ends: a connection that is gone is told by who hears, with what came
+/// before.
+async fn speak(mut sender: ExecSender, interactive: bool, tty: bool) {
     let mut input = interactive.then(tokio::io::stdin);
     let mut resized = if tty { signal(SignalKind::window_change()).ok() } else { None };
     let mut buffer = vec![0; 8192];
     loop {
         tokio::select! {
-            output = receiver.next() => match output {
-                Some(Ok(ExecOutput::End(end))) => return Ok(Some(end)),
-                Some(Ok(ExecOutput::Stdout(bytes))) => print(std::io::stdout(), &bytes),
-                Some(Ok(ExecOutput::Stderr(bytes))) => print(std::io::stderr(), &bytes),
-                Some(Err(error)) => return Err(error.into()),
-                None => return Ok(None),
-            },
-            read = read(&mut input, &mut buffer), if input.is_some() => {
+            read = read(&mut input, &mut buffer) => {
                 let wish = match read {
                     0 => { input = None; ExecInput::Wish(ExecWish::CloseStdin) }
                     count => ExecInput::Stdin(buffer[..count].to_vec()),
                 };
-                // A connection that is gone is told by the receiver, with what came before.
                 let _ = sender.send(wish).await;
             }
-            () = next(&mut resized), if resized.is_some() => {
+            () = next(&mut resized) => {
                 if let Some(size) = terminal::size() {
                     let _ = sender.send(ExecInput::Wish(ExecWish::Resize(size))).await;
                 }

@@ -8,7 +8,7 @@ use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
 use archetype_api::problem::Problem;
 use archetype_controller::{Addresses, AgentAccess, Attached, Output};
 use archetype_host::LinuxHost;
-use archetype_host::containers::{self, Containers, EngineError, ExecControl, ExecRequest, ExecSession};
+use archetype_host::containers::{self, Containers, EngineError, ExecControl, ExecRequest, ExecSession, Pieces};
 use archetype_model::LabName;
 use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
 use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener};
@@ -163,46 +163,61 @@ fn attach(session: ExecSession, terminal: Option<TerminalInput>) -> Attached {
     Attached { input, output }
 }
 
+/// Both ways beside each other: a command that waits for its output to be taken takes no input.
 async fn follow(
-    mut session: ExecSession,
-    mut terminal: Option<TerminalInput>,
-    mut wishes: mpsc::Receiver<ExecInput>,
+    session: ExecSession,
+    terminal: Option<TerminalInput>,
+    wishes: mpsc::Receiver<ExecInput>,
     answers: mpsc::Sender<ExecOutput>,
 ) {
-    let mut listening = true;
+    let ExecSession { input, output, control } = session;
+    // A client that is gone has dropped the way of its answers, too: the engine lets the command go on, as for every
+    // client of its own.
+    tokio::select! {
+        () = answer(output, &control, &answers) => {}
+        () = hand_on(wishes, &control, input, terminal) => {}
+        () = answers.closed() => {}
+    }
+}
+
+/// Hands the command's output to the client, and then how it ended.
+async fn answer(mut output: Pieces, control: &ExecControl, answers: &mpsc::Sender<ExecOutput>) {
     let mut refusal = Refusal::default();
     let end = loop {
-        // Cancel safe: a stream's next piece and a channel's next message are not lost by waiting for both.
-        tokio::select! {
-            piece = session.output.next() => match piece {
-                None => tokio::select! {
-                    end = exit(&session.control) => break end,
-                    () = answers.closed() => return,
-                },
-                Some(Ok(piece)) => {
-                    let piece = match piece {
-                        containers::Output::Out(bytes) => ExecOutput::Stdout(bytes),
-                        containers::Output::Error(bytes) => ExecOutput::Stderr(bytes),
-                    };
-                    for piece in refusal.sift(piece) {
-                        if answers.send(piece).await.is_err() {
-                            return;
-                        }
+        match output.next().await {
+            None => break exit(control).await,
+            Some(Ok(piece)) => {
+                let piece = match piece {
+                    containers::Output::Out(bytes) => ExecOutput::Stdout(bytes),
+                    containers::Output::Error(bytes) => ExecOutput::Stderr(bytes),
+                };
+                for piece in refusal.sift(piece) {
+                    if answers.send(piece).await.is_err() {
+                        return;
                     }
                 }
-                Some(Err(error)) => break ExecEnd::Failed(problem("exec-failed", &error.to_string())),
-            },
-            wish = wishes.recv(), if listening => match wish {
-                // The client is gone: the engine lets the command go on, as for every client of its own.
-                None => return,
-                Some(wish) => listening = grant(&session.control, &mut session.input, &mut terminal, wish).await,
-            },
+            }
+            Some(Err(error)) => break ExecEnd::Failed(problem("exec-failed", &error.to_string())),
         }
     };
     for piece in refusal.end(end) {
         // A client that is gone wants no answer.
         drop(answers.send(piece).await);
     }
+}
+
+/// Hands on what the client sends, for as long as the command takes it; what comes later is lost. Never ends.
+async fn hand_on(
+    mut wishes: mpsc::Receiver<ExecInput>,
+    control: &ExecControl,
+    mut input: Pin<Box<dyn AsyncWrite + Send>>,
+    mut terminal: Option<TerminalInput>,
+) {
+    let mut taken = true;
+    while let Some(wish) = wishes.recv().await {
+        taken = taken && grant(control, &mut input, &mut terminal, wish).await;
+    }
+    std::future::pending().await
 }
 
 /// Hands on what the client sent; false when nothing more can be handed on.

@@ -46,7 +46,7 @@ fn refuse(operation: &mut Operation) {
         ("403", "Called by a name, or from a page, that is not this machine's own; by TCP alone."),
         (
             "default",
-            "Refused or failed, as `status` and `code` say: 400 for what cannot be read, 404, 405, 409, 413, 5xx.",
+            "Refused or failed, as `status` and `code` say: 400 for what cannot be read, 404, 405, 409, 413, 422, 5xx.",
         ),
     ];
     for (status, description) in any {

@@ -68,24 +68,33 @@ async fn first(socket: &mut WebSocket) -> Option<Result<ExecStart, String>> {
 
 /// Carries frames both ways until the command ends or the client goes; dropping `attached` then
 /// tells the host, whose sort of node says what becomes of the command.
-async fn pump(socket: &mut WebSocket, mut attached: Attached) -> Option<ExecEnd> {
+async fn pump(socket: &mut WebSocket, attached: Attached) -> Option<ExecEnd> {
+    let Attached { input, mut output } = attached;
+    // What the command has no room for yet. Its output goes on meanwhile: who waits for that to be taken takes no input.
+    let mut waiting: Option<ExecInput> = None;
     loop {
-        // Cancel safe: both arms take one message.
+        // Cancel safe: each arm takes one message, or room for one.
         tokio::select! {
-            output = attached.output.recv() => match output {
+            output = output.recv() => match output {
                 Some(ExecOutput::Stdout(bytes)) => send(socket, STDOUT, &bytes).await?,
                 Some(ExecOutput::Stderr(bytes)) => send(socket, STDERR, &bytes).await?,
                 Some(ExecOutput::End(end)) => return Some(end),
                 None => return Some(failed(Box::new(lost()))),
             },
-            frame = socket.recv() => match frame?.ok()? {
+            room = input.reserve(), if waiting.is_some() => {
+                // A command that no longer reads loses what is sent to it, as everywhere.
+                if let (Ok(room), Some(wish)) = (room, waiting.take()) {
+                    room.send(wish);
+                }
+            }
+            frame = socket.recv(), if waiting.is_none() => match frame?.ok()? {
                 Message::Close(_) => return None,
                 Message::Binary(bytes) => match bytes.split_first() {
-                    Some((&STDIN, rest)) => pass(&attached, ExecInput::Stdin(rest.to_vec())).await,
+                    Some((&STDIN, rest)) => waiting = Some(ExecInput::Stdin(rest.to_vec())),
                     _ => return Some(failed(Failure::unreadable("a frame of an unknown channel came").0)),
                 },
                 Message::Text(text) => match serde_json::from_str::<ExecWish>(&text) {
-                    Ok(wish) => pass(&attached, ExecInput::Wish(wish)).await,
+                    Ok(wish) => waiting = Some(ExecInput::Wish(wish)),
                     Err(error) => return Some(failed(Failure::unreadable(error).0)),
                 },
                 Message::Ping(_) | Message::Pong(_) => {}
@@ -96,11 +105,6 @@ async fn pump(socket: &mut WebSocket, mut attached: Attached) -> Option<ExecEnd>
 
 async fn send(socket: &mut WebSocket, channel: u8, bytes: &[u8]) -> Option<()> {
     socket.send(Message::binary([&[channel], bytes].concat())).await.ok()
-}
-
-/// A command that no longer reads loses what is sent to it, as everywhere.
-async fn pass(attached: &Attached, input: ExecInput) {
-    drop(attached.input.send(input).await);
 }
 
 fn failed(problem: Box<Problem>) -> ExecEnd {

@@ -71,6 +71,10 @@ impl From<Error> for EngineError {
                 Self::Refused { status: status_code, message: message.trim().to_owned() }
             }
             Error::DockerStreamError { error } => Self::Refused { status: 500, message: error },
+            // It did answer: to ask again would bring the same.
+            answer @ (Error::JsonDataError { .. } | Error::JsonSerdeError { .. }) => {
+                Self::Refused { status: 500, message: causes(&answer) }
+            }
             Error::RequestTimeoutError => Self::unreachable("no answer in time"),
             other => Self::unreachable(causes(&other)),
         }

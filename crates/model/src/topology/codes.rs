@@ -101,7 +101,7 @@ pub const CODES: &[Code] = &[
     code("not-runnable-network-mode", "This version does not run the node's network mode.",
         "`bridge`, `none` and, for containers, `host` and `container:` with the name of another container of the lab run."),
     code("not-runnable-port", "A port is published at the host's address `::1`, which the kernel does not route out.",
-        "Publish it at `127.0.0.1`, at another address of the host, or at all."),
+        "Publish it at `127.0.0.1`, at another address of the host, or without an address."),
     code("not-runnable-runtime", "The node asks for a container engine other than Docker.", "Leave out `runtime`."),
     code("not-runnable-veth-stitch-link", "This version makes no veth-stitch links.",
         "Leave the link out with `--partial`."),
