@@ -85,20 +85,21 @@ impl<H: Host> Pass<'_, H> {
             writes += self.take(&spec, &wanted.resources, &found).await;
             self.memory.followed(&found);
         };
-        let (spec, wanted, mut found) = (&spec, &wanted.resources, found);
+        let (spec, mut found) = (&spec, found);
         self.memory.followed(&found);
         tell_held(&mut wires, spec, &order.held_wires);
-        let right = right(wanted, spec, &observed, &found);
-        self.settle(spec, wanted, &right, &Unsettled::of(&observed, &found));
+        let right = right(&wanted.resources, spec, &observed, &found);
+        self.settle(spec, &wanted.resources, &right, &Unsettled::of(&observed, &found));
         let again_ms = self.next_due(spec, &found, &order);
         found.findings.extend(restless(&found));
         found.findings.extend(self.memory.undone.findings());
         found.findings.extend(self.ledger.unwritten().map(not_written));
-        let converged = right.len() == wanted.len() && found.findings.is_empty();
+        let converged = right.len() == wanted.resources.len() && found.findings.is_empty();
         // What no lab's resource is about keeps nothing from being as wanted.
         found.findings.extend(self.host.findings());
         let report = report(Seen {
             spec,
+            wanted: &wanted,
             observed: &observed,
             wires,
             findings: found.findings,

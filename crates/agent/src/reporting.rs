@@ -9,6 +9,7 @@ use archetype_model::stages::When;
 use archetype_model::step::Resource;
 use archetype_model::topology::value::{ExecPhase, Stage};
 use archetype_model::{ContainerName, LabName};
+use archetype_plan::resources::Wanted;
 use archetype_plan::{judge, stages};
 
 use crate::ledger::Done;
@@ -19,6 +20,7 @@ use crate::probes::Wires;
 /// What a report is made from.
 pub(crate) struct Seen<'a> {
     pub(crate) spec: &'a HostSpec,
+    pub(crate) wanted: &'a Wanted,
     pub(crate) observed: &'a Observed,
     pub(crate) wires: Wires,
     pub(crate) findings: Vec<Finding>,
@@ -74,12 +76,13 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
     let restarts = seen.done.restarts.get(&node.container).copied().unwrap_or(node.restarts);
     let asked = restarts < node.restarts;
     let waits = seen.waits.get(&node.container);
+    let body = seen.wanted.body(&node.container);
     NodeReport {
         execs: execs(seen.done, node, run.as_ref()),
         run,
         id: found.map(|found| found.id.clone()),
         busy: found.and_then(|found| found.busy.clone()),
-        outdated: found.is_some_and(|found| found.busy.is_some() && found.made_from != node.body_digest()),
+        outdated: found.is_some_and(|found| found.busy.is_some() && body != Some(&found.made_from)),
         restarts,
         waits: waits.map(|waits| waits.words.clone()),
         waits_for: waits.map(|waits| waits.nodes.clone()).unwrap_or_default(),

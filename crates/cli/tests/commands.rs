@@ -2,44 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
+mod typed;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use typed::{Ended, written};
 
 const FRR01: &str = "containerlab/lab-examples/frr01/frr01.clab.yml";
 const SMOKE: &str = "containerlab/tests/01-smoke/01-linux-nodes.clab.yml";
-
-/// What a command printed, and how it ended.
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
-}
 
 fn labs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../labs").canonicalize().unwrap()
 }
 
-/// Runs `archetype` in a directory, with nothing of this shell's environment.
+/// Runs `archetype` where no controller is, with nothing of this shell's environment.
 fn archetype(directory: &Path, arguments: &[&str]) -> Ended {
-    let output = Command::new(env!("CARGO_BIN_EXE_archetype"))
-        .args(arguments)
-        .current_dir(directory)
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("ARCHETYPE_SOCKET", "/nonexistent/archetype.sock")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-fn written(text: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("x.clab.yml"), text).unwrap();
-    folder
+    typed::archetype(directory, &[("ARCHETYPE_SOCKET", "/nonexistent/archetype.sock")], arguments)
 }
 
 #[test]

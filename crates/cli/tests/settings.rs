@@ -2,37 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+mod typed;
 
-/// What a command printed, and how it ended.
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-/// Runs `archetype` in a directory with these variables, and with nothing else of this shell's environment.
-fn archetype(directory: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
-    let output = Command::new("timeout")
-        .args(["60", env!("CARGO_BIN_EXE_archetype")])
-        .args(arguments)
-        .current_dir(directory)
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-fn written(text: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("x.clab.yml"), text).unwrap();
-    folder
-}
+use typed::{archetype, written};
 
 #[test]
 fn a_flag_goes_before_a_variable_and_a_variable_before_the_file() {

@@ -7,8 +7,8 @@ use archetype_model::spec::{Attachment, HostSpec, LinkId, WireSpec};
 use archetype_model::step::Resource;
 use archetype_model::{ContainerName, LabName, digest};
 
-/// What a spec wants, as digests. Working them out takes longer than any look at a host, and nothing changes them: once
-/// for a spec is enough.
+/// What a spec wants, as digests. Working them out writes all of it as JSON, and nothing changes them: once for a spec is
+/// enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Every resource the spec wants, with the digest of what it wants of it.

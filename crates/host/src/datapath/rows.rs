@@ -96,7 +96,7 @@ impl Rows {
         Self::read_after(replica, Some(self), changes)
     }
 
-    /// Ports of which no row changed are taken from before: reading one takes a hundred times as long as finding it,
+    /// Ports of which no row changed are taken from before: reading all took 2.3 ms at 400 ports,
     /// and any commit of anybody comes through here.
     fn read_after(replica: &Replica, before: Option<&Self>, changes: &[Change]) -> Self {
         let root = replica.table("Open_vSwitch").values().next();
