@@ -39,7 +39,7 @@ pub(crate) struct Judged {
 
 /// Judges a lab. `silent` says that its host was not heard for too long.
 pub(crate) fn judge(now: &Now, revision: &Revision, silent: bool) -> Judged {
-    match &revision.wish {
+    match &*revision.wish {
         Wish::Gone => leaving(now, revision, silent),
         Wish::Present(present) => {
             let view = View { now, part: now.part(&revision.lab), silent };

@@ -106,7 +106,7 @@ impl Now {
 
     /// A lab wanted gone is shown until the target has nothing of it.
     fn is_shown(&self, revision: &Revision) -> bool {
-        revision.wish != Wish::Gone || self.holds(&revision.lab)
+        *revision.wish != Wish::Gone || self.holds(&revision.lab)
     }
 
     /// Whether the target speaks of a lab or keeps something for it.

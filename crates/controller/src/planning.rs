@@ -13,7 +13,8 @@ use std::time::Duration;
 use archetype_model::LabName;
 use archetype_model::topology::{Problem, RuntimeKind, Subject, Topology};
 use archetype_plan::blueprint::{HostFacts, LabInput, Overrides, PlanInput, PlanSettings, Planned, Wanted, plan_after};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::now::{Board, Now, Planning};
 use crate::port::AgentAccess;
@@ -136,32 +137,46 @@ impl Planner {
     /// any other wish is taken.
     ///
     /// `wish` makes the draft from the picture; nothing else changes in between.
-    pub(crate) async fn take<E>(
+    pub(crate) async fn take<E: Send + 'static>(
         self: &Arc<Self>,
         wish: impl FnOnce(&Now) -> Result<(Draft, Note), E>,
     ) -> Result<Appended, NotTaken<E>> {
         let order = self.order.clone().lock_owned().await;
-        let now = self.board.look();
-        let (draft, note) = wish(&now).map_err(NotTaken::Refused)?;
+        let (draft, note) = wish(&self.board.look()).map_err(NotTaken::Refused)?;
+        // A client that goes away takes its request along; a wish that is in the store and not on the board would
+        // never be planned.
+        finished(tokio::spawn(self.clone().take_draft(order, draft, note))).await
+    }
+
+    /// Tries a draft out while it is written down, and keeps it if it can be planned.
+    async fn take_draft<E>(
+        self: Arc<Self>,
+        order: OwnedMutexGuard<()>,
+        draft: Draft,
+        note: Note,
+    ) -> Result<Appended, NotTaken<E>> {
         let lab = draft.lab.clone();
-        let is_new = now.revisions.get(&lab).is_none_or(|current| current.digest != draft.digest);
-        let mut planned = is_new.then(|| self.try_out(Some((&lab, &draft.wish))));
-        if let Some(problems) = planned.as_mut().and_then(|planned| planned.problems.remove(&lab)) {
+        let (planner, wish, wished) = (self.clone(), draft.wish.clone(), lab.clone());
+        let planning = tokio::task::spawn_blocking(move || planner.try_out(Some((&wished, &wish))));
+        let written = draft.written();
+        if self.board.look().revisions.get(&lab).is_some_and(|current| current.digest == written.digest) {
+            return self.store.append_revision(written, note).await.map_err(NotTaken::Store);
+        }
+        let mut planned = finished(planning).await;
+        if let Some(problems) = planned.problems.remove(&lab) {
             return Err(NotTaken::Unplannable(problems));
         }
-        let appended = self.store.append_revision(draft, note).await.map_err(NotTaken::Store)?;
-        if let Some(planned) = planned.filter(|_| appended.new) {
-            self.board.change(|now| drop(now.revisions.insert(lab, appended.revision.clone())));
-            let planner = self.clone();
-            // Whoever wished is answered now; the next wish waits until the target is written.
-            tokio::spawn(async move {
-                if let Err(error) = planner.write(planned).await {
-                    tracing::error!(%error, "the target could not be written");
-                    planner.wake();
-                }
-                drop(order);
-            });
-        }
+        let appended = self.store.append_revision(written, note).await.map_err(NotTaken::Store)?;
+        self.board.change(|now| drop(now.revisions.insert(lab, appended.revision.clone())));
+        // Whoever wished is answered now; the next wish waits until the target is written.
+        tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            if let Err(error) = self.write(planned).await {
+                tracing::error!(%error, "the target could not be written");
+                self.wake();
+            }
+            drop(order);
+        });
         Ok(appended)
     }
 
@@ -191,6 +206,15 @@ impl Planner {
     }
 }
 
+/// What a task came to. It is not waited for any more once the process ends.
+async fn finished<T>(task: JoinHandle<T>) -> T {
+    match task.await.map_err(JoinError::try_into_panic) {
+        Ok(done) => done,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => std::future::pending().await,
+    }
+}
+
 /// One lab's input to a plan, with what it owns.
 struct Prepared<'a> {
     name: &'a LabName,
@@ -211,7 +235,7 @@ impl Prepared<'_> {
 fn inputs<'a>(now: &'a Now, wish: Option<(&'a LabName, &'a Wish)>) -> Vec<Prepared<'a>> {
     let replaced = wish.map(|(lab, _)| lab);
     let others = now.revisions.values().filter(|revision| Some(&revision.lab) != replaced);
-    let all = others.map(|revision| (&revision.lab, &revision.wish)).chain(wish);
+    let all = others.map(|revision| (&revision.lab, &*revision.wish)).chain(wish);
     let needed = all.filter(|(lab, wish)| **wish != Wish::Gone || now.holds(lab));
     needed.map(|(name, wish)| Prepared { name, wish: wish.present().map(prepare) }).collect()
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 pub(crate) use wish::link_id;
-pub use wish::{Draft, LeftOutPart, Present, Revision, Wish, Wishes};
+pub use wish::{Draft, LeftOutPart, Present, Revision, Wish, Wishes, Written};
 
 /// How many blueprints before the target are kept, to look back at.
 const BLUEPRINTS_KEPT: u64 = 20;
@@ -148,7 +148,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes a draft the lab's current revision, with a note in the journal, in one transaction.
     /// A draft that says the same as the current revision writes nothing.
-    async fn append_revision(&self, draft: Draft, note: Note) -> Result<Appended, StoreError>;
+    async fn append_revision(&self, written: Written, note: Note) -> Result<Appended, StoreError>;
 
     /// One revision, also a former one.
     async fn revision(&self, number: u64) -> Result<Option<Arc<Revision>>, StoreError>;

@@ -131,12 +131,9 @@ impl Datapath {
 
     /// What is, from the replica.
     pub fn show(&self) -> Reading<DatapathObserved> {
-        if self.switch.is_frozen() {
-            return Reading::Unreadable("ovs-vswitchd runs and does not answer".into());
-        }
-        let live = match &*self.session.borrow() {
-            Session::Away(why) => return Reading::Unreadable(why.clone()),
-            Session::Live(live) => live.clone(),
+        let live = match self.live() {
+            Ok(live) => live,
+            Err(why) => return Reading::Unreadable(why),
         };
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let done = live.rows.cur_cfg;
@@ -164,13 +161,25 @@ impl Datapath {
         })
     }
 
+    /// The session that shows what is; why nothing does.
+    fn live(&self) -> Result<Arc<Live>, String> {
+        if self.switch.is_frozen() {
+            return Err("ovs-vswitchd runs and does not answer".into());
+        }
+        match &*self.session.borrow() {
+            Session::Away(why) => Err(why.clone()),
+            Session::Live(live) => Ok(live.clone()),
+        }
+    }
+
     /// The tags of the bridge that ports hold which this installation did not make.
     pub fn tags_of_others(&self, installation: &InstallationId) -> TagsOfOthers {
         let mut others = TagsOfOthers::default();
-        let Reading::Known(seen) = self.show() else { return others };
+        let Ok(live) = self.live() else { return others };
         let ours = |port: &PortObserved| port.mark.as_ref().is_some_and(|mark| &mark.installation == installation);
-        for hearer in seen.bridge.iter().flat_map(|bridge| &bridge.hearers) {
-            let port = seen.ports.get(hearer.port.as_str());
+        let bridge = live.rows.bridges.get(&self.settings.bridge);
+        for hearer in bridge.iter().flat_map(|bridge| &bridge.observed.hearers) {
+            let port = live.rows.port(hearer.port.as_str());
             // The bridge's own port is put where it belongs by whoever sets the bridge.
             if hearer.port == self.settings.bridge.as_str() || port.is_some_and(ours) {
                 continue;
@@ -182,7 +191,7 @@ impl Datapath {
                 Hears::All => drop(others.hear_all.insert(hearer.port.clone())),
             }
         }
-        for (name, port) in seen.ports.iter().filter(|(_, port)| port.bridge == self.settings.bridge && !ours(port)) {
+        for (name, port) in live.rows.ports().filter(|(_, port)| port.bridge == self.settings.bridge && !ours(port)) {
             if let (Some(mark), Some(tag)) = (&port.mark, port.tag) {
                 others.held.insert(tag, format!("port {name} of installation {}", mark.installation));
                 // One that is parked shares its tag with nobody's wires.
@@ -196,9 +205,9 @@ impl Datapath {
 
     /// Who moves the frames: of the bridge if it is there, as it was made, else of one made now.
     pub fn kind(&self) -> DatapathKind {
-        let seen = self.show();
-        let bridge = seen.known().and_then(|seen| seen.bridge.as_ref());
-        let seen = bridge.map(|bridge| bridge.made_as.unwrap_or(bridge.datapath));
+        let live = self.live().ok();
+        let bridge = live.as_ref().and_then(|live| live.rows.bridges.get(&self.settings.bridge));
+        let seen = bridge.map(|bridge| bridge.observed.made_as.unwrap_or(bridge.observed.datapath));
         seen.or(self.settings.kind).unwrap_or_else(switch::best_kind)
     }
 

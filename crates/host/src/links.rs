@@ -188,7 +188,10 @@ impl Links {
         let folder = device_of(Path::new(archetype_netns::pin::NETNS_FOLDER));
         let other = |container: ContainerName| {
             let identity = inode_of_namespace(&Place::name(&container), folder).ok()?;
-            let pin = inode_of_namespace(&self.place.pin(&container), pins).ok();
+            // One that is held open needs no second look.
+            let held = self.spaces.get(&container).map(|space| space.identity());
+            let pin = || inode_of_namespace(&self.place.pin(&container), pins).ok();
+            let pin = held.filter(|held| *held == identity).or_else(pin);
             let ours = pin == Some(identity) || pin.is_none() && self.place.mark_file(&container).exists();
             (!ours).then(|| (container.to_string(), holders::of(identity)))
         };

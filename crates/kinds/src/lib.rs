@@ -12,6 +12,7 @@ mod kind;
 mod pattern;
 mod unfit;
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use archetype_model::InterfaceName;
@@ -23,6 +24,15 @@ pub use unfit::Unfit;
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     let read = |(_, text): &(&str, &str)| toml::from_str(text).expect("a test reads each of these files");
     files::FILES.iter().map(read).collect()
+});
+
+/// Each name that a kind has: every end of every link asks for its node's.
+static BY_NAME: LazyLock<HashMap<&str, &Kind>> = LazyLock::new(|| {
+    let named = |kind: &'static Kind| {
+        let names = std::iter::once(&kind.name).chain(&kind.aliases);
+        names.map(move |name| (name.as_str(), kind))
+    };
+    all().iter().flat_map(named).collect()
 });
 
 /// Every kind, by name.
@@ -37,7 +47,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// The kind of this name, in lower case; also an older name.
 pub fn find(name: &str) -> Option<&'static Kind> {
-    all().iter().find(|kind| kind.name == name || kind.aliases.iter().any(|alias| alias == name))
+    BY_NAME.get(name).copied()
 }
 
 /// What an end of a link is called where no kind has a say, as on the host: as written. An error says

@@ -1,5 +1,7 @@
 //! Content hashes: two things with one hash are the same thing.
 
+use std::io::{BufWriter, Write as _};
+
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -7,8 +9,10 @@ use sha2::{Digest as _, Sha256};
 /// equal nouns give equal digests on every machine.
 pub fn digest<T: Serialize + ?Sized>(noun: &T) -> String {
     // Serialising a noun of this crate cannot fail: no map has a key that is not a string.
-    let json = serde_json::to_vec(noun).unwrap_or_default();
-    Sha256::digest(&json).iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hexadecimal).collect()
+    let mut hasher = BufWriter::new(Sha256::new());
+    drop(serde_json::to_writer(&mut hasher, noun));
+    drop(hasher.flush());
+    hasher.get_ref().clone().finalize().iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hexadecimal).collect()
 }
 
 /// One digit; a pass over a large lab makes thousands, so it is not left to the formatter.

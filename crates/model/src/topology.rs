@@ -364,10 +364,17 @@ impl Topology {
     /// A hash of everything declared, in hexadecimal; where it stands in the file, how the file was
     /// named and who deployed it do not count, so a new comment is no change.
     pub fn digest(&self) -> String {
-        let mut bare = self.clone();
-        bare.positions.clear();
-        bare.source.shown.clear();
-        bare.source.owner.clear();
+        let source = Source { shown: String::new(), owner: String::new(), ..self.source.clone() };
+        let mut bare = Self {
+            name: self.name.clone(),
+            prefix: self.prefix.clone(),
+            mgmt: self.mgmt.clone(),
+            settings: self.settings.clone(),
+            nodes: self.nodes.clone(),
+            links: self.links.clone(),
+            source,
+            positions: BTreeMap::new(),
+        };
         for node in &mut bare.nodes {
             node.position = Position::START;
         }

@@ -86,18 +86,19 @@ impl Check {
 
     fn kind_and_image(&mut self, topology: &Topology, node: &NodeDecl) {
         let subject = Some(Subject::Node(node.name.clone()));
-        let at = topology.position_of_key(node, "kind");
-        if node.kind.is_empty() && self.refused.contains(&at) {
-            return;
-        }
+        let at = || topology.position_of_key(node, "kind");
         if node.kind.is_empty() {
+            let at = at();
+            if self.refused.contains(&at) {
+                return;
+            }
             let problem = self.add("missing-kind", at, format!("node {} has no kind", node.name));
             problem.hint = Some("add \"kind: linux\" to the node, its group or the defaults".into());
             problem.subject = subject;
             return;
         }
         let Some(kind) = archetype_kinds::find(&node.kind) else {
-            let problem = self.add("unknown-kind", at, format!("node {}: unknown kind {:?}", node.name, node.kind));
+            let problem = self.add("unknown-kind", at(), format!("node {}: unknown kind {:?}", node.name, node.kind));
             problem.hint = Some(kinds::hint(&node.kind));
             problem.subject = subject;
             return;
@@ -105,8 +106,8 @@ impl Check {
         self.variant(topology, node, kind);
         let imageless = node.runtime() != RuntimeKind::Container || !kind.needs_image();
         // An image that is stated and could not be read has its own problem already.
-        let stated = topology.position_of_key(node, "image") != node.position;
-        if node.definition.image.is_none() && !imageless && !stated {
+        let stated = || topology.position_of_key(node, "image") != node.position;
+        if node.definition.image.is_none() && !imageless && !stated() {
             let problem = self.add("missing-image", node.position, format!("node {} has no image", node.name));
             let hint = "add \"image:\" to the node, its group, its kind or the defaults; or the label \
                         \"archetype.runtime: namespace\" to run it without one";
@@ -165,17 +166,16 @@ impl Check {
     fn labels(&mut self, topology: &Topology, node: &NodeDecl) {
         for (label, values) in [(RUNTIME_LABEL, ["namespace", "container"]), CARRIER] {
             let Some(value) = node.definition.labels.get(label) else { continue };
-            let at = topology.position_of_key(node, &format!("labels.{label}"));
-            let what = format!("node {}", node.name);
-            self.label(at, &what, Subject::Node(node.name.clone()), (label, values), value);
+            if !values.contains(&value.as_str()) {
+                let at = topology.position_of_key(node, &format!("labels.{label}"));
+                let what = format!("node {}", node.name);
+                self.label(at, &what, Subject::Node(node.name.clone()), (label, values), value);
+            }
         }
     }
 
     fn label(&mut self, at: Position, what: &str, subject: Subject, known: (&str, [&str; 2]), value: &str) {
         let (label, values) = known;
-        if values.contains(&value) {
-            return;
-        }
         let problem = self.add("bad-value", at, format!("{what}: the label {label} cannot be {value:?}"));
         problem.hint = Some(format!("it can be {} or {}", values[0], values[1]));
         problem.subject = Some(subject);
@@ -183,7 +183,10 @@ impl Check {
 
     fn link_labels(&mut self, topology: &Topology) {
         for (index, link) in topology.links.iter().enumerate() {
-            let Some(value) = link.labels.get(CARRIER_LABEL) else { continue };
+            let Some(value) = link.labels.get(CARRIER_LABEL).filter(|value| !CARRIER.1.contains(&value.as_str()))
+            else {
+                continue;
+            };
             let path = format!("topology.links[{index}].labels.{CARRIER_LABEL}");
             let at = topology.positions.get(&path).copied().unwrap_or(link.position);
             self.label(at, &format!("link {index}"), Subject::Link(index), CARRIER, value);

@@ -36,7 +36,7 @@ pub fn definition(walker: &mut Walker, path: &str, tree: &Tree) -> NodeDefinitio
     container(w, f, &mut definition);
     network(w, f, &mut definition);
     definition.extras = extras(w, f);
-    definition.stages = w.judged_once_used(f.path_of("stages"), |w| stages(w, f));
+    definition.stages = f.judged_once_used(w, "stages", stages);
     definition.certificate = certificate(w, f);
     definition.healthcheck = healthcheck(w, f);
     definition.credentials = credentials(w, f);
@@ -101,7 +101,7 @@ fn program(w: &mut Walker, f: &mut Fields<'_>, d: &mut NodeDefinition) {
     d.env_files = f.texts(w, "env-files");
     d.user = f.text(w, "user");
     d.auto_remove = f.truth(w, "auto-remove");
-    d.restart_policy = w.judged_once_used(f.path_of("restart-policy"), |w| {
+    d.restart_policy = f.judged_once_used(w, "restart-policy", |w, f| {
         let policy = f.text(w, "restart-policy").map(RestartPolicy::from);
         if let Some(RestartPolicy::Other(word)) = &policy {
             let message = format!("{word:?} is no restart policy: a node that ends stays ended");
@@ -111,7 +111,7 @@ fn program(w: &mut Walker, f: &mut Fields<'_>, d: &mut NodeDefinition) {
     });
     let words =
         [("live", LinkApplyMode::Live), ("restart", LinkApplyMode::Restart), ("recreate", LinkApplyMode::Recreate)];
-    d.link_apply_mode = w.judged_once_used(f.path_of("link-apply-mode"), |w| f.choice(w, "link-apply-mode", &words));
+    d.link_apply_mode = f.judged_once_used(w, "link-apply-mode", |w, f| f.choice(w, "link-apply-mode", &words));
 }
 
 fn container(w: &mut Walker, f: &mut Fields<'_>, d: &mut NodeDefinition) {
@@ -121,7 +121,7 @@ fn container(w: &mut Walker, f: &mut Fields<'_>, d: &mut NodeDefinition) {
     d.cap_add = f.texts(w, "cap-add");
     d.privileged = f.truth(w, "privileged");
     let words = [("host", CgroupNamespace::Host), ("private", CgroupNamespace::Private)];
-    d.cgroupns_mode = w.judged_once_used(f.path_of("cgroupns-mode"), |w| f.choice(w, "cgroupns-mode", &words));
+    d.cgroupns_mode = f.judged_once_used(w, "cgroupns-mode", |w, f| f.choice(w, "cgroupns-mode", &words));
     d.cgroup_parent = f.text(w, "cgroup-parent");
     d.pid_mode = f.text(w, "pid-mode");
     d.tmpfs = f.text_map(w, "tmpfs");
@@ -136,7 +136,7 @@ fn container(w: &mut Walker, f: &mut Fields<'_>, d: &mut NodeDefinition) {
 
 fn size(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Option<ByteSize> {
     let size = |text| ByteSize::new(text).map_err(|e| e.to_string());
-    w.judged_once_used(f.path_of(key), |w| f.parsed(w, key, "bad-size", size))
+    f.judged_once_used(w, key, |w, f| f.parsed(w, key, "bad-size", size))
 }
 
 fn cpu(w: &mut Walker, f: &mut Fields<'_>) -> Option<f64> {
@@ -151,7 +151,7 @@ fn cpu(w: &mut Walker, f: &mut Fields<'_>) -> Option<f64> {
 }
 
 fn network(w: &mut Walker, f: &mut Fields<'_>, d: &mut NodeDefinition) {
-    d.network_mode = w.judged_once_used(f.path_of("network-mode"), |w| network_mode(w, f));
+    d.network_mode = f.judged_once_used(w, "network-mode", network_mode);
     d.ports = f.texts(w, "ports");
     d.mgmt_ipv4 = address(w, f, "mgmt-ipv4", "an IPv4 address like 172.20.20.10");
     d.mgmt_ipv6 = address(w, f, "mgmt-ipv6", "an IPv6 address like 3fff:172:20:20::10");
@@ -174,7 +174,7 @@ fn network_mode(w: &mut Walker, f: &mut Fields<'_>) -> Option<NetworkMode> {
 
 fn address<T: FromStr + ToString>(w: &mut Walker, f: &mut Fields<'_>, key: &'static str, what: &str) -> Option<T> {
     let parse = |text: &str| text.parse().map_err(|_| format!("{text:?} is not {what}"));
-    w.judged_once_used(f.path_of(key), |w| f.parsed_to_usual_form(w, key, "bad-address", parse))
+    f.judged_once_used(w, key, |w, f| f.parsed_to_usual_form(w, key, "bad-address", parse))
 }
 
 fn extras(w: &mut Walker, f: &mut Fields<'_>) -> Option<Extras> {

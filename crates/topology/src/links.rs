@@ -25,8 +25,9 @@ pub struct Read {
 /// Reads `topology.links`.
 pub fn links(w: &mut Walker, tree: &Tree) -> Vec<Read> {
     let path = "topology.links";
-    let mut links = Vec::new();
-    for (index, item) in w.items(path, tree).iter().enumerate() {
+    let items = w.items(path, tree);
+    let mut links = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
         let path = format!("{path}[{index}]");
         w.positions.insert(path.clone(), item.at);
         match w.fields(&path, item) {
@@ -94,10 +95,10 @@ fn end(place: Place, node: &str, interface: &str, position: Position) -> Endpoin
 /// The short form: two texts `node:interface`; a node called `host`, `mgmt-net` or `macvlan`
 /// stands for that place.
 fn brief(w: &mut Walker, f: &mut Fields<'_>, addresses: &[Vec<String>; 2]) -> Option<(LinkKind, Vec<EndpointDecl>)> {
-    let items = endpoint_items(w, f)?;
-    let mut ends = Vec::new();
+    let (list, items) = endpoint_items(w, f)?;
+    let mut ends = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        let path = format!("{}[{index}]", f.path_of("endpoints"));
+        let path = format!("{list}[{index}]");
         w.positions.insert(path.clone(), item.at);
         let text = w.text(&path, item)?;
         match text.split_once(':') {
@@ -143,17 +144,18 @@ fn special(node: &str) -> Option<Place> {
     }
 }
 
-/// The two items of `endpoints`.
-fn endpoint_items<'t>(w: &mut Walker, f: &mut Fields<'t>) -> Option<&'t [Tree]> {
+/// The path of `endpoints`, and its two items.
+fn endpoint_items<'t>(w: &mut Walker, f: &mut Fields<'t>) -> Option<(String, &'t [Tree])> {
     let Some(tree) = f.take(w, "endpoints") else {
         let message = format!("{} has no endpoints", f.path);
         w.problem("missing-value", f.at, message).hint = Some("endpoints: [\"r1:eth1\", \"r2:eth1\"]".into());
         return None;
     };
     let before = w.problems.len();
-    let items = w.items(&f.path_of("endpoints"), tree);
+    let path = f.path_of("endpoints");
+    let items = w.items(&path, tree);
     if items.len() == 2 {
-        return Some(items);
+        return Some((path, items));
     }
     if w.problems.len() == before {
         let message = format!("{} needs exactly 2 endpoints, not {}", f.path, items.len());
@@ -164,8 +166,7 @@ fn endpoint_items<'t>(w: &mut Walker, f: &mut Fields<'t>) -> Option<&'t [Tree]> 
 
 /// The long form's two ends; none when one of them cannot be read.
 fn pair(w: &mut Walker, f: &mut Fields<'_>, addresses: &[Vec<String>; 2]) -> Option<Vec<EndpointDecl>> {
-    let items = endpoint_items(w, f)?;
-    let path = f.path_of("endpoints");
+    let (path, items) = endpoint_items(w, f)?;
     if let [Tree { value: Value::Scalar { text: a, .. }, at, .. }, Tree { value: Value::Scalar { text: b, .. }, .. }] =
         items
         && let (Some(a), Some(b)) = (long_form(a), long_form(b))

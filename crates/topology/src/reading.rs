@@ -150,7 +150,7 @@ fn named(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Vec<Entry> {
     let path = f.path_of(key);
     let Some(inner) = f.take(w, key).and_then(|tree| w.fields(&path, tree)) else { return Vec::new() };
     w.clashes(inner.entries);
-    let mut named = Vec::new();
+    let mut named = Vec::with_capacity(inner.entries.len());
     for (name, tree) in inner.entries {
         let path = format!("{path}.{}", name.text);
         w.positions.insert(path.clone(), name.at);
@@ -312,6 +312,9 @@ const NOT_AS_WRITTEN: [(&str, States); 5] = [
 /// The texts of a node's own values that its definition has in another form; `all` are those of the
 /// file. Of a key that is inherited the level that decides is asked.
 fn written(all: &BTreeMap<String, String>, levels: &[Level<'_>]) -> BTreeMap<String, String> {
+    if all.is_empty() {
+        return BTreeMap::new();
+    }
     let of = |level: &Level<'_>, key: &str| all.get(&format!("{}.{key}", level.path)).cloned();
     let text = |(key, is_inherited, states): (&str, bool, States)| {
         let mut deciding = levels.iter().rev().take(if is_inherited { levels.len() } else { 1 });

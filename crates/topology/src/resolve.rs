@@ -115,7 +115,8 @@ fn cleaned(path: &Path) -> PathBuf {
 pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &Places<'_>) {
     used(w, node, places);
     let before = w.problems.len();
-    let definition = node.definition.clone();
+    let runs = node.runtime().runs();
+    let definition = std::mem::take(&mut node.definition);
     let name = node.name.to_string();
     node.env = environment(w, s, &definition.env_files, &name, places);
     node.binds = binds(w, s, &definition, &name, places);
@@ -147,14 +148,16 @@ pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &
             }
         }
     }
-    let dns = definition.dns.iter().filter(|_| node.runtime().runs());
+    let dns = definition.dns.iter().filter(|_| runs);
     for server in dns.flat_map(|dns| &dns.servers) {
         if server.parse::<IpAddr>().is_err() {
             let message = format!("node {name}: name server {server:?} is not an address");
             w.problem("bad-address", places.key("dns"), message);
         }
     }
+    node.definition = definition;
     files_of_devices(w, s, node, places);
+    let definition = &node.definition;
     if definition.enforce_startup_config == Some(true) && definition.suppress_startup_config == Some(true) {
         let message = format!("node {name}: enforce-startup-config and suppress-startup-config exclude each other");
         w.problem("exclusive-keys", places.key("suppress-startup-config"), message).hint =
@@ -200,6 +203,9 @@ const OF_CONTAINERS: [(&str, States); 5] = [
 
 /// Tells what is wrong with the values that this node uses, and what is to be known of them.
 fn used(w: &mut Walker, node: &NodeDecl, places: &Places<'_>) {
+    if w.once_used.is_empty() {
+        return;
+    }
     let runs = node.runtime().runs();
     let deciding = OF_CONTAINERS.into_iter().filter(|_| runs);
     for (key, states) in deciding.chain([("link-apply-mode", (|d| d.link_apply_mode.is_some()) as States)]) {

@@ -44,20 +44,6 @@ impl Walker {
         }
     }
 
-    /// Reads the value at `path`, and keeps what its content says for when a node uses it. What its
-    /// form says, a list instead of a text for instance, is wrong at once.
-    pub fn judged_once_used<T>(&mut self, path: String, read: impl FnOnce(&mut Self) -> T) -> T {
-        let before = self.problems.len();
-        let value = read(self);
-        let found = self.problems.split_off(before);
-        let (later, at_once): (Vec<_>, Vec<_>) = found.into_iter().partition(|p| ONCE_USED.contains(&&*p.code));
-        self.problems.extend(at_once);
-        if !later.is_empty() {
-            self.once_used.insert(path, later);
-        }
-        value
-    }
-
     /// A node uses the value at `path`: what was kept for then is told, to the first node that does.
     /// Whether there was something.
     pub fn used(&mut self, path: &str) -> bool {
@@ -312,6 +298,25 @@ impl<'t> Fields<'t> {
             walker.written.insert(self.path_of(key), written);
         }
         Some(value)
+    }
+
+    /// Reads the value of `key`, and keeps what its content says for when a node uses it. What its
+    /// form says, a list instead of a text for instance, is wrong at once.
+    pub fn judged_once_used<T>(
+        &mut self,
+        walker: &mut Walker,
+        key: &str,
+        read: impl FnOnce(&mut Walker, &mut Self) -> T,
+    ) -> T {
+        let before = walker.problems.len();
+        let value = read(walker, self);
+        let found = walker.problems.split_off(before);
+        let (later, at_once): (Vec<_>, Vec<_>) = found.into_iter().partition(|p| ONCE_USED.contains(&&*p.code));
+        walker.problems.extend(at_once);
+        if !later.is_empty() {
+            walker.once_used.insert(self.path_of(key), later);
+        }
+        value
     }
 
     /// One of a few words.

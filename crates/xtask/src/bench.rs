@@ -13,6 +13,7 @@ mod read;
 mod rest;
 mod served;
 mod size;
+mod stolen;
 mod switch;
 mod table;
 mod whole;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use archetype_testbed::Sandbox;
 use clap::{Args, ValueEnum};
 use size::Size;
+use stolen::ProcessorTime;
 use table::Table;
 
 /// The large lab, beyond what a userspace datapath carries.
@@ -105,6 +107,7 @@ fn measure(options: &Options) -> anyhow::Result<()> {
     let containers = Size { nodes: options.containers, links: 2 * options.containers };
     let mut failures = Vec::new();
     for part in Part::value_variants().iter().copied().filter(|part| chosen(*part)) {
+        let before = ProcessorTime::now();
         let done = match part {
             Part::Floor => deploy::floor_only(&runtime, size, options.runs),
             Part::Deploy => deploy::run(&runtime, size, options.runs, false, &mut table),
@@ -117,6 +120,7 @@ fn measure(options: &Options) -> anyhow::Result<()> {
             Part::Check => read::run(&mut table),
             Part::RestChild => Ok(()),
         };
+        table.value(&format!("{part:?}: stolen of the processor time"), &before.stolen_since(), "", None);
         // The others are measured all the same.
         failures.extend(done.err().map(|error| format!("{part:?}: {error:#}")));
     }

@@ -9,7 +9,7 @@ use archetype_model::{HostName, LabName};
 use async_trait::async_trait;
 
 use super::{
-    Appended, Draft, Identity, JOURNAL_KEPT, Note, Revision, Store, StoreError, Stretch, Target, Verified, entry_of,
+    Appended, Identity, JOURNAL_KEPT, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written, entry_of,
     note_of,
 };
 use crate::chance;
@@ -62,10 +62,11 @@ impl Store for Memory {
         &self.identity
     }
 
-    async fn append_revision(&self, draft: Draft, note: Note) -> Result<Appended, StoreError> {
+    async fn append_revision(&self, written: Written, note: Note) -> Result<Appended, StoreError> {
+        let Written { draft, digest, .. } = written;
         let mut state = self.state();
         if let Some(current) = state.current.get(&draft.lab)
-            && current.digest == draft.digest
+            && current.digest == digest
         {
             return Ok(Appended { revision: current.clone(), new: false });
         }
@@ -73,7 +74,7 @@ impl Store for Memory {
             number: state.revisions.len() as u64 + 1,
             lab: draft.lab.clone(),
             wish: draft.wish,
-            digest: draft.digest,
+            digest,
             created_at_ms: note.at_ms,
         });
         state.files.extend(draft.files);

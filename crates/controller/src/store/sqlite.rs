@@ -21,7 +21,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, Row, Sqlite as Engine, SqlitePool, Transaction};
 
 use super::{
-    Appended, Draft, Identity, Note, Revision, Store, StoreError, Stretch, Target, Verified, entry_of, note_of,
+    Appended, Draft, Identity, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written, entry_of, note_of,
 };
 use crate::{chance, clock};
 use checkpoints::Checkpoints;
@@ -141,8 +141,8 @@ impl Store for Sqlite {
         &self.identity
     }
 
-    async fn append_revision(&self, draft: Draft, note: Note) -> Result<Appended, StoreError> {
-        let Draft { lab, wish, digest, files } = draft;
+    async fn append_revision(&self, written: Written, note: Note) -> Result<Appended, StoreError> {
+        let Written { draft: Draft { lab, wish, files }, digest, text } = written;
         let mut transaction = self.begin().await?;
         if let Some(revision) = rows::current_if(&mut transaction, &lab, &digest).await? {
             return Ok(Appended { revision: Arc::new(revision), new: false });
@@ -159,7 +159,7 @@ impl Store for Sqlite {
             "INSERT INTO revisions (lab, wish, digest, created_at_ms) VALUES ($1, $2, $3, $4) RETURNING number",
         )
         .bind(lab.as_str())
-        .bind(rows::json(&wish))
+        .bind(text)
         .bind(&digest)
         .bind(note.at_ms as i64)
         .fetch_one(&mut *transaction)

@@ -1,6 +1,7 @@
 //! Revisions: what users wished of a lab.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use archetype_model::spec::{EndRef, LinkId};
 use archetype_model::topology::{LinkDecl, Problem, Subject, Topology};
@@ -8,14 +9,14 @@ use archetype_model::{LabName, NodeName};
 use serde::{Deserialize, Serialize};
 
 /// A wish that was accepted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
     /// Rises with every revision of the store.
     pub number: u64,
     /// The lab.
     pub lab: LabName,
     /// What is wanted of it.
-    pub wish: Wish,
+    pub wish: Arc<Wish>,
     /// [`Wish::digest`] of it.
     pub digest: String,
     /// When it was accepted, in milliseconds of the Unix epoch.
@@ -73,23 +74,39 @@ pub struct LeftOutPart {
     pub problem: Problem,
 }
 
-/// A revision before it has a number.
+/// What is to become a revision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
     /// The lab.
     pub lab: LabName,
     /// What is wanted of it.
-    pub wish: Wish,
-    /// [`Wish::digest`] of it.
-    pub digest: String,
+    pub wish: Arc<Wish>,
     /// The contents that `Present::files` names, by hash.
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
+/// A draft as it is kept. Writing it out takes as long as planning a small lab, and needs nothing of the plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// The draft.
+    pub draft: Draft,
+    /// [`Wish::digest`] of its wish.
+    pub digest: String,
+    /// Its wish in JSON.
+    pub text: String,
+}
+
 impl Draft {
     /// A draft of this wish.
-    pub fn new(lab: LabName, wish: Wish, files: BTreeMap<String, Vec<u8>>) -> Self {
-        Self { lab, digest: wish.digest(), wish, files }
+    pub fn new(lab: LabName, wish: impl Into<Arc<Wish>>, files: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { lab, wish: wish.into(), files }
+    }
+
+    /// The draft, written out.
+    pub fn written(self) -> Written {
+        // A wish has no map whose keys are not strings.
+        let text = serde_json::to_string(&*self.wish).unwrap_or_default();
+        Written { digest: self.wish.digest(), text, draft: self }
     }
 }
 

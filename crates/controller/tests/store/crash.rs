@@ -23,7 +23,7 @@ async fn writes_until_it_is_killed() {
     let store = Sqlite::open(Path::new(&directory)).await.unwrap();
     for count in 0.. {
         let prefix = format!("{}-{count}", std::process::id());
-        let appended = store.append_revision(draft("a", &prefix), note(Some("a"), &prefix)).await.unwrap();
+        let appended = store.append_revision(draft("a", &prefix).written(), note(Some("a"), &prefix)).await.unwrap();
         println!("accepted {} {prefix}", appended.revision.number);
     }
 }

@@ -30,7 +30,7 @@ async fn a_long_log_is_moved_into_the_database_after_the_writes_and_not_amid_one
     let size = || std::fs::metadata(directory.path().join("archetype.db")).unwrap().len();
     let long = Draft { files: BTreeMap::from([("hash".to_owned(), vec![7; 6 << 20])]), ..draft("a", "x") };
     let begun = Instant::now();
-    store.append_revision(long, note(Some("a"), "one")).await.unwrap();
+    store.append_revision(long.written(), note(Some("a"), "one")).await.unwrap();
     let right_after = size();
     assert!(right_after < 1 << 20 || begun.elapsed() > Duration::from_secs(1), "{right_after} bytes");
     while size() < 6 << 20 {
@@ -57,7 +57,7 @@ async fn everything_is_there_after_a_reopening() {
     let directory = tempfile::tempdir().unwrap();
     let store = Sqlite::open(directory.path()).await.unwrap();
     let identity = store.identity().clone();
-    let revision = store.append_revision(draft("a", "x"), note(Some("a"), "one")).await.unwrap().revision;
+    let revision = store.append_revision(draft("a", "x").written(), note(Some("a"), "one")).await.unwrap().revision;
     let wanted = target(&identity, None, "a");
     store.set_target(&wanted).await.unwrap();
     store.take_report(&verified(&identity, 5), &[], vec![]).await.unwrap();

@@ -34,9 +34,9 @@ suite! {
 }
 
 async fn a_revision_is_current_until_the_next(store: &impl Store) {
-    let first = store.append_revision(draft("a", "x"), note(Some("a"), "one")).await.unwrap();
-    let second = store.append_revision(draft("a", "y"), note(Some("a"), "two")).await.unwrap();
-    let other = store.append_revision(draft("b", "x"), note(Some("b"), "three")).await.unwrap();
+    let first = store.append_revision(draft("a", "x").written(), note(Some("a"), "one")).await.unwrap();
+    let second = store.append_revision(draft("a", "y").written(), note(Some("a"), "two")).await.unwrap();
+    let other = store.append_revision(draft("b", "x").written(), note(Some("b"), "three")).await.unwrap();
     assert!(first.new && second.new && other.new);
     assert!(first.revision.number < second.revision.number && second.revision.number < other.revision.number);
     assert_eq!(store.current().await.unwrap(), [second.revision, other.revision]);
@@ -46,35 +46,38 @@ async fn a_revision_is_current_until_the_next(store: &impl Store) {
 }
 
 async fn the_same_wish_again_writes_nothing(store: &impl Store) {
-    let first = store.append_revision(draft("a", "x"), note(Some("a"), "one")).await.unwrap();
-    let again = store.append_revision(draft("a", "x"), note(Some("a"), "one")).await.unwrap();
+    let first = store.append_revision(draft("a", "x").written(), note(Some("a"), "one")).await.unwrap();
+    let again = store.append_revision(draft("a", "x").written(), note(Some("a"), "one")).await.unwrap();
     assert!(!again.new);
     assert_eq!(again.revision, first.revision);
     assert_eq!(store.newest_entry().await.unwrap(), 1);
     let mut moved = draft("a", "x");
-    if let Wish::Present(present) = &mut moved.wish {
+    if let Wish::Present(present) = std::sync::Arc::make_mut(&mut moved.wish) {
         present.topology.source.shown = "../x.clab.yml".into();
     }
     let moved = Draft::new(moved.lab, moved.wish, moved.files);
-    let again = store.append_revision(moved, note(Some("a"), "one")).await.unwrap();
+    let again = store.append_revision(moved.written(), note(Some("a"), "one")).await.unwrap();
     assert!(!again.new, "how the file was named is no change");
-    store.append_revision(draft("a", "y"), note(Some("a"), "two")).await.unwrap();
-    assert!(store.append_revision(draft("a", "x"), note(Some("a"), "three")).await.unwrap().new, "back is a change");
+    store.append_revision(draft("a", "y").written(), note(Some("a"), "two")).await.unwrap();
+    assert!(
+        store.append_revision(draft("a", "x").written(), note(Some("a"), "three")).await.unwrap().new,
+        "back is a change"
+    );
 }
 
 async fn a_destroyed_lab_stays_as_wanted_gone(store: &impl Store) {
-    store.append_revision(draft("a", "x"), note(Some("a"), "one")).await.unwrap();
+    store.append_revision(draft("a", "x").written(), note(Some("a"), "one")).await.unwrap();
     let gone = Draft::new(lab("a"), Wish::Gone, Default::default());
-    let gone = store.append_revision(gone, note(Some("a"), "gone")).await.unwrap();
+    let gone = store.append_revision(gone.written(), note(Some("a"), "gone")).await.unwrap();
     let current = store.current().await.unwrap();
     assert_eq!(current, [gone.revision]);
-    assert_eq!(current[0].wish, Wish::Gone);
+    assert_eq!(*current[0].wish, Wish::Gone);
 }
 
 async fn a_file_is_kept_by_its_hash(store: &impl Store) {
     let mut with_file = draft("a", "x");
     with_file.files.insert("abc".into(), b"content".to_vec());
-    store.append_revision(with_file, note(Some("a"), "one")).await.unwrap();
+    store.append_revision(with_file.written(), note(Some("a"), "one")).await.unwrap();
     assert_eq!(store.file("abc").await.unwrap().as_deref(), Some(b"content".as_slice()));
     assert_eq!(store.file("abd").await.unwrap(), None);
 }

@@ -179,7 +179,7 @@ fn set_port(spec: &HostSpec, device: &InterfaceName, row: &str, tag: PortTag) ->
 
 /// Not every version has this column: where it is set, it is there.
 fn unset_packet_rate(rows: &Rows, device: &InterfaceName) -> Option<Operation> {
-    let is_set = rows.port(device)?.harmful.iter().any(|setting| setting.starts_with(POLICING_PACKETS));
+    let is_set = rows.port(device.as_str())?.harmful.iter().any(|setting| setting.starts_with(POLICING_PACKETS));
     is_set.then(|| update("Interface", Where::equals("name", device.as_str())).set(POLICING_PACKETS, 0).into())
 }
 

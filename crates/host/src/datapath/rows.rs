@@ -137,7 +137,7 @@ impl Rows {
     }
 
     /// The port of this name.
-    pub(super) fn port(&self, name: &InterfaceName) -> Option<&PortObserved> {
+    pub(super) fn port(&self, name: &str) -> Option<&PortObserved> {
         self.ports.get(name).map(|port| &port.observed)
     }
 }

@@ -2,7 +2,7 @@
 //! leads to the same sort of thing and is never given again; a name that the file gives must be
 //! free.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use archetype_model::name::{ContainerName, InterfaceName, NetworkName, NodeName};
 use archetype_model::spec::NetworkSpec;
@@ -22,8 +22,8 @@ pub(super) struct Device {
     pub made: bool,
 }
 
-/// Devices by node and interface.
-pub(super) type Devices = BTreeMap<(NodeName, InterfaceName), Device>;
+/// Devices by node and interface. Asked for many times, and never walked along for its order.
+pub(super) type Devices = HashMap<(NodeName, InterfaceName), Device>;
 
 /// The interfaces of a node in their order: `eth0` if it is managed, then file order. Each with
 /// the name of its device where the file gives one.

@@ -2,7 +2,7 @@
 //! wire, LAN, host bridge or management network are the same: stated ones are demands, made ones
 //! give way to the next free value, in file order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use archetype_model::Mac;
 use archetype_model::name::{BridgeName, InterfaceName, LabName, NetworkName, NodeName};
@@ -24,8 +24,8 @@ pub(super) struct Given {
     pub made: bool,
 }
 
-/// Addresses by node and interface.
-pub(super) type Macs = BTreeMap<(NodeName, InterfaceName), Given>;
+/// Addresses by node and interface. Asked for many times, and never walked along for its order.
+pub(super) type Macs = HashMap<(NodeName, InterfaceName), Given>;
 
 /// What interfaces must differ on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -19,6 +19,8 @@ use super::table::{Table, Target};
 
 const FLOOR_TAGS: i64 = 3000;
 const WATCHED: Duration = Duration::from_secs(5);
+/// After so long Open vSwitch has done everything that a link more made it do.
+const AT_REST: Duration = Duration::from_millis(1500);
 
 /// Namespace nodes, by the user's commands and by the API.
 pub fn namespaces(runtime: &Runtime, size: Size, runs: usize, more: usize, table: &mut Table) -> anyhow::Result<()> {
@@ -85,13 +87,13 @@ fn one_link_more(
     let (mut bare, mut durable, mut proven) = <(Timings, Timings, Timings)>::default();
     for number in 0..more {
         bare.push(floor.add_link((0, 1), number + 1, FLOOR_TAGS + number as i64)?);
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(AT_REST);
         size.links += 1;
         let text = served.write(size, Nodes::Namespaces)?;
         let (kept, done) = served.deploy(&text)?;
         durable.push(kept);
         proven.push(done);
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(AT_REST);
     }
     let limit = Target::P99(Duration::from_millis(10));
     table.timings("one link more by the API: revision durable", &durable, None, limit);

@@ -1,5 +1,7 @@
 //! Rows and what they mean.
 
+use std::sync::Arc;
+
 use archetype_api::JournalEntry;
 use archetype_model::name::Invalid;
 use archetype_model::{HostName, LabName};
@@ -41,7 +43,7 @@ pub(super) fn revision(row: &SqliteRow) -> Result<Revision, StoreError> {
     Ok(Revision {
         number: number(row, "number")?,
         lab: name(row, "lab")?,
-        wish: document(row, "wish", "a revision")?,
+        wish: Arc::new(document(row, "wish", "a revision")?),
         digest: row.try_get("digest").map_err(failed("read a revision"))?,
         created_at_ms: number(row, "created_at_ms")?,
     })
