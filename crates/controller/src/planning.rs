@@ -16,9 +16,10 @@ use archetype_plan::blueprint::{HostFacts, LabInput, Overrides, PlanInput, PlanS
 use tokio::sync::{Notify, OwnedMutexGuard};
 use tokio::task::{JoinError, JoinHandle};
 
+use crate::bell::Bell;
 use crate::now::{Board, Now, Planning};
 use crate::port::AgentAccess;
-use crate::store::{Appended, Draft, Note, Present, Store, StoreError, Target, Wish, Wishes};
+use crate::store::{Appended, Draft, Note, Present, Store, StoreError, Target, Wish, Wishes, Written};
 
 pub(crate) use answer::answer;
 
@@ -32,6 +33,7 @@ pub(crate) struct Planner {
     store: Arc<dyn Store>,
     board: Board,
     access: Arc<dyn AgentAccess>,
+    bell: Bell,
     settings: PlanSettings,
     /// What is on the host that is not ours, as it was last told.
     facts: Mutex<HostFacts>,
@@ -56,9 +58,19 @@ impl Planner {
         store: Arc<dyn Store>,
         board: Board,
         access: Arc<dyn AgentAccess>,
+        bell: Bell,
         settings: PlanSettings,
     ) -> Self {
-        Self { store, board, access, settings, facts: Mutex::default(), order: Arc::default(), work: Notify::new() }
+        Self {
+            store,
+            board,
+            access,
+            bell,
+            settings,
+            facts: Mutex::default(),
+            order: Arc::default(),
+            work: Notify::new(),
+        }
     }
 
     /// What is on the host that is not ours, asked anew; what was last told where it cannot be.
@@ -143,12 +155,12 @@ impl Planner {
     ) -> Result<Appended, NotTaken<E>> {
         let order = self.order.clone().lock_owned().await;
         let (draft, note) = wish(&self.board.look()).map_err(NotTaken::Refused)?;
-        // A client that goes away takes its request along; a wish that is in the store and not on the board would
-        // never be planned.
+        // A client that goes away takes its request along: a wish that is in the store and not on the board would
+        // never be planned. So one whose turn has come is carried out.
         finished(tokio::spawn(self.clone().take_draft(order, draft, note))).await
     }
 
-    /// Tries a draft out while it is written down, and keeps it if it can be planned.
+    /// Tries a draft out while it is written out, and keeps it if it can be planned.
     async fn take_draft<E>(
         self: Arc<Self>,
         order: OwnedMutexGuard<()>,
@@ -160,16 +172,23 @@ impl Planner {
         let planning = tokio::task::spawn_blocking(move || planner.try_out(Some((&wished, &wish))));
         let written = draft.written();
         if self.board.look().revisions.get(&lab).is_some_and(|current| current.digest == written.digest) {
-            return self.store.append_revision(written, note).await.map_err(NotTaken::Store);
+            let appended = self.keep(written, note).await;
+            // No more than one plan that nobody needs at a time.
+            tokio::spawn(async move {
+                drop(planning.await);
+                drop(order);
+            });
+            return appended;
         }
         let mut planned = finished(planning).await;
         if let Some(problems) = planned.problems.remove(&lab) {
             return Err(NotTaken::Unplannable(problems));
         }
-        let appended = self.store.append_revision(written, note).await.map_err(NotTaken::Store)?;
+        let appended = self.keep(written, note).await?;
         self.board.change(|now| drop(now.revisions.insert(lab, appended.revision.clone())));
         // Whoever wished is answered now; the next wish waits until the target is written.
         tokio::spawn(async move {
+            // This thread has the answer to send.
             tokio::task::yield_now().await;
             if let Err(error) = self.write(planned).await {
                 tracing::error!(%error, "the target could not be written");
@@ -177,6 +196,19 @@ impl Planner {
             }
             drop(order);
         });
+        Ok(appended)
+    }
+
+    /// Writes a revision, and tells those who follow the journal.
+    async fn keep<E>(&self, written: Written, note: Note) -> Result<Appended, NotTaken<E>> {
+        let appended = self.store.append_revision(written, note).await.map_err(|error| {
+            // Whoever wished may not be there any more.
+            tracing::error!(%error, "the revision could not be written");
+            NotTaken::Store(error)
+        })?;
+        if appended.new {
+            self.bell.ring();
+        }
         Ok(appended)
     }
 

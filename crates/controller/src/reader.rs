@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use archetype_model::topology::{Problem, Topology};
 
@@ -42,12 +42,14 @@ type Prepare = dyn Fn(&Topology) -> Vec<Problem> + Send + Sync;
 pub struct FileReader {
     read: Arc<Read>,
     prepare: Arc<Prepare>,
+    /// One at a time: two that make one lab's files would take each other's halves for what was there before.
+    preparing: Arc<Mutex<()>>,
 }
 
 impl FileReader {
     /// A reader that reads as `read` does and makes no files.
     pub fn new(read: impl Fn(FileText<'_>) -> FileReading + Send + Sync + 'static) -> Self {
-        Self { read: Arc::new(read), prepare: Arc::new(|_| Vec::new()) }
+        Self { read: Arc::new(read), prepare: Arc::new(|_| Vec::new()), preparing: Arc::default() }
     }
 
     /// The same reader, making by `prepare` the files of a topology that is to be deployed; what it
@@ -63,6 +65,7 @@ impl FileReader {
 
     /// Makes the files that the nodes of `topology` will bind and that are not there yet.
     pub fn prepare(&self, topology: &Topology) -> Vec<Problem> {
+        let _one = self.preparing.lock().unwrap_or_else(PoisonError::into_inner);
         (self.prepare)(topology)
     }
 }

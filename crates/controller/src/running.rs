@@ -114,8 +114,9 @@ impl Controller {
         };
         let listening = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
         let board = Board::new(now(&*self.store, agent.host.clone()).await?);
-        let planner = Arc::new(Planner::new(self.store.clone(), board.clone(), agent.access.clone(), plan));
         let bell = Bell::default();
+        let (store, access) = (self.store.clone(), agent.access.clone());
+        let planner = Arc::new(Planner::new(store, board.clone(), access, bell.clone(), plan));
         let desk = Desk {
             store: self.store.clone(),
             board: board.clone(),

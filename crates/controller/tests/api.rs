@@ -7,6 +7,7 @@ mod api {
     pub mod agent;
     pub mod attach;
     pub mod door;
+    pub mod gone;
     pub mod journal;
     pub mod labs;
     pub mod links;

@@ -116,11 +116,14 @@ fn measure(options: &Options) -> anyhow::Result<()> {
             Part::Rest => rest::run(size, 40, &mut table).and_then(|()| rest::run(LARGE, 60, &mut table)),
             Part::Whole => whole::namespaces(&runtime, size, options.runs, options.more, &mut table),
             Part::Containers => whole::containers(&runtime, containers, options.runs, &mut table),
-            Part::Grow => deploy::run(&runtime, LARGE, 1, true, &mut table),
+            Part::Grow => deploy::run(&runtime, LARGE, 1, true, &mut table)
+                .and_then(|()| whole::large(&runtime, LARGE, &mut table)),
             Part::Check => read::run(&mut table),
             Part::RestChild => Ok(()),
         };
-        table.value(&format!("{part:?}: stolen of the processor time"), &before.stolen_since(), "", None);
+        if let Some(share) = before.and_then(ProcessorTime::stolen_since) {
+            table.value(&format!("{part:?}: stolen of the processor time"), &share, "", None);
+        }
         // The others are measured all the same.
         failures.extend(done.err().map(|error| format!("{part:?}: {error:#}")));
     }

@@ -69,7 +69,7 @@ pub(super) async fn deploy(
     let appended =
         desk.planner.take(|now| Ok(wishing::deployment(now, topology, read.left_out, &request, read.files))).await?;
     let notes = read.notes.into_iter().map(Into::into).collect();
-    Ok(Json(Accepted { notes, ..accepted(&desk, &appended) }))
+    Ok(Json(Accepted { notes, ..accepted(&appended) }))
 }
 
 /// Wish for nothing of a lab to be left
@@ -80,14 +80,11 @@ pub(super) async fn destroy(
     Segments(lab): Segments<LabName>,
 ) -> Result<Json<Accepted>, Failure> {
     let appended = desk.planner.take(|now| wishing::destruction(now, &lab)).await?;
-    Ok(Json(accepted(&desk, &appended)))
+    Ok(Json(accepted(&appended)))
 }
 
 /// What became of a wish.
-pub(super) fn accepted(desk: &Desk, appended: &Appended) -> Accepted {
-    if appended.new {
-        desk.bell.ring();
-    }
+pub(super) fn accepted(appended: &Appended) -> Accepted {
     let present = appended.revision.wish.present();
     Accepted {
         lab: appended.revision.lab.clone(),

@@ -150,7 +150,7 @@ async fn wish(
 ) -> Result<Json<Accepted>, Failure> {
     let wish = LinkWish { lab: &lab };
     let appended = desk.planner.take(|now| wish.action(now, &link, action)).await?;
-    Ok(Json(accepted(&desk, &appended)))
+    Ok(Json(accepted(&appended)))
 }
 
 /// Add a link to a lab
@@ -168,7 +168,7 @@ pub(super) async fn add(
     let facts = desk.planner.refresh_facts().await;
     let wish = LinkWish { lab: &lab };
     let appended = desk.planner.take(|now| wish.add(now, &link.endpoints, &facts)).await?;
-    Ok(Json(accepted(&desk, &appended)))
+    Ok(Json(accepted(&appended)))
 }
 
 /// Remove a link from a lab
@@ -184,7 +184,7 @@ pub(super) async fn remove(
 ) -> Result<Json<Accepted>, Failure> {
     let wish = LinkWish { lab: &lab };
     let appended = desk.planner.take(|now| wish.remove(now, &link)).await?;
-    Ok(Json(accepted(&desk, &appended)))
+    Ok(Json(accepted(&appended)))
 }
 
 /// Which port of Open vSwitch is which interface

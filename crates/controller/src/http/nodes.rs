@@ -57,7 +57,7 @@ async fn wish(
     action: NodeAction,
 ) -> Result<Json<Accepted>, Failure> {
     let appended = desk.planner.take(|now| wishing::node_wish(now, &lab, &node, action)).await?;
-    Ok(Json(accepted(&desk, &appended)))
+    Ok(Json(accepted(&appended)))
 }
 
 /// The interfaces of a node

@@ -95,6 +95,8 @@ async fn pool(path: &PathBuf, connections: u32) -> Result<SqlitePool, StoreError
         .synchronous(SqliteSynchronous::Full)
         // Of 64 MB: only where there was no moment without a write.
         .pragma("wal_autocheckpoint", "16384")
+        // In KiB when below zero: rows are large, few, and each is read or written as a whole.
+        .pragma("cache_size", "-512")
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(10));
     let pool = SqlitePoolOptions::new().max_connections(connections).after_release(|connection, _| {

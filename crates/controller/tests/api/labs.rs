@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use archetype_api::{ChangeKind, Client, Lab, NodeAction, Settled, Target};
+use archetype_api::{ChangeKind, Lab, NodeAction, Settled};
 use archetype_controller::store::{Draft, Note, Present, Sqlite, Store, Wish, Wishes};
 use archetype_model::observed::Part;
 use archetype_model::report::Finding;
@@ -315,27 +315,6 @@ async fn a_wish_accepted_right_before_the_end_is_planned_by_the_next_life() {
     let stand = Stand::on(directory, Duration::from_secs(60)).await;
     let waited = stand.client.wait(&lab("two"), number, Duration::from_secs(5)).await.unwrap();
     assert_eq!(waited.progress.settled, Some(Settled::AsWanted));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wish_in_the_store_is_carried_out_although_its_client_went_away() {
-    let stand = Stand::new().await;
-    // Clients go at any moment of it, also while the store writes.
-    for number in 0..150_u64 {
-        let request = stand.request(&TWO.replace("name: two", &format!("name: two{number}")));
-        let client = Client::new(Target::Socket(stand.directory.path().join("run").join("a.sock"))).unwrap();
-        let patience = Duration::from_micros(200 * (number % 75));
-        drop(tokio::time::timeout(patience, client.deploy(&request)).await);
-    }
-    let database = format!("sqlite://{}", stand.data().join("archetype.db").display());
-    let database = sqlx::SqlitePool::connect(&database).await.unwrap();
-    let kept: Vec<(i64, String)> =
-        sqlx::query_as("SELECT number, lab FROM revisions ORDER BY number").fetch_all(&database).await.unwrap();
-    assert!(!kept.is_empty(), "not every client went too early");
-    for (number, name) in kept {
-        let waited = stand.client.wait(&lab(&name), number as u64, Duration::from_secs(10)).await;
-        assert_eq!(waited.unwrap().progress.settled, Some(Settled::AsWanted), "{name}");
-    }
 }
 
 #[tokio::test]

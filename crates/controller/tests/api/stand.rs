@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archetype_api::{Accepted, Client, ClientError, DeployRequest, JournalEntry, Lab, Problem, Target, TopologyText};
+use archetype_controller::store::Store;
 use archetype_controller::{Controller, FileReader, FileReading, Running, Settings};
 use archetype_model::LabName;
 use archetype_plan::blueprint::PlanSettings;
@@ -47,6 +48,17 @@ fn reader() -> FileReader {
     })
 }
 
+fn settings(directory: &tempfile::TempDir, silent_after: Duration) -> Settings {
+    Settings {
+        data: directory.path().join("data"),
+        socket: directory.path().join("run").join("a.sock"),
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+        reader: reader(),
+        plan: PlanSettings::default(),
+        silent_after,
+    }
+}
+
 impl Stand {
     pub async fn new() -> Self {
         Self::on(tempfile::tempdir().unwrap(), Duration::from_secs(60)).await
@@ -58,19 +70,23 @@ impl Stand {
 
     /// On a host that is like this from the first moment.
     pub async fn on_a_host(directory: tempfile::TempDir, silent_after: Duration, host: impl FnOnce(&mut Host)) -> Self {
+        let controller = Controller::open(settings(&directory, silent_after)).await.unwrap();
+        Self::start(controller, directory, host).await
+    }
+
+    pub async fn with_store(store: Arc<dyn Store>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        // What is kept is in the store; the token has a file of its own.
+        std::fs::create_dir(directory.path().join("data")).unwrap();
+        let controller = Controller::with_store(settings(&directory, Duration::from_secs(60)), store);
+        Self::start(controller, directory, |_| ()).await
+    }
+
+    async fn start(controller: Controller, directory: tempfile::TempDir, host: impl FnOnce(&mut Host)) -> Self {
         let (agent, port) = Agent::new();
         agent.set(host);
-        let socket = directory.path().join("run").join("a.sock");
-        let settings = Settings {
-            data: directory.path().join("data"),
-            socket: socket.clone(),
-            listen: Some("127.0.0.1:0".parse().unwrap()),
-            reader: reader(),
-            plan: PlanSettings::default(),
-            silent_after,
-        };
-        let running = Controller::open(settings).await.unwrap().start(port).await.unwrap();
-        let client = Client::new(Target::Socket(socket)).unwrap();
+        let running = controller.start(port).await.unwrap();
+        let client = Client::new(Target::Socket(directory.path().join("run").join("a.sock"))).unwrap();
         Self { agent, client, running, directory }
     }
 

@@ -6,9 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use archetype_api::client::{Client, Target};
+use archetype_api::Accepted;
+use archetype_api::client::{Client, ClientError, Target};
 use archetype_api::progress::{Settled, Waited};
-use archetype_api::request::{DeployRequest, TopologyText};
+use archetype_api::request::{DeployRequest, NewLink, TopologyText};
 use archetype_testbed::{Engine, Ovs, scratch_dir};
 use tokio::runtime::Runtime;
 
@@ -104,14 +105,28 @@ impl<'r> Served<'r> {
         Ok(took)
     }
 
-    /// Wishes by the API; answers how long it took until that was durable, and until every link was proven.
+    /// Sends a topology to the API; answers how long it took until the wish was durable, and until every link was
+    /// proven.
     pub fn deploy(&self, text: &str) -> anyhow::Result<(Duration, Duration)> {
         let directory = self.folder.display().to_string();
         let topology =
             TopologyText { directory, file: "bench.clab.yml".into(), text: text.into(), ..TopologyText::default() };
         let request = DeployRequest { topology, ..DeployRequest::default() };
+        self.wished(self.client.deploy(&request))
+    }
+
+    /// The same of one link more, without a file.
+    pub fn add_link(&self, endpoints: [String; 2]) -> anyhow::Result<(Duration, Duration)> {
+        let lab = LAB.parse()?;
+        self.wished(self.client.add_link(&lab, &NewLink { endpoints }))
+    }
+
+    fn wished(
+        &self,
+        wish: impl Future<Output = Result<Accepted, ClientError>>,
+    ) -> anyhow::Result<(Duration, Duration)> {
         let began = Instant::now();
-        let accepted = self.runtime.block_on(self.client.deploy(&request))?;
+        let accepted = self.runtime.block_on(wish)?;
         let durable = began.elapsed();
         let Waited { progress, findings } =
             self.runtime.block_on(self.client.wait(&accepted.lab, accepted.revision, PATIENCE))?;

@@ -2,7 +2,7 @@
 //! it, times say little about the program.
 
 /// What `/proc/stat` has counted for all processors, in ticks.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct ProcessorTime {
     /// In which something ran, or would have.
     wanted: u64,
@@ -11,16 +11,16 @@ pub struct ProcessorTime {
 }
 
 impl ProcessorTime {
-    /// As of now; nothing where it cannot be read.
-    pub fn now() -> Self {
-        std::fs::read_to_string("/proc/stat").ok().and_then(|text| read(&text)).unwrap_or_default()
+    /// As of now; none where it cannot be read.
+    pub fn now() -> Option<Self> {
+        read(&std::fs::read_to_string("/proc/stat").ok()?)
     }
 
     /// The share that was stolen since then, in percent.
-    pub fn stolen_since(self) -> String {
-        let now = Self::now();
+    pub fn stolen_since(self) -> Option<String> {
+        let now = Self::now()?;
         let (wanted, stolen) = (now.wanted.saturating_sub(self.wanted), now.stolen.saturating_sub(self.stolen));
-        format!("{:.1} %", 100.0 * stolen as f64 / wanted.max(1) as f64)
+        Some(format!("{:.1} %", 100.0 * stolen as f64 / wanted.max(1) as f64))
     }
 }
 

@@ -21,6 +21,7 @@ const FLOOR_TAGS: i64 = 3000;
 const WATCHED: Duration = Duration::from_secs(5);
 /// After so long Open vSwitch has done everything that a link more made it do.
 const AT_REST: Duration = Duration::from_millis(1500);
+const PLUGGED_WITHIN: Duration = Duration::from_secs(120);
 
 /// Namespace nodes, by the user's commands and by the API.
 pub fn namespaces(runtime: &Runtime, size: Size, runs: usize, more: usize, table: &mut Table) -> anyhow::Result<()> {
@@ -85,6 +86,7 @@ fn one_link_more(
     floor.add_nodes(2)?;
     floor.open_sockets()?;
     let (mut bare, mut durable, mut proven) = <(Timings, Timings, Timings)>::default();
+    let mut alone = Timings::default();
     for number in 0..more {
         bare.push(floor.add_link((0, 1), number + 1, FLOOR_TAGS + number as i64)?);
         std::thread::sleep(AT_REST);
@@ -95,9 +97,14 @@ fn one_link_more(
         proven.push(done);
         std::thread::sleep(AT_REST);
     }
+    for number in 0..more {
+        alone.push(served.add_link([0, 1].map(|node| format!("n{node}:more{number}")))?.0);
+        std::thread::sleep(AT_REST);
+    }
     let limit = Target::P99(Duration::from_millis(10));
-    table.timings("one link more by the API: revision durable", &durable, None, limit);
-    table.timings("one link more by the API: proven", &proven, Some(&bare), Target::Ratio(1.5));
+    table.timings("one link more in the file: revision durable", &durable, None, limit);
+    table.timings("one link more in the file: proven", &proven, Some(&bare), Target::Ratio(1.5));
+    table.timings("one link more by itself: revision durable", &alone, None, limit);
     floor.remove()
 }
 
@@ -127,6 +134,24 @@ fn anything_left() -> bool {
     let devices = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
     let names = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
     devices.map(|entry| entry.file_name()).any(|name| name != *super::size::BRIDGE && ours(&name)) || names.count() > 0
+}
+
+/// Memory with so many links as no userspace datapath carries: on a pretended one, where no frame passes.
+pub fn large(runtime: &Runtime, size: Size, table: &mut Table) -> anyhow::Result<()> {
+    let ovs = Ovs::start_with(scratch_dir("large-ovs"), Datapaths::Dummy);
+    let served = Served::start(runtime, "large", &ovs, None)?;
+    served.write(size, Nodes::Namespaces)?;
+    served.command(&["deploy", "--no-wait", "-t", "bench.clab.yml"])?;
+    let until = Instant::now() + PLUGGED_WITHIN;
+    while ovs.vsctl(["list-ports", super::size::BRIDGE]).lines().count() < 2 * size.links {
+        anyhow::ensure!(Instant::now() < until, "the ports are not there after {} s", PLUGGED_WITHIN.as_secs());
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    std::thread::sleep(WATCHED);
+    let mib = served.memory()? as f64 / 1024.0;
+    let what = format!("memory of archetype serve, {} links", size.links);
+    table.value(&what, &format!("{mib:.1} MiB"), "< 60 MiB", Some(mib < 60.0));
+    served.command(&["destroy", LAB]).map(drop)
 }
 
 /// Containers, management network included, beside bare loops over the same calls.
