@@ -27,13 +27,7 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
 });
 
 /// Each name that a kind has: every end of every link asks for its node's.
-static BY_NAME: LazyLock<HashMap<&str, &Kind>> = LazyLock::new(|| {
-    let named = |kind: &'static Kind| {
-        let names = std::iter::once(&kind.name).chain(&kind.aliases);
-        names.map(move |name| (name.as_str(), kind))
-    };
-    all().iter().flat_map(named).collect()
-});
+static BY_NAME: LazyLock<HashMap<&str, &Kind>> = LazyLock::new(|| named().collect());
 
 /// Every kind, by name.
 pub fn all() -> &'static [Kind] {
@@ -42,7 +36,12 @@ pub fn all() -> &'static [Kind] {
 
 /// Every name that a kind has, older ones included.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    all().iter().flat_map(|kind| std::iter::once(&kind.name).chain(&kind.aliases)).map(String::as_str)
+    named().map(|(name, _)| name)
+}
+
+fn named() -> impl Iterator<Item = (&'static str, &'static Kind)> {
+    let names = |kind: &'static Kind| std::iter::once(&kind.name).chain(&kind.aliases);
+    all().iter().flat_map(move |kind| names(kind).map(move |name| (name.as_str(), kind)))
 }
 
 /// The kind of this name, in lower case; also an older name.

@@ -1,6 +1,6 @@
 //! Content hashes: two things with one hash are the same thing.
 
-use std::io::{BufWriter, Write as _};
+use std::io::BufWriter;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -9,10 +9,9 @@ use sha2::{Digest as _, Sha256};
 /// equal nouns give equal digests on every machine.
 pub fn digest<T: Serialize + ?Sized>(noun: &T) -> String {
     // Serialising a noun of this crate cannot fail: no map has a key that is not a string.
-    let mut hasher = BufWriter::new(Sha256::new());
-    drop(serde_json::to_writer(&mut hasher, noun));
-    drop(hasher.flush());
-    hasher.get_ref().clone().finalize().iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hexadecimal).collect()
+    let mut hasher = Sha256::new();
+    drop(serde_json::to_writer(BufWriter::new(&mut hasher), noun));
+    hasher.finalize().iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hexadecimal).collect()
 }
 
 /// One digit; a pass over a large lab makes thousands, so it is not left to the formatter.

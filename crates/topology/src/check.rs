@@ -166,16 +166,20 @@ impl Check {
     fn labels(&mut self, topology: &Topology, node: &NodeDecl) {
         for (label, values) in [(RUNTIME_LABEL, ["namespace", "container"]), CARRIER] {
             let Some(value) = node.definition.labels.get(label) else { continue };
-            if !values.contains(&value.as_str()) {
+            self.label((label, values), value, || {
                 let at = topology.position_of_key(node, &format!("labels.{label}"));
-                let what = format!("node {}", node.name);
-                self.label(at, &what, Subject::Node(node.name.clone()), (label, values), value);
-            }
+                (at, format!("node {}", node.name), Subject::Node(node.name.clone()))
+            });
         }
     }
 
-    fn label(&mut self, at: Position, what: &str, subject: Subject, known: (&str, [&str; 2]), value: &str) {
+    /// `whose` finds out where a value stands that cannot be, and whose label it is.
+    fn label(&mut self, known: (&str, [&str; 2]), value: &str, whose: impl FnOnce() -> (Position, String, Subject)) {
         let (label, values) = known;
+        if values.contains(&value) {
+            return;
+        }
+        let (at, what, subject) = whose();
         let problem = self.add("bad-value", at, format!("{what}: the label {label} cannot be {value:?}"));
         problem.hint = Some(format!("it can be {} or {}", values[0], values[1]));
         problem.subject = Some(subject);
@@ -183,13 +187,12 @@ impl Check {
 
     fn link_labels(&mut self, topology: &Topology) {
         for (index, link) in topology.links.iter().enumerate() {
-            let Some(value) = link.labels.get(CARRIER_LABEL).filter(|value| !CARRIER.1.contains(&value.as_str()))
-            else {
-                continue;
-            };
-            let path = format!("topology.links[{index}].labels.{CARRIER_LABEL}");
-            let at = topology.positions.get(&path).copied().unwrap_or(link.position);
-            self.label(at, &format!("link {index}"), Subject::Link(index), CARRIER, value);
+            let Some(value) = link.labels.get(CARRIER_LABEL) else { continue };
+            self.label(CARRIER, value, || {
+                let path = format!("topology.links[{index}].labels.{CARRIER_LABEL}");
+                let at = topology.positions.get(&path).copied().unwrap_or(link.position);
+                (at, format!("link {index}"), Subject::Link(index))
+            });
         }
     }
 

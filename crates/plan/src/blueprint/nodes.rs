@@ -93,17 +93,16 @@ impl Writer<'_> {
 
     /// Commands of the stage `exit` are for those who wait for it, as in containerlab.
     fn stages(&self, node: &NodeDecl) -> StagesSpec {
-        let declared = |node: &NodeDecl| node.definition.stages.clone().unwrap_or_default().0;
         let ends_for = |wait: &WaitFor| wait.node == node.name.as_str() && wait.stage == Stage::Exit;
         let end_is_waited_for = || {
             let stages = self.lab.shape.nodes.iter().filter_map(|node| node.definition.stages.as_ref());
             stages.flat_map(|stages| stages.0.values()).flat_map(|stage| &stage.wait_for).any(ends_for)
         };
         let wait = |wait: &WaitFor| Some(WaitSpec { node: wait.node.parse().ok()?, stage: wait.stage });
-        let waits = declared(node)
-            .into_iter()
+        let declared = node.definition.stages.iter().flat_map(|stages| &stages.0);
+        let waits = declared
             .filter(|(_, stage)| !stage.wait_for.is_empty())
-            .map(|(stage, declared)| (stage, declared.wait_for.iter().filter_map(wait).collect()));
+            .map(|(stage, declared)| (*stage, declared.wait_for.iter().filter_map(wait).collect()));
         let counts = |command: &&StageCommand| command.stage != Stage::Exit || end_is_waited_for();
         StagesSpec {
             delay: node.definition.startup_delay.unwrap_or_default(),
