@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use archetype_artefacts::{
     ANSIBLE, HOSTS, Lab, NORNIR, SSH_CONFIG, Seen, TOPOLOGY_DATA, authorized_keys, files, with_keys,
@@ -54,7 +55,7 @@ fn spec(topology: &Topology) -> HostSpec {
         port_key: archetype_plan::blueprint::port_by_name,
     });
     assert_eq!(planned.problems, BTreeMap::new());
-    planned.blueprint.specs.into_values().next().unwrap()
+    Arc::unwrap_or_clone(planned.blueprint.specs.into_values().next().unwrap())
 }
 
 /// Puts the addresses of the recorded run into the spec, and gives what was seen in it.

@@ -21,7 +21,7 @@ pub(crate) async fn run(board: Board, access: Arc<dyn AgentAccess>) {
         let refused = match spec {
             None => false,
             Some(spec) => {
-                let answer = access.accept(Arc::new(spec.clone())).await;
+                let answer = access.accept(spec.clone()).await;
                 let refusal = answer.err();
                 match &refusal {
                     None => taken = Some(spec.generation.clone()),

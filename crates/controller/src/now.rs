@@ -85,7 +85,7 @@ impl Board {
 
 impl Now {
     /// Everything wanted of the host.
-    pub fn spec(&self) -> Option<&HostSpec> {
+    pub fn spec(&self) -> Option<&Arc<HostSpec>> {
         self.target.as_ref()?.blueprint.specs.get(&self.host)
     }
 

@@ -127,7 +127,7 @@ impl Planner {
     }
 
     /// What a wish would come to, with nothing changed by it.
-    pub(crate) fn try_out(&self, wish: Option<(&LabName, &Wish)>) -> Planned {
+    fn try_out(&self, wish: Option<(&LabName, &Wish)>) -> Planned {
         let now = self.board.look();
         let identity = self.store.identity();
         let wanted = inputs(&now, wish);
@@ -143,6 +143,16 @@ impl Planner {
             port_key: archetype_kinds::port_key,
         };
         plan_after(&input, now.target.as_ref().map(|target| target.digest.as_str()))
+    }
+
+    /// The same on a thread that may take its time.
+    pub(crate) async fn try_out_beside(self: &Arc<Self>, lab: &LabName, wish: &Arc<Wish>) -> Planned {
+        finished(self.trying_out(lab, wish)).await
+    }
+
+    fn trying_out(self: &Arc<Self>, lab: &LabName, wish: &Arc<Wish>) -> JoinHandle<Planned> {
+        let (planner, lab, wish) = (self.clone(), lab.clone(), wish.clone());
+        tokio::task::spawn_blocking(move || planner.try_out(Some((&lab, &wish))))
     }
 
     /// Takes a wish: it is durable when this returns, and the target follows it in a moment, before
@@ -168,8 +178,7 @@ impl Planner {
         note: Note,
     ) -> Result<Appended, NotTaken<E>> {
         let lab = draft.lab.clone();
-        let (planner, wish, wished) = (self.clone(), draft.wish.clone(), lab.clone());
-        let planning = tokio::task::spawn_blocking(move || planner.try_out(Some((&wished, &wish))));
+        let planning = self.trying_out(&lab, &draft.wish);
         let written = draft.written();
         if self.board.look().revisions.get(&lab).is_some_and(|current| current.digest == written.digest) {
             let appended = self.keep(written, note).await;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +28,8 @@ pub struct Blueprint {
     pub installation: InstallationId,
     /// The tag of ports without a wire; no wire has it.
     pub dead_tag: VlanTag,
-    /// Everything wanted of each host.
-    pub specs: BTreeMap<HostName, HostSpec>,
+    /// Everything wanted of each host, shared with whoever carries it out.
+    pub specs: BTreeMap<HostName, Arc<HostSpec>>,
     /// What was given away.
     pub allocations: Allocations,
 }

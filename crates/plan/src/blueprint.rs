@@ -24,6 +24,7 @@ mod spelling;
 mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use archetype_model::blueprint::Blueprint;
 use archetype_model::name::LabName;
@@ -89,7 +90,7 @@ fn assert_sound(input: &PlanInput<'_>, blueprint: &Blueprint, problems: &Failure
         input.labs.iter().any(is_present) && !problems.contains_key(lab)
     };
     let mut alone = blueprint.clone();
-    for spec in alone.specs.values_mut() {
+    for spec in alone.specs.values_mut().map(Arc::make_mut) {
         spec.labs.retain(|lab| !is_anew(&lab.name));
         spec.networks.clear();
     }
@@ -146,12 +147,12 @@ fn follow(input: &PlanInput<'_>, drawn: Drawn, digest: Option<&str>) -> Blueprin
         labs: drawn.labs,
     };
     let same_incarnation = spec.generation.incarnation == input.incarnation;
-    if former.is_some_and(|former| *former != spec || !same_incarnation) {
+    if former.is_some_and(|former| **former != spec || !same_incarnation) {
         spec.generation = Generation { incarnation: input.incarnation.clone(), number: spec.generation.number + 1 };
     }
     let others = input.parent.into_iter().flat_map(|parent| &parent.specs).filter(|(host, _)| **host != input.host);
     let mut specs: BTreeMap<_, _> = others.map(|(host, spec)| (host.clone(), spec.clone())).collect();
-    specs.insert(input.host.clone(), spec);
+    specs.insert(input.host.clone(), Arc::new(spec));
     let blueprint = Blueprint {
         format: FORMAT,
         incarnation: input.incarnation.clone(),

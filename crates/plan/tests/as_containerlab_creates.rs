@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use archetype_model::name::NodeName;
 use archetype_model::spec::{Attachment, ContainerBody, HostSpec, NodeBody, NodeSpec, PublishedPort};
@@ -57,7 +58,7 @@ fn spec(topology: &Topology) -> HostSpec {
         port_key: archetype_plan::blueprint::port_by_name,
     });
     assert_eq!(planned.problems, BTreeMap::new());
-    planned.blueprint.specs.into_values().next().unwrap()
+    Arc::unwrap_or_clone(planned.blueprint.specs.into_values().next().unwrap())
 }
 
 fn recorded(lab: &str, directory: &Path) -> Vec<Value> {

@@ -6,6 +6,7 @@
 mod declared;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use archetype_model::blueprint::{Blueprint, LabAllocations};
 use archetype_model::spec::{Attachment, EndRef, HostSpec, LabSpec, NodeBody};
@@ -237,7 +238,7 @@ fn shape_node(node: &mut archetype_model::spec::NodeSpec) {
 /// The blueprint as if nothing but its allocations were known.
 fn allocations_alone(blueprint: &Blueprint) -> Blueprint {
     let mut alone = blueprint.clone();
-    alone.specs.values_mut().for_each(|spec| {
+    alone.specs.values_mut().map(Arc::make_mut).for_each(|spec| {
         spec.labs.clear();
         spec.networks.clear();
     });

@@ -83,7 +83,9 @@ fn one_link_more_is_planned_in_30_ms() {
     timed("digest of the topology", || after.digest());
     timed("digest of the blueprint", || next.digest());
     timed("digests of resources", || archetype_plan::resources::Wanted::of(spec));
-    timed("changes, for people", || archetype_plan::changes::changes(parent.specs.values().next(), spec, &lab.name));
+    timed("changes, for people", || {
+        archetype_plan::changes::changes(parent.specs.values().next().map(std::sync::Arc::as_ref), spec, &lab.name)
+    });
     timed("the same again", || planned(&before, Some(&parent)));
     let whole = timed("one link more", || planned(&after, Some(&parent)));
     if !cfg!(debug_assertions) {

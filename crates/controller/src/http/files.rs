@@ -1,5 +1,7 @@
 //! Topology files: what is wrong with one, and what it would change.
 
+use std::sync::Arc;
+
 use archetype_api::{Checked, DeployRequest, PlanAnswer, Problem, TopologyText};
 use axum::Json;
 use axum::extract::State;
@@ -37,7 +39,7 @@ pub(super) async fn plan(
     let lab = topology.name.clone();
     let said = left_out(&topology, &read.left_out);
     let (draft, _) = wishing::deployment(&now, topology, read.left_out, &request, read.files);
-    let mut planned = desk.planner.try_out(Some((&lab, &draft.wish)));
+    let mut planned = desk.planner.try_out_beside(&lab, &draft.wish).await;
     let refused = planned.problems.remove(&lab).unwrap_or_default();
     let mut problems = read.problems;
     problems.extend(refused);
@@ -46,7 +48,8 @@ pub(super) async fn plan(
     let former = now.revisions.get(&lab).and_then(|revision| revision.wish.present()).map(link_ids);
     let fresh = draft.wish.present().map(link_ids);
     let ids = [&former.unwrap_or_default(), &fresh.unwrap_or_default()];
-    let mut answer = answer(now.spec(), planned.blueprint.specs.get(&now.host), &lab, ids);
+    let mut answer =
+        answer(now.spec().map(Arc::as_ref), planned.blueprint.specs.get(&now.host).map(Arc::as_ref), &lab, ids);
     answer.left_out = said;
     answer.problems = problems.into_iter().map(Into::into).collect();
     answer.notes = read.notes.into_iter().map(Into::into).collect();

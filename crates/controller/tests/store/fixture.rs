@@ -74,7 +74,7 @@ pub fn target(identity: &Identity, parent: Option<&Target>, lab_name: &str) -> T
         parent: parent.map(|parent| parent.digest.clone()),
         installation: identity.installation.clone(),
         dead_tag: VlanTag::new(4094).unwrap(),
-        specs: [(spec.host.clone(), spec)].into(),
+        specs: [(spec.host.clone(), std::sync::Arc::new(spec))].into(),
         allocations: Allocations::default(),
     })
 }

@@ -26,7 +26,7 @@ pub(super) async fn target(readers: &SqlitePool) -> Result<Option<Target>, Store
     Ok(Some(Target { digest, blueprint: Arc::new(blueprint) }))
 }
 
-async fn specs(readers: &SqlitePool, digest: &str) -> Result<BTreeMap<HostName, HostSpec>, StoreError> {
+async fn specs(readers: &SqlitePool, digest: &str) -> Result<BTreeMap<HostName, Arc<HostSpec>>, StoreError> {
     let found = sqlx::query(
         "SELECT host, body FROM blueprint_specs JOIN specs ON specs.hash = blueprint_specs.spec WHERE blueprint = $1",
     )
