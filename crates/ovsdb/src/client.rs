@@ -153,7 +153,7 @@ impl Client {
             .columns()
             .iter()
             .map(|(table, columns)| {
-                let columns = columns.iter().map(String::as_str).chain(["_uuid"]);
+                let columns = columns.iter().map(|column| column.as_str()).chain(["_uuid"]);
                 (table.clone(), select(table, Where::all()).columns(columns).into())
             })
             .unzip();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ecow::EcoString;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -14,13 +15,13 @@ pub enum Columns {
     /// All that the schema names.
     All,
     /// These.
-    Only(BTreeSet<String>),
+    Only(BTreeSet<EcoString>),
 }
 
 impl Columns {
     /// Only these columns.
     pub fn only<'a>(columns: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::Only(columns.into_iter().map(str::to_owned).collect())
+        Self::Only(columns.into_iter().map(EcoString::from).collect())
     }
 }
 
@@ -57,7 +58,7 @@ type Tables = BTreeMap<String, BTreeMap<Uuid, Row>>;
 #[derive(Clone, Debug)]
 pub struct Replica {
     schema: Arc<Schema>,
-    columns: BTreeMap<String, BTreeSet<String>>,
+    columns: BTreeMap<String, BTreeSet<EcoString>>,
     tables: Tables,
 }
 
@@ -80,7 +81,7 @@ impl Replica {
         for (table, wanted) in wanted {
             let known = &schema.table(table)?.columns;
             let names = match wanted {
-                Columns::All => known.keys().cloned().collect(),
+                Columns::All => known.keys().map(EcoString::from).collect(),
                 Columns::Only(names) => names.clone(),
             };
             names.iter().try_for_each(|name| schema.column(table, name).map(drop))?;
@@ -106,7 +107,7 @@ impl Replica {
     }
 
     /// The copied tables and their columns.
-    pub fn columns(&self) -> &BTreeMap<String, BTreeSet<String>> {
+    pub fn columns(&self) -> &BTreeMap<String, BTreeSet<EcoString>> {
         &self.columns
     }
 
@@ -160,13 +161,13 @@ impl Replica {
     fn complete(&self, table: &str, mut row: Row) -> Result<Row, Error> {
         let columns =
             self.columns.get(table).ok_or_else(|| Error::protocol(format!("table {table} was not asked for")))?;
-        let mut complete = Row::default();
-        for name in columns {
+        let complete = |name: &EcoString| {
             let column = self.schema.column(table, name)?;
             let value = row.remove(name).map_or_else(|| Ok(column.default_value()), |value| column.normal(value))?;
-            complete.insert(name.clone(), value);
-        }
-        Ok(complete)
+            // One name for all rows.
+            Ok((name.clone(), value))
+        };
+        columns.iter().map(complete).collect()
     }
 
     fn modified(&self, table: &str, mut row: Row, difference: Row) -> Result<Row, Error> {

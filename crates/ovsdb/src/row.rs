@@ -1,16 +1,17 @@
 //! One row: values by column.
 
-use std::collections::BTreeMap;
-
+use ecow::EcoString;
+use litemap::LiteMap;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use crate::value::fitting;
 use crate::{Error, Value};
 
 /// The columns of one row that were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
-    columns: BTreeMap<String, Value>,
+    columns: LiteMap<EcoString, Value>,
 }
 
 impl Row {
@@ -55,7 +56,7 @@ impl Row {
     }
 
     /// Puts `value` into `column`.
-    pub fn insert(&mut self, column: impl Into<String>, value: impl Into<Value>) {
+    pub fn insert(&mut self, column: impl Into<EcoString>, value: impl Into<Value>) {
         self.columns.insert(column.into(), value.into());
     }
 
@@ -70,26 +71,26 @@ impl Row {
 
     pub(crate) fn from_json(json: Json) -> Result<Self, Error> {
         let Json::Object(columns) = json else { return Err(Error::protocol("a row is no object")) };
-        let read = |(column, value)| Ok((column, Value::from_json(value)?));
+        let read = |(column, value): (String, Json)| Ok((column.into(), Value::from_json(value)?));
         Ok(Self { columns: columns.into_iter().map(read).collect::<Result<_, Error>>()? })
     }
 
     pub(crate) fn to_json(&self) -> Json {
-        self.columns.iter().map(|(column, value)| (column.clone(), value.to_json())).collect()
+        self.iter().map(|(column, value)| (column.to_owned(), value.to_json())).collect()
     }
 }
 
 impl IntoIterator for Row {
-    type Item = (String, Value);
-    type IntoIter = std::collections::btree_map::IntoIter<String, Value>;
+    type Item = (EcoString, Value);
+    type IntoIter = std::vec::IntoIter<(EcoString, Value)>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.columns.into_iter()
+        self.columns.into_tuple_vec().into_iter()
     }
 }
 
-impl<C: Into<String>, V: Into<Value>> FromIterator<(C, V)> for Row {
+impl<C: Into<EcoString>, V: Into<Value>> FromIterator<(C, V)> for Row {
     fn from_iter<I: IntoIterator<Item = (C, V)>>(columns: I) -> Self {
-        Self { columns: columns.into_iter().map(|(column, value)| (column.into(), value.into())).collect() }
+        Self { columns: fitting(columns.into_iter().map(|(column, value)| (column.into(), value.into())).collect()) }
     }
 }

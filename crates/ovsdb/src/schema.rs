@@ -112,7 +112,7 @@ impl AtomType {
             Self::Integer => Atom::Integer(0),
             Self::Real => Atom::Real(0.0),
             Self::Boolean => Atom::Boolean(false),
-            Self::String => Atom::String(String::new()),
+            Self::String => Atom::from(""),
             Self::Uuid => Atom::Uuid(Uuid::nil()),
         }
     }
@@ -181,13 +181,12 @@ impl ColumnType {
         match (self.value, value) {
             (Some(sort), Value::Map(map)) => {
                 let pair = |(k, v)| Ok((key(k)?, sort.normal(v)?));
-                map.into_iter().map(pair).collect::<Result<_, Error>>().map(Value::Map)
+                let pairs: Vec<(Atom, Atom)> = map.into_iter().map(pair).collect::<Result<_, Error>>()?;
+                Ok(Value::map(pairs))
             }
             (None, Value::Atom(atom)) if self.is_scalar() => key(atom).map(Value::Atom),
-            (None, Value::Atom(atom)) => Ok(Value::Set([key(atom)?].into())),
-            (None, Value::Set(set)) if !self.is_scalar() => {
-                set.into_iter().map(key).collect::<Result<_, Error>>().map(Value::Set)
-            }
+            (None, Value::Atom(atom)) => Ok(Value::set([key(atom)?])),
+            (None, Value::Set(set)) if !self.is_scalar() => set.into_iter().map(|(atom, ())| key(atom)).collect(),
             (_, value) => Err(Error::protocol(format!("{value:?} stands in a column of {self:?}"))),
         }
     }
@@ -198,9 +197,9 @@ impl ColumnType {
     pub(crate) fn modify(self, value: &mut Value, difference: Value) {
         match (value, difference) {
             (Value::Set(set), Value::Set(difference)) if self.is_composite() => {
-                for atom in difference {
-                    if !set.remove(&atom) {
-                        set.insert(atom);
+                for (atom, ()) in difference {
+                    if set.remove(&atom).is_none() {
+                        set.insert(atom, ());
                     }
                 }
             }

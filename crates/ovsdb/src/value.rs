@@ -1,9 +1,13 @@
 //! The values of OVSDB: atoms, sets and maps, and their JSON. Knows no schema: what a bare atom means in a
 //! set column is for `schema` to say.
+//!
+//! A switch of a thousand wires has some forty thousand values, most of them a set of none or one and a short
+//! text: sets and maps lie in as much memory as they need, and short texts in their atom.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
 
+use ecow::EcoString;
+use litemap::LiteMap;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -19,11 +23,11 @@ pub enum Atom {
     /// A truth value.
     Boolean(bool),
     /// A text.
-    String(String),
+    String(EcoString),
     /// The identity of a row, or a reference to it.
     Uuid(Uuid),
     /// A reference to a row that the same transaction inserts under this name; never comes back from a server.
-    Named(String),
+    Named(EcoString),
 }
 
 /// What a column of a row holds.
@@ -32,9 +36,9 @@ pub enum Value {
     /// Exactly one atom.
     Atom(Atom),
     /// Any number of distinct atoms; an optional column holds a set of none or one.
-    Set(BTreeSet<Atom>),
+    Set(LiteMap<Atom, ()>),
     /// Atoms by key.
-    Map(BTreeMap<Atom, Atom>),
+    Map(LiteMap<Atom, Atom>),
 }
 
 impl Atom {
@@ -75,20 +79,20 @@ impl Atom {
             Self::Integer(number) => json!(number),
             Self::Real(number) => json!(number),
             Self::Boolean(truth) => json!(truth),
-            Self::String(text) => json!(text),
+            Self::String(text) => json!(text.as_str()),
             Self::Uuid(uuid) => json!(["uuid", uuid.to_string()]),
-            Self::Named(name) => json!(["named-uuid", name]),
+            Self::Named(name) => json!(["named-uuid", name.as_str()]),
         }
     }
 
     fn from_json(json: Json) -> Result<Self, Error> {
         let atom = match json {
             Json::Bool(truth) => Some(Self::Boolean(truth)),
-            Json::String(text) => Some(Self::String(text)),
+            Json::String(text) => Some(Self::String(text.into())),
             Json::Number(ref number) => number.as_i64().map(Self::Integer).or_else(|| number.as_f64().map(Self::Real)),
             Json::Array(ref pair) => match pair.as_slice() {
                 [Json::String(tag), Json::String(text)] if tag == "uuid" => text.parse().ok().map(Self::Uuid),
-                [Json::String(tag), Json::String(name)] if tag == "named-uuid" => Some(Self::Named(name.clone())),
+                [Json::String(tag), Json::String(name)] if tag == "named-uuid" => Some(Self::Named(name.into())),
                 _ => return Err(Error::protocol(format!("{json} is no atom"))),
             },
             Json::Null | Json::Object(_) => None,
@@ -131,7 +135,7 @@ impl Value {
         I: IntoIterator,
         I::Item: Into<Atom>,
     {
-        Self::Set(items.into_iter().map(Into::into).collect())
+        Self::Set(fitting(items.into_iter().map(|item| (item.into(), ())).collect()))
     }
 
     /// A map of these pairs; of two pairs with one key the last stays.
@@ -141,12 +145,12 @@ impl Value {
         K: Into<Atom>,
         V: Into<Atom>,
     {
-        Self::Map(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+        Self::Map(fitting(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect()))
     }
 
     /// The empty set: what an optional column without a value holds.
     pub fn none() -> Self {
-        Self::Set(BTreeSet::new())
+        Self::Set(LiteMap::new())
     }
 
     /// A reference to the row with this identity.
@@ -155,7 +159,7 @@ impl Value {
     }
 
     /// A reference to the row that the same transaction inserts under `name`.
-    pub fn named(name: impl Into<String>) -> Atom {
+    pub fn named(name: impl Into<EcoString>) -> Atom {
         Atom::Named(name.into())
     }
 
@@ -163,7 +167,7 @@ impl Value {
     pub fn single(&self) -> Option<&Atom> {
         match self {
             Self::Atom(atom) => Some(atom),
-            Self::Set(set) if set.len() == 1 => set.first(),
+            Self::Set(set) if set.len() == 1 => set.keys().next(),
             Self::Set(_) | Self::Map(_) => None,
         }
     }
@@ -195,7 +199,7 @@ impl Value {
             Self::Set(set) => (None, Some(set)),
             Self::Map(_) => (None, None),
         };
-        one.into_iter().chain(many.into_iter().flatten())
+        one.into_iter().chain(many.into_iter().flat_map(LiteMap::keys))
     }
 
     /// The text that a map of texts holds under `key`.
@@ -207,14 +211,14 @@ impl Value {
     /// All pairs of a map, in the keys' order; none of an atom or set.
     pub fn pairs(&self) -> impl Iterator<Item = (&Atom, &Atom)> {
         let map = if let Self::Map(map) = self { Some(map) } else { None };
-        map.into_iter().flatten()
+        map.into_iter().flat_map(LiteMap::iter)
     }
 
     /// The value as RFC 7047 writes it.
     pub fn to_json(&self) -> Json {
         match self {
             Self::Atom(atom) => atom.to_json(),
-            Self::Set(set) => json!(["set", set.iter().map(Atom::to_json).collect::<Vec<_>>()]),
+            Self::Set(set) => json!(["set", set.keys().map(Atom::to_json).collect::<Vec<_>>()]),
             Self::Map(map) => {
                 json!([
                     "map",
@@ -232,8 +236,11 @@ impl Value {
         if let Some([Json::String(tag), Json::Array(items)]) = json.as_array_mut().map(Vec::as_mut_slice) {
             let items = std::mem::take(items);
             match tag.as_str() {
-                "set" => return items.into_iter().map(Atom::from_json).collect::<Result<_, _>>().map(Self::Set),
-                "map" => return items.into_iter().map(pair_from_json).collect::<Result<_, _>>().map(Self::Map),
+                "set" => return items.into_iter().map(Atom::from_json).collect(),
+                "map" => {
+                    let pairs: Vec<(Atom, Atom)> = items.into_iter().map(pair_from_json).collect::<Result<_, _>>()?;
+                    return Ok(Self::map(pairs));
+                }
                 _ => return Err(Error::protocol(format!("a value is tagged `{tag}`"))),
             }
         }
@@ -245,6 +252,13 @@ fn pair_from_json(json: Json) -> Result<(Atom, Atom), Error> {
     let Json::Array(pair) = json else { return Err(Error::protocol("a map's entry is no pair")) };
     let [key, value]: [Json; 2] = pair.try_into().map_err(|_| Error::protocol("a map's entry is no pair"))?;
     Ok((Atom::from_json(key)?, Atom::from_json(value)?))
+}
+
+/// The same pairs in memory of their size: what grows one by one has room for four at least.
+pub(crate) fn fitting<K, V>(pairs: LiteMap<K, V>) -> LiteMap<K, V> {
+    let mut pairs = pairs.into_tuple_vec();
+    pairs.shrink_to_fit();
+    LiteMap::from_sorted_store_unchecked(pairs)
 }
 
 impl<T: Into<Atom>> From<T> for Value {
@@ -277,9 +291,9 @@ atom_from! {
     // Adding zero turns the negative zero, which orders before zero, into zero.
     f64 => |n| Self::Real(n + 0.0);
     bool => |truth| Self::Boolean(truth);
-    &str => |text| Self::String(text.to_owned());
-    String => |text| Self::String(text);
-    &String => |text| Self::String(text.clone());
+    &str => |text| Self::String(text.into());
+    String => |text| Self::String(text.into());
+    &String => |text| Self::String(text.into());
     Uuid => |uuid| Self::Uuid(uuid);
 }
 
