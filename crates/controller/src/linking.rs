@@ -11,10 +11,9 @@ use archetype_model::topology::{
     EndpointDecl, LinkDecl, LinkKind, NetworkMode, NodeDecl, Place, Position, Subject, Topology,
 };
 use archetype_model::{InterfaceName, LabName, NodeName};
-use archetype_plan::blueprint::HostFacts;
-use archetype_plan::check::check;
 
 use crate::now::Now;
+use crate::planning::NotTaken;
 use crate::store::{Draft, Note, Present, Wish, link_id};
 use crate::wishing::{lab_unknown, node_unknown, note};
 
@@ -38,8 +37,8 @@ impl LinkWish<'_> {
         Ok(self.draft(present, subject, format!("{action} wanted")))
     }
 
-    /// The draft of a lab with one link more.
-    pub fn add(&self, now: &Now, ends: &[String; 2], facts: &HostFacts) -> Result<(Draft, Note), Box<Problem>> {
+    /// The draft of a lab with one link more, and the link's place in its topology.
+    pub fn add(&self, now: &Now, ends: &[String; 2]) -> Result<((Draft, Note), usize), Box<Problem>> {
         let mut present = self.present(now)?;
         let topology = &mut present.topology;
         let [a, b] = [self.endpoint(topology, &ends[0])?, self.endpoint(topology, &ends[1])?];
@@ -48,18 +47,9 @@ impl LinkWish<'_> {
         }
         let link = joined(a, b)?;
         let subject = link_id(topology, &link).map(|id| id.to_string()).unwrap_or_default();
-        let index = topology.links.len();
+        let place = topology.links.len();
         topology.links.push(link);
-        let left_out = crate::planning::left_out(&present.wishes);
-        let mut wrong = check(&present.topology, &left_out, facts).into_iter();
-        if let Some(problem) = wrong.find(|problem| problem.subject == Some(Subject::Link(index))) {
-            let refusal = Problem::new(422, &problem.code, problem.message);
-            return Err(Box::new(match problem.hint {
-                Some(hint) => refusal.hint(hint),
-                None => refusal,
-            }));
-        }
-        Ok(self.draft(present, subject, "added".into()))
+        Ok((self.draft(present, subject, "added".into()), place))
     }
 
     /// The draft of a lab with one link less.
@@ -233,6 +223,19 @@ fn moved(path: String, removed: usize) -> Option<String> {
         std::cmp::Ordering::Equal => None,
         std::cmp::Ordering::Greater => Some(format!("topology.links[{}]{rest}", index - 1)),
     }
+}
+
+/// Why the link at this place, which nobody has in a file, cannot be planned; as it is where something else is wrong.
+pub(crate) fn unfit(not_taken: NotTaken<Box<Problem>>, place: usize) -> NotTaken<Box<Problem>> {
+    let NotTaken::Unplannable(problems) = &not_taken else { return not_taken };
+    let Some(problem) = problems.iter().find(|problem| problem.subject == Some(Subject::Link(place))) else {
+        return not_taken;
+    };
+    let refusal = Problem::new(422, &problem.code, problem.message.clone());
+    NotTaken::Refused(Box::new(match problem.hint.clone() {
+        Some(hint) => refusal.hint(hint),
+        None => refusal,
+    }))
 }
 
 /// There is no such link.

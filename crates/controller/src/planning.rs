@@ -7,19 +7,22 @@ mod answer;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use archetype_model::LabName;
 use archetype_model::topology::{Problem, RuntimeKind, Subject, Topology};
-use archetype_plan::blueprint::{HostFacts, LabInput, Overrides, PlanInput, PlanSettings, Planned, Wanted, plan_after};
-use tokio::sync::{Notify, OwnedMutexGuard};
+use archetype_plan::blueprint::{
+    HostFacts, Known, LabInput, Overrides, PlanInput, PlanSettings, Planned, Wanted, plan_after,
+};
+use tokio::sync::{Notify, OwnedMutexGuard, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::bell::Bell;
 use crate::now::{Board, Now, Planning};
 use crate::port::AgentAccess;
-use crate::store::{Appended, Draft, Note, Present, Store, StoreError, Target, Wish, Wishes, Written};
+use crate::store::{Appended, Draft, Leave, Note, Present, Store, StoreError, Target, Wish, Wishes, Written};
 
 pub(crate) use answer::answer;
 
@@ -40,6 +43,17 @@ pub(crate) struct Planner {
     /// One at a time: between trying out and writing, nothing else changes what is wanted.
     order: Arc<tokio::sync::Mutex<()>>,
     work: Notify,
+}
+
+/// How what is wished goes together with what else is on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// It was checked a moment ago, and nothing was wrong: planning need not do so again.
+    Checked,
+    /// As the host was when it was last looked at.
+    AsKnown,
+    /// It may meet what a wire may meet, which is looked at first.
+    Wires,
 }
 
 /// Why a wish was not taken.
@@ -82,6 +96,12 @@ impl Planner {
         self.facts()
     }
 
+    /// The same of no more than a wire may meet.
+    async fn look_at_wires(&self) {
+        let facts = self.access.facts_of_wires(self.facts()).await;
+        *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = facts;
+    }
+
     fn facts(&self) -> HostFacts {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -122,12 +142,12 @@ impl Planner {
     /// Makes the target follow from what is wanted now.
     pub(crate) async fn plan_current(&self) -> Result<(), StoreError> {
         let _order = self.order.lock().await;
-        let planned = self.try_out(None);
+        let planned = self.try_out(None, Beside::AsKnown);
         self.write(planned).await
     }
 
     /// What a wish would come to, with nothing changed by it.
-    fn try_out(&self, wish: Option<(&LabName, &Wish)>) -> Planned {
+    fn try_out(&self, wish: Option<(&LabName, &Wish)>, beside: Beside) -> Planned {
         let now = self.board.look();
         let identity = self.store.identity();
         let wanted = inputs(&now, wish);
@@ -142,17 +162,21 @@ impl Planner {
             parent: now.target.as_ref().map(|target| &*target.blueprint),
             port_key: archetype_kinds::port_key,
         };
-        plan_after(&input, now.target.as_ref().map(|target| target.digest.as_str()))
+        let known = Known {
+            parent: now.target.as_ref().map(|target| target.digest.as_str()),
+            sound: wish.map(|(lab, _)| lab).filter(|_| beside == Beside::Checked),
+        };
+        plan_after(&input, &known)
     }
 
     /// The same on a thread that may take its time.
     pub(crate) async fn try_out_beside(self: &Arc<Self>, lab: &LabName, wish: &Arc<Wish>) -> Planned {
-        finished(self.trying_out(lab, wish)).await
+        finished(self.trying_out(lab, wish, Beside::AsKnown)).await
     }
 
-    fn trying_out(self: &Arc<Self>, lab: &LabName, wish: &Arc<Wish>) -> JoinHandle<Planned> {
+    fn trying_out(self: &Arc<Self>, lab: &LabName, wish: &Arc<Wish>, beside: Beside) -> JoinHandle<Planned> {
         let (planner, lab, wish) = (self.clone(), lab.clone(), wish.clone());
-        tokio::task::spawn_blocking(move || planner.try_out(Some((&lab, &wish))))
+        tokio::task::spawn_blocking(move || planner.try_out(Some((&lab, &wish)), beside))
     }
 
     /// Takes a wish: it is durable when this returns, and the target follows it in a moment, before
@@ -161,39 +185,53 @@ impl Planner {
     /// `wish` makes the draft from the picture; nothing else changes in between.
     pub(crate) async fn take<E: Send + 'static>(
         self: &Arc<Self>,
+        beside: Beside,
         wish: impl FnOnce(&Now) -> Result<(Draft, Note), E>,
     ) -> Result<Appended, NotTaken<E>> {
         let order = self.order.clone().lock_owned().await;
-        let (draft, note) = wish(&self.board.look()).map_err(NotTaken::Refused)?;
+        let look = async {
+            if beside == Beside::Wires {
+                self.look_at_wires().await;
+            }
+        };
+        let ((), drafted) = tokio::join!(look, async { wish(&self.board.look()) });
+        let (draft, note) = drafted.map_err(NotTaken::Refused)?;
         // A client that goes away takes its request along: a wish that is in the store and not on the board would
         // never be planned. So one whose turn has come is carried out.
-        finished(tokio::spawn(self.clone().take_draft(order, draft, note))).await
+        finished(tokio::spawn(self.clone().take_draft(order, draft, note, beside))).await
     }
 
-    /// Tries a draft out while it is written out, and keeps it if it can be planned.
+    /// Tries a draft out while it is written, and keeps it if it can be planned.
     async fn take_draft<E>(
         self: Arc<Self>,
         order: OwnedMutexGuard<()>,
         draft: Draft,
         note: Note,
+        beside: Beside,
     ) -> Result<Appended, NotTaken<E>> {
         let lab = draft.lab.clone();
-        let planning = self.trying_out(&lab, &draft.wish);
+        let planning = self.trying_out(&lab, &draft.wish, beside);
         let written = draft.written();
         if self.board.look().revisions.get(&lab).is_some_and(|current| current.digest == written.digest) {
-            let appended = self.keep(written, note).await;
+            let appended = self.keep(written, note, Box::pin(ready(true))).await;
             // No more than one plan that nobody needs at a time.
             tokio::spawn(async move {
                 drop(planning.await);
                 drop(order);
             });
-            return appended;
+            return appended?.ok_or(NotTaken::Unplannable(Vec::new()));
         }
-        let mut planned = finished(planning).await;
-        if let Some(problems) = planned.problems.remove(&lab) {
-            return Err(NotTaken::Unplannable(problems));
-        }
-        let appended = self.keep(written, note).await?;
+        let (leave, left) = oneshot::channel();
+        let planned = async {
+            let mut planned = finished(planning).await;
+            let problems = planned.problems.remove(&lab);
+            // A store that failed does not wait for it.
+            let _ = leave.send(problems.is_none());
+            (planned, problems)
+        };
+        let keep = self.keep(written, note, Box::pin(async { left.await.unwrap_or(false) }));
+        let (appended, (planned, problems)) = tokio::join!(keep, planned);
+        let Some(appended) = appended? else { return Err(NotTaken::Unplannable(problems.unwrap_or_default())) };
         self.board.change(|now| drop(now.revisions.insert(lab, appended.revision.clone())));
         // Whoever wished is answered now; the next wish waits until the target is written.
         tokio::spawn(async move {
@@ -209,13 +247,13 @@ impl Planner {
     }
 
     /// Writes a revision, and tells those who follow the journal.
-    async fn keep<E>(&self, written: Written, note: Note) -> Result<Appended, NotTaken<E>> {
-        let appended = self.store.append_revision(written, note).await.map_err(|error| {
+    async fn keep<E>(&self, written: Written, note: Note, leave: Leave) -> Result<Option<Appended>, NotTaken<E>> {
+        let appended = self.store.append_revision_if(written, note, leave).await.map_err(|error| {
             // Whoever wished may not be there any more.
             tracing::error!(%error, "the revision could not be written");
             NotTaken::Store(error)
         })?;
-        if appended.new {
+        if appended.as_ref().is_some_and(|appended| appended.new) {
             self.bell.ring();
         }
         Ok(appended)

@@ -52,6 +52,9 @@ pub trait AgentAccess: Send + Sync + 'static {
     /// What is on its host that is not ours.
     async fn facts(&self) -> Result<HostFacts, String>;
 
+    /// The same with nothing read anew but what a wire may meet: devices, bridges and tags.
+    async fn facts_of_wires(&self, before: HostFacts) -> HostFacts;
+
     /// The addresses on the interfaces inside a node right now.
     async fn addresses(&self, node: &NodeSpec) -> Result<Addresses, String>;
 

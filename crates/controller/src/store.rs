@@ -15,6 +15,7 @@ use archetype_model::blueprint::Blueprint;
 use archetype_model::report::{Repair, Report};
 use archetype_model::{HostName, InstallationId, LabName};
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 pub use memory::Memory;
@@ -42,6 +43,9 @@ pub struct Appended {
     /// Whether it was written; not when the current one says the same.
     pub new: bool,
 }
+
+/// Says whether a revision may be kept.
+pub type Leave = BoxFuture<'static, bool>;
 
 /// The blueprint that is handed out.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,7 +152,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes a draft the lab's current revision, with a note in the journal, in one transaction.
     /// A draft that says the same as the current revision writes nothing.
-    async fn append_revision(&self, written: Written, note: Note) -> Result<Appended, StoreError>;
+    async fn append_revision(&self, written: Written, note: Note) -> Result<Appended, StoreError> {
+        let always = Box::pin(std::future::ready(true));
+        // What may always be kept is kept.
+        let kept = self.append_revision_if(written, note, always).await?;
+        kept.ok_or(StoreError::Failed { what: "write a revision", why: "nobody let it".into() })
+    }
+
+    /// The same if `leave`, which is waited for when all is written and nothing is kept yet, says so. Nobody else
+    /// writes meanwhile.
+    async fn append_revision_if(
+        &self,
+        written: Written,
+        note: Note,
+        leave: Leave,
+    ) -> Result<Option<Appended>, StoreError>;
 
     /// One revision, also a former one.
     async fn revision(&self, number: u64) -> Result<Option<Arc<Revision>>, StoreError>;

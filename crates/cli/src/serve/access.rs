@@ -1,5 +1,6 @@
 //! The controller's way to the agent of its own host: a channel instead of a wire.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -33,6 +34,12 @@ pub(super) struct Access {
 impl Access {
     pub(super) fn new(agent: Handle, host: LinuxHost) -> Self {
         Self { agent, host }
+    }
+
+    /// These facts, with these devices and bridges and the tags that others have now.
+    fn with_wires(&self, facts: HostFacts, devices: BTreeSet<String>, bridges: BTreeSet<String>) -> HostFacts {
+        let tags = self.host.datapath().tags_of_others(self.host.place().installation());
+        HostFacts { tags: tags.held, hear_all: tags.hear_all, sharing: tags.installations, devices, bridges, ..facts }
     }
 
     fn engine(&self) -> Result<&Containers, Box<Problem>> {
@@ -79,19 +86,20 @@ impl AgentAccess for Access {
             protocol: held.protocol,
             holder: held.holder,
         };
-        let tags = self.host.datapath().tags_of_others(self.host.place().installation());
-        Ok(HostFacts {
-            tags: tags.held,
-            hear_all: tags.hear_all,
-            sharing: tags.installations,
-            devices,
-            bridges,
+        let others = HostFacts {
             held: survey.networks.into_iter().map(network).collect(),
             listeners: survey.listeners.into_iter().map(port).collect(),
             containers,
             namespaces,
             refuses_commands: !self.host.host_commands().allowed,
-        })
+            ..HostFacts::default()
+        };
+        Ok(self.with_wires(others, devices, bridges))
+    }
+
+    async fn facts_of_wires(&self, before: HostFacts) -> HostFacts {
+        let (devices, bridges) = self.host.devices_of_others().await;
+        self.with_wires(before, devices, bridges)
     }
 
     async fn addresses(&self, node: &NodeSpec) -> Result<Addresses, String> {

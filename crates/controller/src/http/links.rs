@@ -18,7 +18,9 @@ use super::failure::Failure;
 use super::labs::accepted;
 use crate::desk::{Desk, revision};
 use crate::explaining::explain as explanation;
-use crate::linking::{LinkWish, link_unknown};
+use crate::linking::{LinkWish, link_unknown, unfit};
+use crate::now::Now;
+use crate::planning::Beside;
 use crate::view::LabView;
 
 /// How long a look at every link may take until what was mended is proven again.
@@ -149,7 +151,7 @@ async fn wish(
     action: LinkAction,
 ) -> Result<Json<Accepted>, Failure> {
     let wish = LinkWish { lab: &lab };
-    let appended = desk.planner.take(|now| wish.action(now, &link, action)).await?;
+    let appended = desk.planner.take(Beside::AsKnown, |now| wish.action(now, &link, action)).await?;
     Ok(Json(accepted(&appended)))
 }
 
@@ -165,9 +167,14 @@ pub(super) async fn add(
     Segments(lab): Segments<LabName>,
     Document(link): Document<NewLink>,
 ) -> Result<Json<Accepted>, Failure> {
-    let facts = desk.planner.refresh_facts().await;
     let wish = LinkWish { lab: &lab };
-    let appended = desk.planner.take(|now| wish.add(now, &link.endpoints, &facts)).await?;
+    let mut place = 0;
+    let add = |now: &Now| {
+        let draft;
+        (draft, place) = wish.add(now, &link.endpoints)?;
+        Ok(draft)
+    };
+    let appended = desk.planner.take(Beside::Wires, add).await.map_err(|not_taken| unfit(not_taken, place))?;
     Ok(Json(accepted(&appended)))
 }
 
@@ -183,7 +190,7 @@ pub(super) async fn remove(
     Segments((lab, link)): Segments<(LabName, String)>,
 ) -> Result<Json<Accepted>, Failure> {
     let wish = LinkWish { lab: &lab };
-    let appended = desk.planner.take(|now| wish.remove(now, &link)).await?;
+    let appended = desk.planner.take(Beside::AsKnown, |now| wish.remove(now, &link)).await?;
     Ok(Json(accepted(&appended)))
 }
 

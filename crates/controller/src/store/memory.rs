@@ -9,8 +9,8 @@ use archetype_model::{HostName, LabName};
 use async_trait::async_trait;
 
 use super::{
-    Appended, Identity, JOURNAL_KEPT, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written, entry_of,
-    note_of,
+    Appended, Identity, JOURNAL_KEPT, Leave, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written,
+    entry_of, note_of,
 };
 use crate::chance;
 
@@ -62,13 +62,21 @@ impl Store for Memory {
         &self.identity
     }
 
-    async fn append_revision(&self, written: Written, note: Note) -> Result<Appended, StoreError> {
+    async fn append_revision_if(
+        &self,
+        written: Written,
+        note: Note,
+        leave: Leave,
+    ) -> Result<Option<Appended>, StoreError> {
+        if !leave.await {
+            return Ok(None);
+        }
         let Written { draft, digest, .. } = written;
         let mut state = self.state();
         if let Some(current) = state.current.get(&draft.lab)
             && current.digest == digest
         {
-            return Ok(Appended { revision: current.clone(), new: false });
+            return Ok(Some(Appended { revision: current.clone(), new: false }));
         }
         let revision = Arc::new(Revision {
             number: state.revisions.len() as u64 + 1,
@@ -81,7 +89,7 @@ impl Store for Memory {
         state.revisions.push(revision.clone());
         state.current.insert(draft.lab, revision.clone());
         state.note(note);
-        Ok(Appended { revision, new: true })
+        Ok(Some(Appended { revision, new: true }))
     }
 
     async fn revision(&self, number: u64) -> Result<Option<Arc<Revision>>, StoreError> {

@@ -21,7 +21,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, Row, Sqlite as Engine, SqlitePool, Transaction};
 
 use super::{
-    Appended, Draft, Identity, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written, entry_of, note_of,
+    Appended, Draft, Identity, Leave, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written, entry_of,
+    note_of,
 };
 use crate::{chance, clock};
 use checkpoints::Checkpoints;
@@ -99,7 +100,9 @@ async fn pool(path: &PathBuf, connections: u32) -> Result<SqlitePool, StoreError
         .pragma("cache_size", "-512")
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(10));
-    let pool = SqlitePoolOptions::new().max_connections(connections).after_release(|connection, _| {
+    // What a connection of ours came to is seen when it is given back.
+    let options_of_pool = SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false);
+    let pool = options_of_pool.after_release(|connection, _| {
         Box::pin(async move {
             // What the transaction left to do is done before the answer.
             connection.ping().await?;
@@ -143,12 +146,14 @@ impl Store for Sqlite {
         &self.identity
     }
 
-    async fn append_revision(&self, written: Written, note: Note) -> Result<Appended, StoreError> {
+    async fn append_revision_if(
+        &self,
+        written: Written,
+        note: Note,
+        leave: Leave,
+    ) -> Result<Option<Appended>, StoreError> {
         let Written { draft: Draft { lab, wish, files }, digest, text } = written;
         let mut transaction = self.begin().await?;
-        if let Some(revision) = rows::current_if(&mut transaction, &lab, &digest).await? {
-            return Ok(Appended { revision: Arc::new(revision), new: false });
-        }
         for (hash, content) in &files {
             sqlx::query("INSERT INTO files (hash, content) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING")
                 .bind(hash)
@@ -157,21 +162,23 @@ impl Store for Sqlite {
                 .await
                 .map_err(failed("write a file"))?;
         }
-        let number: i64 = sqlx::query_scalar(
-            "INSERT INTO revisions (lab, wish, digest, created_at_ms) VALUES ($1, $2, $3, $4) RETURNING number",
-        )
-        .bind(lab.as_str())
-        .bind(text)
-        .bind(&digest)
-        .bind(note.at_ms as i64)
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(failed("write a revision"))?;
-        let created_at_ms = note.at_ms;
-        rows::append(&mut transaction, vec![note]).await?;
+        let appended = match rows::append_revision(&mut transaction, &lab, (&text, &digest), &note).await? {
+            Some(number) => {
+                let revision = Revision { number, lab, wish, digest, created_at_ms: note.at_ms };
+                Appended { revision: Arc::new(revision), new: true }
+            }
+            None => {
+                let same = rows::current_if(&mut transaction, &lab, &digest).await?;
+                let lost = || failed("read the current revision")("it is not there");
+                Appended { revision: Arc::new(same.ok_or_else(lost)?), new: false }
+            }
+        };
+        if !leave.await {
+            transaction.rollback().await.map_err(failed("take a revision back"))?;
+            return Ok(None);
+        }
         transaction.commit().await.map_err(failed("write a revision"))?;
-        let revision = Revision { number: number as u64, lab, wish, digest, created_at_ms };
-        Ok(Appended { revision: Arc::new(revision), new: true })
+        Ok(Some(appended))
     }
 
     async fn revision(&self, number: u64) -> Result<Option<Arc<Revision>>, StoreError> {

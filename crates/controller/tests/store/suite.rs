@@ -22,6 +22,7 @@ macro_rules! suite {
 suite! {
     a_revision_is_current_until_the_next
     the_same_wish_again_writes_nothing
+    a_revision_that_may_not_be_kept_leaves_nothing
     a_destroyed_lab_stays_as_wanted_gone
     a_file_is_kept_by_its_hash
     a_target_moves_only_from_its_parent
@@ -43,6 +44,19 @@ async fn a_revision_is_current_until_the_next(store: &impl Store) {
     assert_eq!(store.revision(first.revision.number).await.unwrap(), Some(first.revision));
     assert_eq!(store.revision(999).await.unwrap(), None);
     assert_eq!(store.newest_entry().await.unwrap(), 3);
+}
+
+async fn a_revision_that_may_not_be_kept_leaves_nothing(store: &impl Store) {
+    let kept = store.append_revision(draft("a", "x").written(), note(Some("a"), "one")).await.unwrap();
+    let no = || Box::pin(std::future::ready(false));
+    for text in ["y", "x"] {
+        let refused = store.append_revision_if(draft("a", text).written(), note(Some("a"), "two"), no()).await;
+        assert_eq!(refused.unwrap(), None);
+    }
+    assert_eq!(store.current().await.unwrap(), [kept.revision]);
+    assert_eq!(store.newest_entry().await.unwrap(), 1);
+    let next = store.append_revision(draft("a", "y").written(), note(Some("a"), "three")).await.unwrap();
+    assert!(next.new, "the way is free for the next");
 }
 
 async fn the_same_wish_again_writes_nothing(store: &impl Store) {

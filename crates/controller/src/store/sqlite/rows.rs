@@ -54,6 +54,40 @@ fn number(row: &SqliteRow, column: &'static str) -> Result<u64, StoreError> {
     Ok(number as u64)
 }
 
+/// Makes a wish the current revision of its lab, with its note in the journal, and answers its number; none where the
+/// current one says the same. One script: each statement by itself is a way to the database's thread and back, and a
+/// busy machine takes its time to wake either end.
+pub(super) async fn append_revision(
+    connection: &mut SqliteConnection,
+    lab: &LabName,
+    (wish, digest): (&str, &str),
+    note: &Note,
+) -> Result<Option<u64>, StoreError> {
+    let numbers: Vec<i64> = sqlx::query_scalar(
+        "INSERT INTO revisions (lab, wish, digest, created_at_ms)
+         SELECT $1, $2, $3, $4
+         WHERE $3 IS NOT (SELECT digest FROM revisions WHERE lab = $1 ORDER BY number DESC LIMIT 1)
+         RETURNING number;
+         INSERT INTO journal (at_ms, lab, kind, subject, message, detail)
+         SELECT $4, $5, $6, $7, $8, $9 WHERE changes() > 0;
+         DELETE FROM journal WHERE id <= (SELECT max(id) FROM journal) - $10",
+    )
+    .bind(lab.as_str())
+    .bind(wish)
+    .bind(digest)
+    .bind(note.at_ms as i64)
+    .bind(note.lab.as_ref().map(LabName::as_str))
+    .bind(note.kind)
+    .bind(&note.subject)
+    .bind(&note.message)
+    .bind(note.detail.to_string())
+    .bind(JOURNAL_KEPT as i64)
+    .fetch_all(connection)
+    .await
+    .map_err(failed("write a revision"))?;
+    Ok(numbers.first().map(|number| *number as u64))
+}
+
 /// The current revision of a lab, if it has this digest.
 pub(super) async fn current_if(
     connection: &mut SqliteConnection,
@@ -62,7 +96,8 @@ pub(super) async fn current_if(
 ) -> Result<Option<Revision>, StoreError> {
     let row = sqlx::query(
         "SELECT number, lab, wish, digest, created_at_ms FROM revisions
-         WHERE number = (SELECT max(number) FROM revisions WHERE lab = $1) AND digest = $2",
+         WHERE number = (SELECT number FROM (SELECT number, digest FROM revisions WHERE lab = $1
+                                             ORDER BY number DESC LIMIT 1) WHERE digest = $2)",
     )
     .bind(lab.as_str())
     .bind(digest)
