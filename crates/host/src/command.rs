@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use archetype_model::report::ExecState;
 use archetype_model::spec::NodeSpec;
 use archetype_model::topology::value::ExecTarget;
-use archetype_netns::enter::ordinary_signals;
+use archetype_netns::enter::ordinary_start;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::sync::oneshot;
@@ -99,7 +99,7 @@ fn run(words: &[String], folder: &Path, limit: Duration, given_up: &Cancellation
     let mut command = Command::new(program);
     command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     // SAFETY: it makes plain system calls only.
-    unsafe { command.pre_exec(ordinary_signals) };
+    unsafe { command.pre_exec(ordinary_start) };
     if folder.is_dir() {
         command.current_dir(folder);
     }

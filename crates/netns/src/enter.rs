@@ -12,6 +12,7 @@ use std::process::{Child, Command};
 use nix::sched::{CloneFlags, setns};
 
 use crate::error::{Error, Result};
+use crate::slice;
 
 /// Whom a command runs as, in place of root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +86,7 @@ impl Entry {
                 fds.iter().try_for_each(|fd| check(libc::setns(*fd, 0)))?;
                 check(libc::chdir(folder.as_ptr()))?;
                 check(libc::prctl(libc::PR_SET_PDEATHSIG, 0))?;
-                ordinary_signals()?;
+                ordinary_start()?;
                 if terminal {
                     take_terminal()?;
                 }
@@ -116,13 +117,15 @@ pub fn take_terminal() -> io::Result<()> {
     check(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })
 }
 
-/// Gives this process the signals that a program expects at its start: none blocked and none ignored. What its parent
-/// ignores it would ignore as well (`execve(2)`): under `nohup`, no command could hang up. Plain system calls: it may be
-/// used between fork and exec.
+/// Gives this process what a program expects at its start: no signal blocked and none ignored, and time slices as the
+/// kernel makes them. What its parent ignores it would ignore as well (`execve(2)`): under `nohup`, no command could hang
+/// up. Plain system calls: it may be used between fork and exec.
 ///
 /// # Errors
 /// None that a kernel gives; the system's own.
-pub fn ordinary_signals() -> io::Result<()> {
+pub fn ordinary_start() -> io::Result<()> {
+    // A sandbox may not let it ask; then the program has what its parent has.
+    let _ = slice::be_usual();
     for signal in (1..=libc::SIGRTMAX()).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
         // SAFETY: the default action is no code of ours. Two numbers are the C library's own, which it refuses.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
@@ -135,6 +138,6 @@ pub fn ordinary_signals() -> io::Result<()> {
     }
 }
 
-fn check(answer: libc::c_int) -> io::Result<()> {
+pub(crate) fn check(answer: libc::c_int) -> io::Result<()> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

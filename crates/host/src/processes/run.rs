@@ -11,7 +11,7 @@ use archetype_model::ContainerName;
 use archetype_model::observed::Mark;
 use archetype_model::report::ExecState;
 use archetype_model::spec::{NamespaceBody, NodeBody, NodeSpec};
-use archetype_netns::enter::{Credentials, Entry, ordinary_signals, take_terminal};
+use archetype_netns::enter::{Credentials, Entry, ordinary_start, take_terminal};
 use archetype_netns::supervised::{Process, Started as Running};
 use archetype_netns::{Lock, Namespace, cold_boot, folder, mounts, quiesce};
 use tokio_util::sync::CancellationToken;
@@ -199,7 +199,7 @@ pub fn spawn_inside(place: &Place, node: &NodeSpec, mut command: Command, how: I
     let binds = binds(place, node);
     command.current_dir("/");
     // SAFETY: it makes plain system calls only.
-    unsafe { command.pre_exec(ordinary_signals) };
+    unsafe { command.pre_exec(ordinary_start) };
     if how.terminal {
         // SAFETY: the closure makes plain system calls only.
         unsafe { command.pre_exec(take_terminal) };

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use archetype_netns::enter::ordinary_signals;
+use archetype_netns::enter::ordinary_start;
 use archetype_netns::{Error, Namespace, mounts};
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
@@ -110,7 +110,7 @@ fn arrange(options: &Options, network: &Namespace, print: &OwnedFd, wait: OwnedF
     let mut go = [0u8];
     // Without the word the supervisor has died before death signals were arranged.
     File::from(wait).read_exact(&mut go).map_err(|error| Error::system("wait for the supervisor", error))?;
-    ordinary_signals().map_err(|error| Error::system("set up signals", error))?;
+    ordinary_start().map_err(|error| Error::system("set up what a program expects", error))?;
     // SAFETY: plain system calls on descriptors that are open.
     unsafe {
         libc::dup2(print.as_raw_fd(), 1);
