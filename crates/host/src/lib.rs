@@ -18,7 +18,7 @@ mod probe;
 mod process_end;
 pub mod processes;
 
-pub use archetype_netns::slice;
+pub use archetype_netns::time_slice;
 pub use command::HostCommands;
 pub use contract::{Across, Host, ProbeEnd, ProbeOrder};
 pub use event::{Event, TaskEnded, Waker};

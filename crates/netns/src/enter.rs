@@ -12,7 +12,7 @@ use std::process::{Child, Command};
 use nix::sched::{CloneFlags, setns};
 
 use crate::error::{Error, Result};
-use crate::slice;
+use crate::time_slice;
 
 /// Whom a command runs as, in place of root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +125,7 @@ pub fn take_terminal() -> io::Result<()> {
 /// None that a kernel gives; the system's own.
 pub fn ordinary_start() -> io::Result<()> {
     // A sandbox may not let it ask; then the program has what its parent has.
-    let _ = slice::be_usual();
+    let _ = time_slice::be_usual();
     for signal in (1..=libc::SIGRTMAX()).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
         // SAFETY: the default action is no code of ours. Two numbers are the C library's own, which it refuses.
         unsafe { libc::signal(signal, libc::SIG_DFL) };

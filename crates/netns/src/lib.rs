@@ -13,7 +13,7 @@
 //! | [`namespace`] | a namespace held by a descriptor, told apart from the host's own |
 //! | [`rtnl`] | the netlink socket: devices, addresses, routes, read and written, one by one or in batches |
 //! | [`sysctl`], [`ethtool`], [`firewall`] | settings, features, filters of the calling thread's namespace |
-//! | [`slice`] | how long a thread runs in one go |
+//! | [`time_slice`] | how long a thread runs in one go |
 //! | [`error`] | what can go wrong |
 //!
 //! A namespace is entered on a thread made for that, never on the caller's. The host's own
@@ -33,9 +33,9 @@ mod recorded;
 mod reset;
 mod room;
 pub mod rtnl;
-pub mod slice;
 pub mod supervised;
 pub mod sysctl;
+pub mod time_slice;
 pub mod veth;
 
 pub use boot::{Boot, cold_boot, quiesce};
