@@ -36,7 +36,7 @@ const INSTALLED_RUNTIME: &str = "/usr/local/libexec/archetype/archetype-oci";
 
 /// Serves until it is told to stop.
 pub fn run(args: ServeArgs) -> anyhow::Result<()> {
-    // Before there is another thread: all of them are to have their turn soon, on a host that is busy with its nodes.
+    // Before the runtime has its threads: all of them are to have their turn soon, on a host that is busy with its nodes.
     if let Err(error) = archetype_host::time_slice::be_short() {
         tracing::debug!(%error, "no short time slices");
     }

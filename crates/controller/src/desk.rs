@@ -38,7 +38,7 @@ impl Desk {
         let reader = self.reader.clone();
         let reading = tokio::task::spawn_blocking(move || wishing::read(&reader, &text));
         let (reading, facts) = tokio::join!(reading, self.planner.refresh_facts());
-        Ok(wishing::checked(reading?, partial, &facts))
+        Ok(wishing::checked(reading?, partial, facts))
     }
 
     /// Makes the files that the nodes of `topology` will bind, less those left out; the problems are why it cannot be.

@@ -7,7 +7,6 @@ mod answer;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::bell::Bell;
 use crate::now::{Board, Now, Planning};
 use crate::port::AgentAccess;
-use crate::store::{Appended, Draft, Leave, Note, Present, Store, StoreError, Target, Wish, Wishes, Written};
+use crate::store::{Appended, Draft, Note, Present, Store, StoreError, Target, Wish, Wishes};
 
 pub(crate) use answer::answer;
 
@@ -43,17 +42,6 @@ pub(crate) struct Planner {
     /// One at a time: between trying out and writing, nothing else changes what is wanted.
     order: Arc<tokio::sync::Mutex<()>>,
     work: Notify,
-}
-
-/// How what is wished goes together with what else is on the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Beside {
-    /// It was checked a moment ago, and nothing was wrong: planning need not do so again.
-    Checked,
-    /// As the host was when it was last looked at.
-    AsKnown,
-    /// It may meet what a wire may meet, which is looked at first.
-    Wires,
 }
 
 /// Why a wish was not taken.
@@ -96,10 +84,11 @@ impl Planner {
         self.facts()
     }
 
-    /// The same of no more than a wire may meet.
-    async fn look_at_wires(&self) {
-        let facts = self.access.facts_of_wires(self.facts()).await;
-        *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = facts;
+    /// Looks anew at no more than a wire may meet.
+    pub(crate) async fn look_at_wires(&self) {
+        let met = self.access.met_by_wires().await;
+        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        *facts = met.with(std::mem::take(&mut *facts));
     }
 
     fn facts(&self) -> HostFacts {
@@ -142,15 +131,18 @@ impl Planner {
     /// Makes the target follow from what is wanted now.
     pub(crate) async fn plan_current(&self) -> Result<(), StoreError> {
         let _order = self.order.lock().await;
-        let planned = self.try_out(None, Beside::AsKnown);
+        let planned = self.try_out(None, None);
         self.write(planned).await
     }
 
-    /// What a wish would come to, with nothing changed by it.
-    fn try_out(&self, wish: Option<(&LabName, &Wish)>, beside: Beside) -> Planned {
+    /// What a wish would come to, with nothing changed by it. A file in which nothing was wrong beside the facts
+    /// `checked` is not checked again as long as those are still known.
+    fn try_out(&self, wish: Option<(&LabName, &Wish)>, checked: Option<&HostFacts>) -> Planned {
         let now = self.board.look();
         let identity = self.store.identity();
         let wanted = inputs(&now, wish);
+        let facts = self.facts();
+        let is_sound = checked == Some(&facts);
         let input = PlanInput {
             installation: identity.installation.clone(),
             incarnation: identity.incarnation.clone(),
@@ -158,25 +150,30 @@ impl Planner {
             settings: self.settings.clone(),
             labs: wanted.iter().map(Prepared::input).collect(),
             reported_gone: now.gone().into_iter().collect(),
-            facts: self.facts(),
+            facts,
             parent: now.target.as_ref().map(|target| &*target.blueprint),
             port_key: archetype_kinds::port_key,
         };
         let known = Known {
             parent: now.target.as_ref().map(|target| target.digest.as_str()),
-            sound: wish.map(|(lab, _)| lab).filter(|_| beside == Beside::Checked),
+            sound: wish.map(|(lab, _)| lab).filter(|_| is_sound),
         };
         plan_after(&input, &known)
     }
 
     /// The same on a thread that may take its time.
-    pub(crate) async fn try_out_beside(self: &Arc<Self>, lab: &LabName, wish: &Arc<Wish>) -> Planned {
-        finished(self.trying_out(lab, wish, Beside::AsKnown)).await
+    pub(crate) async fn try_out_on_a_thread(self: &Arc<Self>, lab: &LabName, wish: &Arc<Wish>) -> Planned {
+        finished(self.trying_out(lab, wish, None)).await
     }
 
-    fn trying_out(self: &Arc<Self>, lab: &LabName, wish: &Arc<Wish>, beside: Beside) -> JoinHandle<Planned> {
+    fn trying_out(
+        self: &Arc<Self>,
+        lab: &LabName,
+        wish: &Arc<Wish>,
+        checked: Option<HostFacts>,
+    ) -> JoinHandle<Planned> {
         let (planner, lab, wish) = (self.clone(), lab.clone(), wish.clone());
-        tokio::task::spawn_blocking(move || planner.try_out(Some((&lab, &wish)), beside))
+        tokio::task::spawn_blocking(move || planner.try_out(Some((&lab, &wish)), checked.as_ref()))
     }
 
     /// Takes a wish: it is durable when this returns, and the target follows it in a moment, before
@@ -185,20 +182,14 @@ impl Planner {
     /// `wish` makes the draft from the picture; nothing else changes in between.
     pub(crate) async fn take<E: Send + 'static>(
         self: &Arc<Self>,
-        beside: Beside,
+        checked: Option<HostFacts>,
         wish: impl FnOnce(&Now) -> Result<(Draft, Note), E>,
     ) -> Result<Appended, NotTaken<E>> {
         let order = self.order.clone().lock_owned().await;
-        let look = async {
-            if beside == Beside::Wires {
-                self.look_at_wires().await;
-            }
-        };
-        let ((), drafted) = tokio::join!(look, async { wish(&self.board.look()) });
-        let (draft, note) = drafted.map_err(NotTaken::Refused)?;
+        let (draft, note) = wish(&self.board.look()).map_err(NotTaken::Refused)?;
         // A client that goes away takes its request along: a wish that is in the store and not on the board would
         // never be planned. So one whose turn has come is carried out.
-        finished(tokio::spawn(self.clone().take_draft(order, draft, note, beside))).await
+        finished(tokio::spawn(self.clone().take_draft(order, draft, note, checked))).await
     }
 
     /// Tries a draft out while it is written, and keeps it if it can be planned.
@@ -207,19 +198,19 @@ impl Planner {
         order: OwnedMutexGuard<()>,
         draft: Draft,
         note: Note,
-        beside: Beside,
+        checked: Option<HostFacts>,
     ) -> Result<Appended, NotTaken<E>> {
         let lab = draft.lab.clone();
-        let planning = self.trying_out(&lab, &draft.wish, beside);
+        let planning = self.trying_out(&lab, &draft.wish, checked);
         let written = draft.written();
         if self.board.look().revisions.get(&lab).is_some_and(|current| current.digest == written.digest) {
-            let appended = self.keep(written, note, Box::pin(ready(true))).await;
+            let appended = self.store.append_revision(written, note).await;
             // No more than one plan that nobody needs at a time.
             tokio::spawn(async move {
                 drop(planning.await);
                 drop(order);
             });
-            return appended?.ok_or(NotTaken::Unplannable(Vec::new()));
+            return appended.inspect(|appended| self.tell(appended)).map_err(not_kept);
         }
         let (leave, left) = oneshot::channel();
         let planned = async {
@@ -229,9 +220,15 @@ impl Planner {
             let _ = leave.send(problems.is_none());
             (planned, problems)
         };
-        let keep = self.keep(written, note, Box::pin(async { left.await.unwrap_or(false) }));
-        let (appended, (planned, problems)) = tokio::join!(keep, planned);
-        let Some(appended) = appended? else { return Err(NotTaken::Unplannable(problems.unwrap_or_default())) };
+        let leave = Box::pin(async { left.await.unwrap_or(false) });
+        let (kept, (planned, problems)) = tokio::join!(self.store.append_revision_if(written, note, leave), planned);
+        if let Some(problems) = problems {
+            return Err(NotTaken::Unplannable(problems));
+        }
+        let Some(appended) = kept.map_err(not_kept)? else {
+            return Err(not_kept(StoreError::Failed { what: "write a revision", why: "it was taken back".into() }));
+        };
+        self.tell(&appended);
         self.board.change(|now| drop(now.revisions.insert(lab, appended.revision.clone())));
         // Whoever wished is answered now; the next wish waits until the target is written.
         tokio::spawn(async move {
@@ -246,17 +243,11 @@ impl Planner {
         Ok(appended)
     }
 
-    /// Writes a revision, and tells those who follow the journal.
-    async fn keep<E>(&self, written: Written, note: Note, leave: Leave) -> Result<Option<Appended>, NotTaken<E>> {
-        let appended = self.store.append_revision_if(written, note, leave).await.map_err(|error| {
-            // Whoever wished may not be there any more.
-            tracing::error!(%error, "the revision could not be written");
-            NotTaken::Store(error)
-        })?;
-        if appended.as_ref().is_some_and(|appended| appended.new) {
+    /// Tells those who follow the journal of a revision that was written.
+    fn tell(&self, appended: &Appended) {
+        if appended.new {
             self.bell.ring();
         }
-        Ok(appended)
     }
 
     /// Makes a plan the target.
@@ -283,6 +274,13 @@ impl Planner {
         }
         Ok(())
     }
+}
+
+/// The store failed.
+fn not_kept<E>(error: StoreError) -> NotTaken<E> {
+    // Whoever wished may not be there any more.
+    tracing::error!(%error, "the revision could not be written");
+    NotTaken::Store(error)
 }
 
 /// What a task came to. It is not waited for any more once the process ends.

@@ -1,14 +1,14 @@
 //! What the controller needs of a host's agent, whatever carries it: a channel inside one process,
 //! or a network later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use archetype_api::Problem;
 use archetype_api::exec::{ExecInput, ExecOutput, ExecStart};
 use archetype_model::report::{Repair, Report};
 use archetype_model::spec::{HostSpec, NodeSpec};
-use archetype_model::{HostName, LabName};
+use archetype_model::{HostName, InstallationId, LabName};
 use archetype_plan::blueprint::HostFacts;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -52,8 +52,8 @@ pub trait AgentAccess: Send + Sync + 'static {
     /// What is on its host that is not ours.
     async fn facts(&self) -> Result<HostFacts, String>;
 
-    /// The same with nothing read anew but what a wire may meet: devices, bridges and tags.
-    async fn facts_of_wires(&self, before: HostFacts) -> HostFacts;
+    /// Of the same no more than wires may meet.
+    async fn met_by_wires(&self) -> MetByWires;
 
     /// The addresses on the interfaces inside a node right now.
     async fn addresses(&self, node: &NodeSpec) -> Result<Addresses, String>;
@@ -64,6 +64,25 @@ pub trait AgentAccess: Send + Sync + 'static {
     /// What a node printed, and with `follow` what it prints from now on; `tail` limits the lines
     /// of the past.
     async fn logs(&self, node: &NodeSpec, follow: bool, tail: Option<u32>) -> Result<Output, Box<Problem>>;
+}
+
+/// What wires may meet on a host. See [`HostFacts`] for each.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "they are those of `HostFacts`")]
+pub struct MetByWires {
+    pub devices: BTreeSet<String>,
+    pub bridges: BTreeSet<String>,
+    pub tags: BTreeMap<u16, String>,
+    pub hear_all: BTreeSet<String>,
+    pub sharing: BTreeMap<InstallationId, BTreeSet<u16>>,
+}
+
+impl MetByWires {
+    /// Other facts with these.
+    pub fn with(self, others: HostFacts) -> HostFacts {
+        let Self { devices, bridges, tags, hear_all, sharing } = self;
+        HostFacts { devices, bridges, tags, hear_all, sharing, ..others }
+    }
 }
 
 /// Addresses inside a node, by the ifindex of the host's device whose peer has them.

@@ -159,8 +159,7 @@ pub trait Store: Send + Sync + 'static {
         kept.ok_or(StoreError::Failed { what: "write a revision", why: "nobody let it".into() })
     }
 
-    /// The same if `leave`, which is waited for when all is written and nothing is kept yet, says so. Nobody else
-    /// writes meanwhile.
+    /// The same if `leave` says so; without it nothing of it stays, and before it nobody sees any of it.
     async fn append_revision_if(
         &self,
         written: Written,

@@ -28,6 +28,8 @@ pub(crate) struct ReadFile {
     pub notes: Vec<topology::Problem>,
     /// The files that the reading consumed, by path.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// What else was on the host when it was checked.
+    pub beside: HostFacts,
 }
 
 /// Reads a file, and the content of files that belong to it. Not for an async thread.
@@ -48,25 +50,25 @@ pub(crate) fn read(reader: &FileReader, text: &TopologyText) -> (FileReading, BT
 pub(crate) fn checked(
     (reading, files): (FileReading, BTreeMap<String, Vec<u8>>),
     partial: bool,
-    facts: &HostFacts,
+    facts: HostFacts,
 ) -> ReadFile {
     let FileReading { topology, mut problems, notes: mut noted } = reading;
     let mut left_out = Vec::new();
     if let Some(topology) = &topology {
         let told: BTreeSet<_> = problems.iter().filter_map(end_of_a_link).collect();
-        let mut found = check(topology, &BTreeSet::new(), facts);
+        let mut found = check(topology, &BTreeSet::new(), &facts);
         found.retain(|problem| end_of_a_link(problem).is_none_or(|end| !told.contains(&end)));
         problems.extend(found);
-        problems.extend(not_let_in(topology, facts));
+        problems.extend(not_let_in(topology, &facts));
         if partial {
-            leave_out(topology, facts, &mut problems, &mut left_out);
+            leave_out(topology, &facts, &mut problems, &mut left_out);
         }
         problems.sort_by_key(topology::Problem::position);
         problems.dedup();
         noted.extend(notes(topology, &left_out.iter().map(|part| part.subject.clone()).collect()));
         noted.sort_by_key(topology::Problem::position);
     }
-    ReadFile { topology, left_out, problems, notes: noted, files }
+    ReadFile { topology, left_out, problems, notes: noted, files, beside: facts }
 }
 
 /// The link that a problem is about, and where: what a file has wrong there by itself is told once.

@@ -12,7 +12,7 @@ use crate::enter::check;
 const SHORT_NS: u64 = 100_000;
 
 /// Gives the calling thread, and all threads and processes that it will start, short slices. One that somebody gave
-/// another policy is left as it is.
+/// another policy is left as it is; one that somebody gave other slices is not.
 ///
 /// # Errors
 /// The system's own.
@@ -24,7 +24,7 @@ pub fn be_short() -> io::Result<()> {
 ///
 /// # Errors
 /// The system's own.
-pub(crate) fn be_usual() -> io::Result<()> {
+pub fn be_usual() -> io::Result<()> {
     set(0)
 }
 

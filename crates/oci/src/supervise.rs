@@ -38,6 +38,8 @@ pub use options::Options;
 
 /// Carries the verb out; `all` are the words behind it.
 pub fn main(all: &[OsString]) -> ExitCode {
+    // It lives for as long as its node and outlives who started it. Where it may not ask, it has what that one had.
+    let _ = archetype_netns::time_slice::be_usual();
     let options = match Options::parse(all) {
         Ok(options) => options,
         Err(why) => return refuse(&why),

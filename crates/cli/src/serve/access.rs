@@ -1,13 +1,12 @@
 //! The controller's way to the agent of its own host: a channel instead of a wire.
 
-use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use archetype_agent::Handle;
 use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
 use archetype_api::problem::Problem;
-use archetype_controller::{Addresses, AgentAccess, Attached, Output};
+use archetype_controller::{Addresses, AgentAccess, Attached, MetByWires, Output};
 use archetype_host::LinuxHost;
 use archetype_host::containers::{self, Containers, EngineError, ExecControl, ExecRequest, ExecSession, Pieces};
 use archetype_model::LabName;
@@ -36,12 +35,6 @@ impl Access {
         Self { agent, host }
     }
 
-    /// These facts, with these devices and bridges and the tags that others have now.
-    fn with_wires(&self, facts: HostFacts, devices: BTreeSet<String>, bridges: BTreeSet<String>) -> HostFacts {
-        let tags = self.host.datapath().tags_of_others(self.host.place().installation());
-        HostFacts { tags: tags.held, hear_all: tags.hear_all, sharing: tags.installations, devices, bridges, ..facts }
-    }
-
     fn engine(&self) -> Result<&Containers, Box<Problem>> {
         let hint = "name its socket with `--docker` of `archetype serve`";
         let missing = || Box::new(problem("engine-missing", "this host has no Docker Engine").hint(hint));
@@ -64,11 +57,8 @@ impl AgentAccess for Access {
     }
 
     async fn facts(&self) -> Result<HostFacts, String> {
-        let (survey, (devices, bridges), namespaces) = tokio::join!(
-            self.host.networks().survey(),
-            self.host.devices_of_others(),
-            self.host.namespaces_of_others()
-        );
+        let (survey, met, namespaces) =
+            tokio::join!(self.host.networks().survey(), self.met_by_wires(), self.host.namespaces_of_others());
         let survey = survey.map_err(|error| error.to_string())?;
         // Of an engine that cannot be read no name is known; it shows when the node is to be made.
         let containers = match self.host.containers().filter(|engine| engine.engine().known().is_some()) {
@@ -94,12 +84,13 @@ impl AgentAccess for Access {
             refuses_commands: !self.host.host_commands().allowed,
             ..HostFacts::default()
         };
-        Ok(self.with_wires(others, devices, bridges))
+        Ok(met.with(others))
     }
 
-    async fn facts_of_wires(&self, before: HostFacts) -> HostFacts {
+    async fn met_by_wires(&self) -> MetByWires {
         let (devices, bridges) = self.host.devices_of_others().await;
-        self.with_wires(before, devices, bridges)
+        let tags = self.host.datapath().tags_of_others(self.host.place().installation());
+        MetByWires { devices, bridges, tags: tags.held, hear_all: tags.hear_all, sharing: tags.installations }
     }
 
     async fn addresses(&self, node: &NodeSpec) -> Result<Addresses, String> {

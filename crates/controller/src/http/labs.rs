@@ -17,7 +17,6 @@ use super::extract::{Asked, Document, Segments};
 use super::failure::Failure;
 use super::stream;
 use crate::desk::{Desk, revision};
-use crate::planning::Beside;
 use crate::store::Appended;
 use crate::view::{LabView, host_findings, left_out};
 use crate::waiting::Waiting;
@@ -69,7 +68,7 @@ pub(super) async fn deploy(
     }
     let appended = desk
         .planner
-        .take(Beside::Checked, |now| Ok(wishing::deployment(now, topology, read.left_out, &request, read.files)))
+        .take(Some(read.beside), |now| Ok(wishing::deployment(now, topology, read.left_out, &request, read.files)))
         .await?;
     let notes = read.notes.into_iter().map(Into::into).collect();
     Ok(Json(Accepted { notes, ..accepted(&appended) }))
@@ -82,7 +81,7 @@ pub(super) async fn destroy(
     State(desk): State<Desk>,
     Segments(lab): Segments<LabName>,
 ) -> Result<Json<Accepted>, Failure> {
-    let appended = desk.planner.take(Beside::AsKnown, |now| wishing::destruction(now, &lab)).await?;
+    let appended = desk.planner.take(None, |now| wishing::destruction(now, &lab)).await?;
     Ok(Json(accepted(&appended)))
 }
 

@@ -20,7 +20,7 @@ use crate::desk::{Desk, revision};
 use crate::explaining::explain as explanation;
 use crate::linking::{LinkWish, link_unknown, unfit};
 use crate::now::Now;
-use crate::planning::Beside;
+use crate::planning::NotTaken;
 use crate::view::LabView;
 
 /// How long a look at every link may take until what was mended is proven again.
@@ -151,7 +151,7 @@ async fn wish(
     action: LinkAction,
 ) -> Result<Json<Accepted>, Failure> {
     let wish = LinkWish { lab: &lab };
-    let appended = desk.planner.take(Beside::AsKnown, |now| wish.action(now, &link, action)).await?;
+    let appended = desk.planner.take(None, |now| wish.action(now, &link, action)).await?;
     Ok(Json(accepted(&appended)))
 }
 
@@ -169,13 +169,19 @@ pub(super) async fn add(
 ) -> Result<Json<Accepted>, Failure> {
     let wish = LinkWish { lab: &lab };
     let mut place = 0;
-    let add = |now: &Now| {
+    let mut add = |now: &Now| {
         let draft;
         (draft, place) = wish.add(now, &link.endpoints)?;
         Ok(draft)
     };
-    let appended = desk.planner.take(Beside::Wires, add).await.map_err(|not_taken| unfit(not_taken, place))?;
-    Ok(Json(accepted(&appended)))
+    desk.planner.look_at_wires().await;
+    let mut taken = desk.planner.take(None, &mut add).await;
+    if matches!(taken, Err(NotTaken::Unplannable(_))) {
+        // What is known of the rest of the host may be old: nobody is refused for that.
+        desk.planner.refresh_facts().await;
+        taken = desk.planner.take(None, &mut add).await;
+    }
+    Ok(Json(accepted(&taken.map_err(|not_taken| unfit(not_taken, place))?)))
 }
 
 /// Remove a link from a lab
@@ -190,7 +196,7 @@ pub(super) async fn remove(
     Segments((lab, link)): Segments<(LabName, String)>,
 ) -> Result<Json<Accepted>, Failure> {
     let wish = LinkWish { lab: &lab };
-    let appended = desk.planner.take(Beside::AsKnown, |now| wish.remove(now, &link)).await?;
+    let appended = desk.planner.take(None, |now| wish.remove(now, &link)).await?;
     Ok(Json(accepted(&appended)))
 }
 

@@ -15,7 +15,6 @@ use super::extract::{Asked, Segments};
 use super::failure::Failure;
 use super::labs::accepted;
 use crate::desk::{Desk, node, revision};
-use crate::planning::Beside;
 use crate::view::LabView;
 use crate::wishing;
 
@@ -57,7 +56,7 @@ async fn wish(
     Segments((lab, node)): Segments<(LabName, NodeName)>,
     action: NodeAction,
 ) -> Result<Json<Accepted>, Failure> {
-    let appended = desk.planner.take(Beside::AsKnown, |now| wishing::node_wish(now, &lab, &node, action)).await?;
+    let appended = desk.planner.take(None, |now| wishing::node_wish(now, &lab, &node, action)).await?;
     Ok(Json(accepted(&appended)))
 }
 

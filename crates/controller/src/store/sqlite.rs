@@ -34,7 +34,8 @@ const FILE: &str = "archetype.db";
 #[derive(Debug)]
 pub struct Sqlite {
     identity: Identity,
-    /// One connection: SQLite has one writer, and a queue here is fairer than its busy timeout.
+    /// One connection: SQLite has one writer, and a queue here is fairer than its busy timeout. A revision holds it while
+    /// its lab is planned.
     writer: SqlitePool,
     readers: SqlitePool,
     checkpoints: Checkpoints,
@@ -154,16 +155,16 @@ impl Store for Sqlite {
     ) -> Result<Option<Appended>, StoreError> {
         let Written { draft: Draft { lab, wish, files }, digest, text } = written;
         let mut transaction = self.begin().await?;
-        for (hash, content) in &files {
-            sqlx::query("INSERT INTO files (hash, content) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING")
-                .bind(hash)
-                .bind(content)
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed("write a file"))?;
-        }
         let appended = match rows::append_revision(&mut transaction, &lab, (&text, &digest), &note).await? {
             Some(number) => {
+                for (hash, content) in &files {
+                    sqlx::query("INSERT INTO files (hash, content) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING")
+                        .bind(hash)
+                        .bind(content)
+                        .execute(&mut *transaction)
+                        .await
+                        .map_err(failed("write a file"))?;
+                }
                 let revision = Revision { number, lab, wish, digest, created_at_ms: note.at_ms };
                 Appended { revision: Arc::new(revision), new: true }
             }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use archetype_api::Problem;
 use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
-use archetype_controller::{Addresses, AgentAccess, AgentPort, Attached, Output, ReportEnvelope};
+use archetype_controller::{Addresses, AgentAccess, AgentPort, Attached, MetByWires, Output, ReportEnvelope};
 use archetype_model::LabName;
 use archetype_model::observed::{DeviceObserved, InsideObserved, Part, PortObserved, RunObserved};
 use archetype_model::report::{
@@ -108,8 +108,8 @@ impl AgentAccess for Agent {
         Ok(HostFacts::default())
     }
 
-    async fn facts_of_wires(&self, before: HostFacts) -> HostFacts {
-        before
+    async fn met_by_wires(&self) -> MetByWires {
+        MetByWires::default()
     }
 
     async fn addresses(&self, _node: &NodeSpec) -> Result<Addresses, String> {

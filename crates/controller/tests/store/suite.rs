@@ -50,9 +50,12 @@ async fn a_revision_that_may_not_be_kept_leaves_nothing(store: &impl Store) {
     let kept = store.append_revision(draft("a", "x").written(), note(Some("a"), "one")).await.unwrap();
     let no = || Box::pin(std::future::ready(false));
     for text in ["y", "x"] {
-        let refused = store.append_revision_if(draft("a", text).written(), note(Some("a"), "two"), no()).await;
+        let mut refused = draft("a", text);
+        refused.files.insert("abc".into(), b"content".to_vec());
+        let refused = store.append_revision_if(refused.written(), note(Some("a"), "two"), no()).await;
         assert_eq!(refused.unwrap(), None);
     }
+    assert_eq!(store.file("abc").await.unwrap(), None);
     assert_eq!(store.current().await.unwrap(), [kept.revision]);
     assert_eq!(store.newest_entry().await.unwrap(), 1);
     let next = store.append_revision(draft("a", "y").written(), note(Some("a"), "three")).await.unwrap();

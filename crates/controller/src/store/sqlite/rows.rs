@@ -54,7 +54,7 @@ fn number(row: &SqliteRow, column: &'static str) -> Result<u64, StoreError> {
     Ok(number as u64)
 }
 
-/// Makes a wish the current revision of its lab, with its note in the journal, and answers its number; none where the
+/// Makes a wish the current revision of its lab, with its note in the journal as [`append`] has it, and answers its number; none where the
 /// current one says the same. One script: each statement by itself is a way to the database's thread and back, and a
 /// busy machine takes its time to wake either end.
 pub(super) async fn append_revision(
