@@ -30,6 +30,7 @@ iproute2 ip
 nftables nft
 iptables iptables
 ethtool ethtool
+conntrack conntrack
 procps ps
 util-linux nsenter
 tcpdump tcpdump
