@@ -162,8 +162,13 @@ impl Planner {
     }
 
     /// The same on a thread that may take its time.
-    pub(crate) async fn try_out_on_a_thread(self: &Arc<Self>, lab: &LabName, wish: &Arc<Wish>) -> Planned {
-        finished(self.trying_out(lab, wish, None)).await
+    pub(crate) async fn try_out_on_a_thread(
+        self: &Arc<Self>,
+        lab: &LabName,
+        wish: &Arc<Wish>,
+        checked: Option<HostFacts>,
+    ) -> Planned {
+        finished(self.trying_out(lab, wish, checked)).await
     }
 
     fn trying_out(

@@ -138,6 +138,6 @@ pub fn ordinary_start() -> io::Result<()> {
     }
 }
 
-pub(crate) fn check(answer: libc::c_int) -> io::Result<()> {
+fn check(answer: libc::c_int) -> io::Result<()> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

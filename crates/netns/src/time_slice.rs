@@ -6,7 +6,7 @@
 
 use std::io;
 
-use crate::enter::check;
+use nix::errno::Errno;
 
 /// The shortest that a kernel takes.
 const SHORT_NS: u64 = 100_000;
@@ -34,18 +34,15 @@ fn set(nanoseconds: u64) -> io::Result<()> {
     let size = size_of::<libc::sched_attr>() as libc::c_uint;
     let (me, no_flags) = (0 as libc::pid_t, 0 as libc::c_uint);
     // SAFETY: the kernel writes no more than `size` bytes.
-    check_call(unsafe { libc::syscall(libc::SYS_sched_getattr, me, &raw mut of_thread, size, no_flags) })?;
+    Errno::result(unsafe { libc::syscall(libc::SYS_sched_getattr, me, &raw mut of_thread, size, no_flags) })?;
     if of_thread.sched_policy != libc::SCHED_OTHER as u32 {
         return Ok(());
     }
     of_thread.size = size;
     of_thread.sched_runtime = nanoseconds;
     // SAFETY: the kernel reads a value that lives on.
-    check_call(unsafe { libc::syscall(libc::SYS_sched_setattr, me, &raw const of_thread, no_flags) })
-}
-
-fn check_call(answer: libc::c_long) -> io::Result<()> {
-    check(if answer < 0 { -1 } else { 0 })
+    Errno::result(unsafe { libc::syscall(libc::SYS_sched_setattr, me, &raw const of_thread, no_flags) })?;
+    Ok(())
 }
 
 #[cfg(test)]

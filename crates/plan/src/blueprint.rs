@@ -59,7 +59,7 @@ pub fn plan(input: &PlanInput<'_>) -> Planned {
 pub struct Known<'a> {
     /// The parent's digest, where it is at hand.
     pub parent: Option<&'a str>,
-    /// A lab in which [`check`](crate::check::check) has just found nothing wrong.
+    /// A lab in which [`check`](crate::check::check) has found nothing wrong beside the facts of this input.
     pub sound: Option<&'a LabName>,
 }
 

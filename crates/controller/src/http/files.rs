@@ -39,7 +39,8 @@ pub(super) async fn plan(
     let lab = topology.name.clone();
     let said = left_out(&topology, &read.left_out);
     let (draft, _) = wishing::deployment(&now, topology, read.left_out, &request, read.files);
-    let mut planned = desk.planner.try_out_on_a_thread(&lab, &draft.wish).await;
+    let checked = read.problems.is_empty().then_some(read.beside);
+    let mut planned = desk.planner.try_out_on_a_thread(&lab, &draft.wish, checked).await;
     let refused = planned.problems.remove(&lab).unwrap_or_default();
     let mut problems = read.problems;
     problems.extend(refused);

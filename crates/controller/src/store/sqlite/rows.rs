@@ -7,8 +7,9 @@ use archetype_model::name::Invalid;
 use archetype_model::{HostName, LabName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::query::QueryScalar;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Row, Sqlite, SqliteConnection, SqlitePool};
 
 use super::{Note, Revision, StoreError, Stretch, Verified, entry_of, failed};
 use crate::store::{JOURNAL_KEPT, timestamp};
@@ -63,28 +64,23 @@ pub(super) async fn append_revision(
     (wish, digest): (&str, &str),
     note: &Note,
 ) -> Result<Option<u64>, StoreError> {
-    let numbers: Vec<i64> = sqlx::query_scalar(
+    let script = sqlx::query_scalar(
         "INSERT INTO revisions (lab, wish, digest, created_at_ms)
-         SELECT $1, $2, $3, $4
-         WHERE $3 IS NOT (SELECT digest FROM revisions WHERE lab = $1 ORDER BY number DESC LIMIT 1)
+         SELECT $7, $8, $9, $1
+         WHERE $9 IS NOT (SELECT digest FROM revisions WHERE lab = $7 ORDER BY number DESC LIMIT 1)
          RETURNING number;
          INSERT INTO journal (at_ms, lab, kind, subject, message, detail)
-         SELECT $4, $5, $6, $7, $8, $9 WHERE changes() > 0;
+         SELECT $1, $2, $3, $4, $5, $6 WHERE changes() > 0;
          DELETE FROM journal WHERE id <= (SELECT max(id) FROM journal) - $10",
-    )
-    .bind(lab.as_str())
-    .bind(wish)
-    .bind(digest)
-    .bind(note.at_ms as i64)
-    .bind(note.lab.as_ref().map(LabName::as_str))
-    .bind(note.kind)
-    .bind(&note.subject)
-    .bind(&note.message)
-    .bind(note.detail.to_string())
-    .bind(JOURNAL_KEPT as i64)
-    .fetch_all(connection)
-    .await
-    .map_err(failed("write a revision"))?;
+    );
+    let numbers: Vec<i64> = with_note(script, note)
+        .bind(lab.as_str())
+        .bind(wish)
+        .bind(digest)
+        .bind(JOURNAL_KEPT as i64)
+        .fetch_all(connection)
+        .await
+        .map_err(failed("write a revision"))?;
     Ok(numbers.first().map(|number| *number as u64))
 }
 
@@ -144,19 +140,12 @@ pub(super) async fn append(
 ) -> Result<Vec<JournalEntry>, StoreError> {
     let mut entries = Vec::with_capacity(notes.len());
     for note in notes {
-        let id: i64 = sqlx::query_scalar(
+        let insert = sqlx::query_scalar(
             "INSERT INTO journal (at_ms, lab, kind, subject, message, detail) VALUES ($1, $2, $3, $4, $5, $6)
              RETURNING id",
-        )
-        .bind(note.at_ms as i64)
-        .bind(note.lab.as_ref().map(LabName::as_str))
-        .bind(note.kind)
-        .bind(&note.subject)
-        .bind(&note.message)
-        .bind(note.detail.to_string())
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed("write the journal"))?;
+        );
+        let id: i64 =
+            with_note(insert, &note).fetch_one(&mut *connection).await.map_err(failed("write the journal"))?;
         entries.push(entry_of(id as u64, note));
     }
     if let Some(newest) = entries.last() {
@@ -167,6 +156,20 @@ pub(super) async fn append(
             .map_err(failed("bound the journal"))?;
     }
     Ok(entries)
+}
+
+/// A query whose first six values are the columns of a note, in their order in the table.
+fn with_note<'q>(
+    query: QueryScalar<'q, Sqlite, i64, SqliteArguments>,
+    note: &Note,
+) -> QueryScalar<'q, Sqlite, i64, SqliteArguments> {
+    query
+        .bind(note.at_ms as i64)
+        .bind(note.lab.as_ref().map(|lab| lab.as_str().to_owned()))
+        .bind(note.kind)
+        .bind(note.subject.clone())
+        .bind(note.message.clone())
+        .bind(note.detail.to_string())
 }
 
 /// A stretch of the journal.
