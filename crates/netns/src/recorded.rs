@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::alike;
 use crate::error::{Error, Result};
 use crate::ethtool::{Features, Switch};
 use crate::folder::replace;
 use crate::namespace::{Namespace, cookie_of};
 use crate::rtnl::wire::Attributes;
 use crate::rtnl::{Link, Request, Socket};
-use crate::sysctl::{self, Settings};
+use crate::sysctl::Settings;
 
 /// Where it is kept for the namespaces of every installation, until they are unpinned.
 const FOLDER: &str = "/run/archetype/recorded";
@@ -110,7 +111,7 @@ impl Recorded {
         let recorded = Self {
             format: FORMAT,
             cookie,
-            settings: sysctl::record_new(name),
+            settings: alike::settings(sample.map(|link| link.name.as_str())),
             sample: name.to_owned(),
             arrays: sample.map(|link| Arrays::of(link, &neighbours)),
             loopback: loopback.map(|link| Arrays::of(link, &neighbours)),

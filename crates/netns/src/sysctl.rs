@@ -6,11 +6,10 @@
 //! is looked at file by file. Every function works on the calling thread's namespace.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
@@ -19,14 +18,6 @@ const ROOT: &str = "/proc/sys/net";
 const PER_DEVICE: [&str; 4] = ["ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh"];
 /// Follows the device's MTU by itself, at the latest when the device comes up.
 const FOLLOWS: &str = "ipv6/conf/";
-
-/// How long what one new namespace was like speaks for those that are made beside it.
-const ALIKE: Duration = Duration::from_secs(2);
-/// Stands for the fresh device in the settings that are kept for others; no device has such a name.
-const ANY_DEVICE: &str = "a fresh device";
-
-/// What the last new namespace that this process read was like, and when it was read.
-static LAST_NEW: Mutex<Option<(Instant, Settings)>> = Mutex::new(None);
 
 /// Settings by their path below `/proc/sys/net`.
 pub type Settings = BTreeMap<String, String>;
@@ -39,28 +30,8 @@ pub fn record(devices: &[&str]) -> Settings {
     all
 }
 
-/// As [`record`], of a new namespace with the fresh device `device` (`default` when it has none).
-///
-/// All namespaces get the same settings from the kernel, and reading them takes it some 10 ms, a
-/// good part of a node's start. So one that was read a moment ago speaks for others: a lab of a
-/// hundred nodes reads one. Only for a moment, because they come from the host's own settings, which
-/// somebody may change.
-pub fn record_new(device: &str) -> Settings {
-    let mut last = LAST_NEW.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((at, settings)) = &*last
-        && at.elapsed() < ALIKE
-    {
-        return rename(settings, ANY_DEVICE, device);
-    }
-    let settings = record(&["all", "default", "lo", device]);
-    if device != "default" {
-        *last = Some((Instant::now(), rename(&settings, device, ANY_DEVICE)));
-    }
-    settings
-}
-
 /// The settings with one device's name exchanged for another.
-fn rename(settings: &Settings, from: &str, to: &str) -> Settings {
+pub(crate) fn rename(settings: &Settings, from: &str, to: &str) -> Settings {
     let mut renamed = transfer(settings, from, to);
     let is_of = |path: &str| {
         let device = PER_DEVICE.iter().find_map(|folder| path.strip_prefix(folder)?.strip_prefix('/'));
@@ -81,8 +52,8 @@ fn walk(folder: &Path, prefix: &str, devices: &[&str], all: &mut Settings) {
             }
         } else if is_kept(&path, &entry) {
             // Some cannot be read in every state (a secret that was never set); they stay out.
-            if let Ok(value) = fs::read_to_string(entry.path()) {
-                all.insert(path, value.trim_end().to_owned());
+            if let Ok(value) = value_of(&entry.path()) {
+                all.insert(path, value);
             }
         }
     }
@@ -92,6 +63,23 @@ fn walk(folder: &Path, prefix: &str, devices: &[&str], all: &mut Settings) {
 fn is_kept(path: &str, entry: &fs::DirEntry) -> bool {
     let mode = entry.metadata().map_or(0, |meta| meta.permissions().mode());
     mode & 0o600 == 0o600 && !(path.starts_with(FOLLOWS) && path.ends_with("/mtu"))
+}
+
+/// What a setting is now. Most tell nothing to a second read, wherever the first one ended: all of it is read at once.
+fn value_of(path: &Path) -> io::Result<String> {
+    const USUAL: usize = 1024;
+    const LONGEST: usize = 1 << 20;
+    let file = File::open(path)?;
+    let mut room = vec![0; USUAL];
+    let length = loop {
+        let length = file.read_at(&mut room, 0)?;
+        if length < room.len() || room.len() >= LONGEST {
+            break length;
+        }
+        room.resize(LONGEST, 0);
+    };
+    let text = str::from_utf8(&room[..length]).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(text.trim_end().to_owned())
 }
 
 /// Puts back every setting that differs from `wanted`. Some change others when they are written
@@ -104,8 +92,8 @@ pub fn restore(wanted: &Settings) -> Vec<String> {
         let before = written.len();
         for (path, value) in wanted {
             let file = Path::new(ROOT).join(path);
-            let differs = fs::read_to_string(&file).is_ok_and(|now| now.trim_end() != value);
-            if differs && fs::write(&file, value).is_ok() {
+            let differs = value_of(&file).is_ok_and(|now| now != *value);
+            if differs && set(&file, value).is_ok() {
                 written.push(path.clone());
             }
         }
@@ -114,6 +102,12 @@ pub fn restore(wanted: &Settings) -> Vec<String> {
         }
     }
     written
+}
+
+/// Writes a setting. With an end of line, for to write nothing at all changes nothing: a list that is to be empty again
+/// would stay.
+fn set(path: &Path, value: &str) -> io::Result<()> {
+    fs::write(path, format!("{value}\n"))
 }
 
 /// The settings of the device `from` in `settings`, as those of the device `to`.
@@ -161,7 +155,7 @@ pub fn declare(settings: &BTreeMap<String, String>) -> Result<()> {
             let what = format!("sysctl {name} is no setting of a network namespace: only net.* can be set for a node");
             return Err(Error::Missing { what });
         }
-        fs::write(Path::new("/proc/sys").join(path), value)
+        set(&Path::new("/proc/sys").join(path), value)
             .map_err(|error| Error::system(format!("set sysctl {name} to {value:?}"), error))?;
     }
     Ok(())

@@ -173,6 +173,8 @@ const DIRT: &str = "
     sysctl -qw net.ipv6.conf.eth2.accept_ra=0 net.ipv4.tcp_syn_retries=3 net.ipv4.neigh.eth2.gc_stale_time=99
     sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv4.ip_local_port_range='5000 6000'
     sysctl -qw net.netfilter.nf_conntrack_udp_timeout=77 net.ipv4.conf.all.log_martians=1 net.ipv4.conf.lo.rp_filter=2
+    sysctl -qw net.ipv4.ip_local_reserved_ports=5001,5003,5005,5007,5009,5011,5013,5015,5017,5019
+    sysctl -qw net.ipv4.tcp_fastopen_key=00000001-00000002-00000003-00000004
     sysctl -qw net.ipv6.conf.eth1.stable_secret=2001:db8::1 net.ipv6.conf.eth1.addr_gen_mode=2
     ethtool -K eth2 tso off gro on; ethtool -K eth1 tx on
     ip link set eth2 mtu 1300 promisc on allmulticast on arp off txqueuelen 50 group 1634886504 alias dirt

@@ -15,7 +15,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 // SAFETY: jemalloc reads the symbol's first word as a pointer to text that ends with a zero.
 #[unsafe(export_name = "_rjem_malloc_conf")]
 pub static ALLOCATOR_SETTINGS: &[u8] =
-    b"background_thread:true,narenas:2,tcache_max:2048,dirty_decay_ms:500,muzzy_decay_ms:0\0";
+    b"background_thread:true,narenas:2,tcache_max:2048,dirty_decay_ms:3000,muzzy_decay_ms:0\0";
 
 #[derive(Parser)]
 #[command(name = "xtask", about = "Work on this repository that is more than a shell line")]

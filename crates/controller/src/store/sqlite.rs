@@ -10,7 +10,7 @@ mod rows;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use archetype_api::JournalEntry;
@@ -21,8 +21,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, Row, Sqlite as Engine, SqlitePool, Transaction};
 
 use super::{
-    Appended, Draft, Identity, Leave, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written, entry_of,
-    note_of,
+    Appended, Draft, Identity, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written, entry_of, note_of,
 };
 use crate::{chance, clock};
 use checkpoints::Checkpoints;
@@ -34,12 +33,27 @@ const FILE: &str = "archetype.db";
 #[derive(Debug)]
 pub struct Sqlite {
     identity: Identity,
-    /// One connection: SQLite has one writer, and a queue here is fairer than its busy timeout. A revision holds it while
-    /// its lab is planned.
+    /// One connection: SQLite has one writer, and a queue here is fairer than its busy timeout.
     writer: SqlitePool,
     readers: SqlitePool,
     checkpoints: Checkpoints,
+    undecided: Mutex<Option<Undecided>>,
     _lock: Lock,
+}
+
+/// A revision that nobody sees yet.
+#[derive(Debug, Clone)]
+struct Undecided {
+    number: u64,
+    /// Of the journal; nothing from it on is seen.
+    entry: u64,
+    /// The hashes of files that came with it.
+    files: Vec<String>,
+}
+
+impl Undecided {
+    /// No row has such numbers, and no entry of the journal comes after it.
+    const NONE: Self = Self { number: i64::MAX as u64, entry: i64::MAX as u64, files: Vec::new() };
 }
 
 impl Sqlite {
@@ -63,7 +77,7 @@ impl Sqlite {
         let identity = identity(&writer).await?;
         let readers = pool(&path, 2).await?;
         let checkpoints = Checkpoints::begin(readers.clone());
-        Ok(Self { identity, writer, readers, checkpoints, _lock: lock })
+        Ok(Self { identity, writer, readers, checkpoints, undecided: Mutex::default(), _lock: lock })
     }
 
     /// What the database itself says about how it syncs: `(journal_mode, synchronous)`, as read
@@ -80,6 +94,16 @@ impl Sqlite {
         self.checkpoints.end();
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    /// Nothing panics while it holds the lock, so a poisoned one is whole.
+    fn undecided(&self) -> MutexGuard<'_, Option<Undecided>> {
+        self.undecided.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is not to be seen.
+    fn hidden(&self) -> Undecided {
+        self.undecided().clone().unwrap_or(Undecided::NONE)
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Engine>, StoreError> {
@@ -147,42 +171,49 @@ impl Store for Sqlite {
         &self.identity
     }
 
-    async fn append_revision_if(
-        &self,
-        written: Written,
-        note: Note,
-        leave: Leave,
-    ) -> Result<Option<Appended>, StoreError> {
+    async fn append_undecided(&self, written: Written, note: Note) -> Result<Appended, StoreError> {
+        self.keep();
         let Written { draft: Draft { lab, wish, files }, digest, text } = written;
         let mut transaction = self.begin().await?;
-        let appended = match rows::append_revision(&mut transaction, &lab, (&text, &digest), &note).await? {
-            Some(number) => {
-                for (hash, content) in &files {
-                    sqlx::query("INSERT INTO files (hash, content) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING")
-                        .bind(hash)
-                        .bind(content)
-                        .execute(&mut *transaction)
-                        .await
-                        .map_err(failed("write a file"))?;
-                }
-                let revision = Revision { number, lab, wish, digest, created_at_ms: note.at_ms };
-                Appended { revision: Arc::new(revision), new: true }
-            }
-            None => {
-                let same = rows::current_if(&mut transaction, &lab, &digest).await?;
-                let lost = || failed("read the current revision")("it is not there");
-                Appended { revision: Arc::new(same.ok_or_else(lost)?), new: false }
-            }
+        let Some(made) = rows::append_revision(&mut transaction, &lab, (&text, &digest), &note).await? else {
+            let same = rows::current_if(&mut transaction, &lab, &digest).await?;
+            transaction.rollback().await.map_err(failed("leave a revision as it is"))?;
+            let lost = || failed("read the current revision")("it is not there");
+            return Ok(Appended { revision: Arc::new(same.ok_or_else(lost)?), new: false });
         };
-        if !leave.await {
-            transaction.rollback().await.map_err(failed("take a revision back"))?;
-            return Ok(None);
+        let mut undecided = Undecided { number: made.number, entry: made.entry, files: Vec::new() };
+        for (hash, content) in files {
+            if rows::put_file(&mut transaction, &hash, &content).await? {
+                undecided.files.push(hash);
+            }
         }
-        transaction.commit().await.map_err(failed("write a revision"))?;
-        Ok(Some(appended))
+        let revision = Revision { number: made.number, lab, wish, digest, created_at_ms: note.at_ms };
+        // Before anybody could see it.
+        *self.undecided() = Some(undecided);
+        if let Err(error) = transaction.commit().await {
+            *self.undecided() = None;
+            return Err(failed("write a revision")(error));
+        }
+        Ok(Appended { revision: Arc::new(revision), new: true })
+    }
+
+    fn keep(&self) {
+        *self.undecided() = None;
+    }
+
+    async fn take_back(&self) -> Result<(), StoreError> {
+        let Some(undecided) = self.undecided().clone() else { return Ok(()) };
+        let mut transaction = self.begin().await?;
+        rows::take_back(&mut transaction, &undecided).await?;
+        transaction.commit().await.map_err(failed("take a revision back"))?;
+        self.keep();
+        Ok(())
     }
 
     async fn revision(&self, number: u64) -> Result<Option<Arc<Revision>>, StoreError> {
+        if number == self.hidden().number {
+            return Ok(None);
+        }
         let row = sqlx::query("SELECT number, lab, wish, digest, created_at_ms FROM revisions WHERE number = $1")
             .bind(number as i64)
             .fetch_optional(&self.readers)
@@ -194,8 +225,9 @@ impl Store for Sqlite {
     async fn current(&self) -> Result<Vec<Arc<Revision>>, StoreError> {
         let found = sqlx::query(
             "SELECT number, lab, wish, digest, created_at_ms FROM revisions
-             WHERE number IN (SELECT max(number) FROM revisions GROUP BY lab) ORDER BY lab",
+             WHERE number IN (SELECT max(number) FROM revisions WHERE number <> $1 GROUP BY lab) ORDER BY lab",
         )
+        .bind(self.hidden().number as i64)
         .fetch_all(&self.readers)
         .await
         .map_err(failed("read the revisions"))?;
@@ -261,11 +293,12 @@ impl Store for Sqlite {
     }
 
     async fn journal(&self, stretch: &Stretch) -> Result<Vec<JournalEntry>, StoreError> {
-        rows::journal(&self.readers, stretch).await
+        rows::journal(&self.readers, stretch, self.hidden().entry).await
     }
 
     async fn newest_entry(&self) -> Result<u64, StoreError> {
-        let newest: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM journal")
+        let newest: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM journal WHERE id < $1")
+            .bind(self.hidden().entry as i64)
             .fetch_one(&self.readers)
             .await
             .map_err(failed("read the journal"))?;

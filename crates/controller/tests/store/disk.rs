@@ -52,6 +52,20 @@ async fn a_second_controller_is_refused_with_words() {
     Sqlite::open(directory.path()).await.unwrap();
 }
 
+/// Who wished was not answered, so either is right; but one that is durable may have been meant to be kept.
+#[tokio::test]
+async fn what_was_not_decided_when_the_process_ended_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(directory.path()).await.unwrap();
+    let undecided = store.append_undecided(draft("a", "x").written(), note(Some("a"), "one")).await.unwrap();
+    assert_eq!(store.current().await.unwrap(), []);
+    store.close().await;
+    drop(store);
+    let store = Sqlite::open(directory.path()).await.unwrap();
+    assert_eq!(store.current().await.unwrap(), [undecided.revision]);
+    assert_eq!(store.newest_entry().await.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn everything_is_there_after_a_reopening() {
     let directory = tempfile::tempdir().unwrap();
