@@ -38,7 +38,7 @@ pub static ALLOCATOR_SETTINGS: &[u8] =
     b"background_thread:true,narenas:2,tcache_max:2048,dirty_decay_ms:3000,muzzy_decay_ms:0\0";
 
 /// SQLite, which is C, allocates with the C library: by itself that has eight arenas for each processor, of which each
-/// keeps what the largest row once took. One keeps no more than a revision of a large lab takes.
+/// keeps what the largest row once took. There is one here, and it keeps as much as a revision takes and no more.
 #[cfg(target_env = "gnu")]
 fn settle_c_allocator() {
     const REVISION: libc::c_int = 512 << 10;

@@ -190,8 +190,7 @@ impl Planner {
         self.take_draft(order, draft, note, checked).await
     }
 
-    /// Tries a draft out while it is written: most of either is waiting for the other's processor or for the disk. It is
-    /// kept if it can be planned.
+    /// Tries a draft out while it is written, and keeps it if it can be planned.
     async fn take_draft<E>(
         self: &Arc<Self>,
         order: OwnedMutexGuard<()>,
@@ -213,12 +212,12 @@ impl Planner {
             Ok(mut planned) => match planned.problems.remove(&lab) {
                 None => planned,
                 Some(problems) => {
-                    self.take_back().await;
+                    self.take_back(written).await;
                     return Err(NotTaken::Unplannable(problems));
                 }
             },
             Err(broken) => {
-                self.take_back().await;
+                self.take_back(written).await;
                 resume_unwind(broken)
             }
         };
@@ -240,14 +239,29 @@ impl Planner {
         Ok(appended)
     }
 
-    /// Takes back what was written of a wish that is not kept. Where the store fails in that, the next start finds a
-    /// revision that cannot be planned, and says so.
-    async fn take_back(&self) {
-        if let Err(error) = self.store.take_back().await {
-            tracing::error!(%error, "a wish that was refused is still in the store");
+    /// Takes back what was written of a wish that is not kept. Where the store fails in that nobody sees it either, nor what
+    /// came to the journal after it, and it is tried again.
+    async fn take_back(self: &Arc<Self>, written: Result<Appended, StoreError>) {
+        let Ok(Appended { revision, .. }) = written else { return };
+        let planner = self.clone();
+        let again = move || {
+            let (planner, number) = (planner.clone(), revision.number);
+            async move {
+                let done = planner.store.take_back(number).await;
+                planner.bell.ring();
+                done.inspect_err(|error| tracing::error!(%error, "a wish that was refused is still in the store"))
+            }
+        };
+        if again().await.is_err() {
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(REST).await;
+                    if again().await.is_ok() {
+                        return;
+                    }
+                }
+            });
         }
-        // What came to the journal meanwhile was not told either.
-        self.bell.ring();
     }
 
     /// Makes a plan the target.

@@ -162,8 +162,9 @@ pub trait Store: Send + Sync + 'static {
     /// The undecided revision stays, and everybody sees it. It was durable before.
     fn keep(&self);
 
-    /// Nothing of the undecided revision stays.
-    async fn take_back(&self) -> Result<(), StoreError>;
+    /// Nothing stays of the revision of this number, if it is undecided. Where that fails it is not seen either, it may be
+    /// tried again, and the next revision takes it away.
+    async fn take_back(&self, number: u64) -> Result<(), StoreError>;
 
     /// One revision, also a former one.
     async fn revision(&self, number: u64) -> Result<Option<Arc<Revision>>, StoreError>;

@@ -10,8 +10,8 @@ use tokio::task::{JoinError, JoinHandle, block_in_place};
 #[error("it ended early; the output of `archetype serve` tells where")]
 pub(crate) struct Broken;
 
-/// Does work that takes its time where it was asked for; other tasks go on elsewhere meanwhile. A thread of its own would
-/// have to be woken for it, and this one once it is done: on a busy machine each of that may take longer than the work.
+/// Does work that takes its time on the thread that asked for it; other tasks go on elsewhere meanwhile. Nobody waits
+/// until a thread for it is awake, nor until this one is again: on a busy machine either may take longer than the work.
 pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::MultiThread => block_in_place(work),

@@ -19,7 +19,6 @@
 //! A namespace is entered on a thread made for that, never on the caller's. The host's own
 //! namespace is refused wherever something would be taken away.
 
-mod alike;
 pub mod boot;
 pub mod enter;
 pub mod error;

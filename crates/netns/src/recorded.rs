@@ -9,14 +9,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::alike;
 use crate::error::{Error, Result};
 use crate::ethtool::{Features, Switch};
 use crate::folder::replace;
 use crate::namespace::{Namespace, cookie_of};
 use crate::rtnl::wire::Attributes;
 use crate::rtnl::{Link, Request, Socket};
-use crate::sysctl::Settings;
+use crate::sysctl::{self, Settings};
 
 /// Where it is kept for the namespaces of every installation, until they are unpinned.
 const FOLDER: &str = "/run/archetype/recorded";
@@ -111,7 +110,7 @@ impl Recorded {
         let recorded = Self {
             format: FORMAT,
             cookie,
-            settings: alike::settings(sample.map(|link| link.name.as_str())),
+            settings: sysctl::record_new(name),
             sample: name.to_owned(),
             arrays: sample.map(|link| Arrays::of(link, &neighbours)),
             loopback: loopback.map(|link| Arrays::of(link, &neighbours)),

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, Sse};
 use futures::Stream;
 use serde::Deserialize;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::extract::{Asked, Document, Segments};
@@ -56,11 +57,16 @@ pub(super) async fn deploy(
     State(desk): State<Desk>,
     Document(request): Document<DeployRequest>,
 ) -> Result<Json<Accepted>, Failure> {
-    // A client that goes away takes its request along, but not a task.
-    finished(tokio::spawn(async move { deployed(&desk, &request).await })).await
+    // A client that goes away takes its request along, but not a task: that one asks whether there is still a client.
+    let (asked, _client) = oneshot::channel();
+    finished(tokio::spawn(async move { deployed(&desk, &request, &asked).await })).await
 }
 
-async fn deployed(desk: &Desk, request: &DeployRequest) -> Result<Json<Accepted>, Failure> {
+async fn deployed(
+    desk: &Desk,
+    request: &DeployRequest,
+    asked: &oneshot::Sender<()>,
+) -> Result<Json<Accepted>, Failure> {
     let read = desk.read(&request.topology, request.partial).await.map_err(Failure::unreadable)?;
     let Some(topology) = read.topology.filter(|_| read.problems.is_empty()) else {
         return Err(Failure::from(read.problems));
@@ -73,7 +79,11 @@ async fn deployed(desk: &Desk, request: &DeployRequest) -> Result<Json<Accepted>
     if !refused.is_empty() {
         return Err(Failure::from(refused));
     }
-    let deployment = |now: &Now| Ok(wishing::deployment(now, topology, read.left_out, request, read.files));
+    let deployment = |now: &Now| match asked.is_closed() {
+        // Nobody reads this.
+        true => Err(Box::new(wishing::given_up(&topology.name))),
+        false => Ok(wishing::deployment(now, topology, read.left_out, request, read.files)),
+    };
     let appended = desk.planner.take_here(Some(&read.beside), deployment).await?;
     let notes = read.notes.into_iter().map(Into::into).collect();
     Ok(Json(Accepted { notes, ..accepted(&appended) }))

@@ -98,8 +98,8 @@ impl Store for Memory {
         state.note(note);
     }
 
-    async fn take_back(&self) -> Result<(), StoreError> {
-        self.state().undecided = None;
+    async fn take_back(&self, number: u64) -> Result<(), StoreError> {
+        self.state().undecided.take_if(|undecided| undecided.revision.number == number);
         Ok(())
     }
 

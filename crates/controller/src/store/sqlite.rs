@@ -6,6 +6,7 @@ mod blueprints;
 mod checkpoints;
 mod lock;
 mod rows;
+mod undecided;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use super::{
 use crate::{chance, clock};
 use checkpoints::Checkpoints;
 use lock::Lock;
+use undecided::{Decision, Undecided};
 
 const FILE: &str = "archetype.db";
 
@@ -37,23 +39,8 @@ pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
     checkpoints: Checkpoints,
-    undecided: Mutex<Option<Undecided>>,
+    undecided: Mutex<Decision>,
     _lock: Lock,
-}
-
-/// A revision that nobody sees yet.
-#[derive(Debug, Clone)]
-struct Undecided {
-    number: u64,
-    /// Of the journal; nothing from it on is seen.
-    entry: u64,
-    /// The hashes of files that came with it.
-    files: Vec<String>,
-}
-
-impl Undecided {
-    /// No row has such numbers, and no entry of the journal comes after it.
-    const NONE: Self = Self { number: i64::MAX as u64, entry: i64::MAX as u64, files: Vec::new() };
 }
 
 impl Sqlite {
@@ -97,13 +84,22 @@ impl Sqlite {
     }
 
     /// Nothing panics while it holds the lock, so a poisoned one is whole.
-    fn undecided(&self) -> MutexGuard<'_, Option<Undecided>> {
+    fn undecided(&self) -> MutexGuard<'_, Decision> {
         self.undecided.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is not to be seen.
-    fn hidden(&self) -> Undecided {
-        self.undecided().clone().unwrap_or(Undecided::NONE)
+    /// What is read while it stays the same what is to be hidden.
+    async fn seen<T, F>(&self, read: impl Fn(Undecided) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        loop {
+            let before = self.undecided().clone();
+            let found = read(before.hidden()).await?;
+            if self.undecided().is(&before) {
+                return Ok(found);
+            }
+        }
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Engine>, StoreError> {
@@ -172,66 +168,76 @@ impl Store for Sqlite {
     }
 
     async fn append_undecided(&self, written: Written, note: Note) -> Result<Appended, StoreError> {
-        self.keep();
         let Written { draft: Draft { lab, wish, files }, digest, text } = written;
         let mut transaction = self.begin().await?;
+        // Whoever has the writer decides: what was to be taken back and could not be goes now.
+        let refused = self.undecided().left_over();
+        if let Some(refused) = &refused {
+            rows::take_back(&mut transaction, refused).await?;
+        }
         let Some(made) = rows::append_revision(&mut transaction, &lab, (&text, &digest), &note).await? else {
             let same = rows::current_if(&mut transaction, &lab, &digest).await?;
-            transaction.rollback().await.map_err(failed("leave a revision as it is"))?;
+            transaction.commit().await.map_err(failed("leave a revision as it is"))?;
+            self.undecided().becomes(None);
             let lost = || failed("read the current revision")("it is not there");
             return Ok(Appended { revision: Arc::new(same.ok_or_else(lost)?), new: false });
         };
-        let mut undecided = Undecided { number: made.number, entry: made.entry, files: Vec::new() };
+        let mut undecided = Undecided { number: made.number, entry: made.entry, files: Vec::new(), refused: false };
         for (hash, content) in files {
             if rows::put_file(&mut transaction, &hash, &content).await? {
                 undecided.files.push(hash);
             }
         }
         let revision = Revision { number: made.number, lab, wish, digest, created_at_ms: note.at_ms };
-        // Before anybody could see it.
-        *self.undecided() = Some(undecided);
+        // Before anybody could see it. What is left over comes before it, and is hidden until it is gone.
+        let entry = refused.as_ref().map_or(made.entry, |refused| refused.entry);
+        self.undecided().becomes(Some(Undecided { entry, ..undecided.clone() }));
         if let Err(error) = transaction.commit().await {
-            *self.undecided() = None;
+            self.undecided().becomes(refused);
             return Err(failed("write a revision")(error));
         }
+        self.undecided().becomes(Some(undecided));
         Ok(Appended { revision: Arc::new(revision), new: true })
     }
 
     fn keep(&self) {
-        *self.undecided() = None;
+        self.undecided().becomes(None);
     }
 
-    async fn take_back(&self) -> Result<(), StoreError> {
-        let Some(undecided) = self.undecided().clone() else { return Ok(()) };
+    async fn take_back(&self, number: u64) -> Result<(), StoreError> {
+        self.undecided().refuse(number);
         let mut transaction = self.begin().await?;
-        rows::take_back(&mut transaction, &undecided).await?;
+        let refused = self.undecided().left_over().filter(|refused| refused.number == number);
+        let Some(refused) = refused else { return Ok(()) };
+        rows::take_back(&mut transaction, &refused).await?;
         transaction.commit().await.map_err(failed("take a revision back"))?;
-        self.keep();
+        self.undecided().becomes(None);
         Ok(())
     }
 
     async fn revision(&self, number: u64) -> Result<Option<Arc<Revision>>, StoreError> {
-        if number == self.hidden().number {
-            return Ok(None);
-        }
-        let row = sqlx::query("SELECT number, lab, wish, digest, created_at_ms FROM revisions WHERE number = $1")
-            .bind(number as i64)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(failed("read a revision"))?;
-        row.map(|row| rows::revision(&row).map(Arc::new)).transpose()
+        self.seen(|hidden| async move {
+            let row = sqlx::query(
+                "SELECT number, lab, wish, digest, created_at_ms FROM revisions WHERE number = $1 AND number <> $2",
+            );
+            let row = row.bind(number as i64).bind(hidden.number as i64).fetch_optional(&self.readers).await;
+            let row = row.map_err(failed("read a revision"))?;
+            row.map(|row| rows::revision(&row).map(Arc::new)).transpose()
+        })
+        .await
     }
 
     async fn current(&self) -> Result<Vec<Arc<Revision>>, StoreError> {
-        let found = sqlx::query(
-            "SELECT number, lab, wish, digest, created_at_ms FROM revisions
-             WHERE number IN (SELECT max(number) FROM revisions WHERE number <> $1 GROUP BY lab) ORDER BY lab",
-        )
-        .bind(self.hidden().number as i64)
-        .fetch_all(&self.readers)
+        self.seen(|hidden| async move {
+            let found = sqlx::query(
+                "SELECT number, lab, wish, digest, created_at_ms FROM revisions
+                 WHERE number IN (SELECT max(number) FROM revisions WHERE number <> $1 GROUP BY lab) ORDER BY lab",
+            );
+            let found = found.bind(hidden.number as i64).fetch_all(&self.readers).await;
+            let found = found.map_err(failed("read the revisions"))?;
+            found.iter().map(|row| rows::revision(row).map(Arc::new)).collect()
+        })
         .await
-        .map_err(failed("read the revisions"))?;
-        found.iter().map(|row| rows::revision(row).map(Arc::new)).collect()
     }
 
     async fn file(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -293,15 +299,16 @@ impl Store for Sqlite {
     }
 
     async fn journal(&self, stretch: &Stretch) -> Result<Vec<JournalEntry>, StoreError> {
-        rows::journal(&self.readers, stretch, self.hidden().entry).await
+        self.seen(|hidden| rows::journal(&self.readers, stretch, hidden.entry)).await
     }
 
     async fn newest_entry(&self) -> Result<u64, StoreError> {
-        let newest: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM journal WHERE id < $1")
-            .bind(self.hidden().entry as i64)
-            .fetch_one(&self.readers)
-            .await
-            .map_err(failed("read the journal"))?;
-        Ok(newest as u64)
+        self.seen(|hidden| async move {
+            let newest = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM journal WHERE id < $1");
+            let newest: i64 =
+                newest.bind(hidden.entry as i64).fetch_one(&self.readers).await.map_err(failed("read the journal"))?;
+            Ok(newest as u64)
+        })
+        .await
     }
 }

@@ -50,8 +50,8 @@ impl Store for Gate {
         self.inner.keep();
     }
 
-    async fn take_back(&self) -> Result<(), StoreError> {
-        self.inner.take_back().await
+    async fn take_back(&self, number: u64) -> Result<(), StoreError> {
+        self.inner.take_back(number).await
     }
 
     fn identity(&self) -> &Identity {
@@ -122,4 +122,26 @@ async fn a_wish_whose_turn_has_come_is_carried_out_although_its_client_went_away
         let waited = stand.client.wait(&lab("two"), 1, Duration::from_secs(10)).await.unwrap();
         assert_eq!(waited.progress.settled, Some(Settled::AsWanted), "stopped after the write: {is_after}");
     }
+}
+
+#[tokio::test]
+async fn a_wish_whose_client_went_away_before_its_turn_came_is_not_carried_out() {
+    let store = Gate::new(false);
+    let stand = Stand::with_store(store.clone()).await;
+    let (first, second) = (stand.request(TWO), stand.request(&TWO.replace("two", "other")));
+    let first = stand.client.deploy(&first);
+    tokio::pin!(first);
+    tokio::select! {
+        answer = &mut first => panic!("it answered although nothing was let go on: {answer:?}"),
+        () = store.reached.notified() => {}
+    }
+    let waited = tokio::time::timeout(Duration::from_millis(300), stand.client.deploy(&second)).await;
+    waited.expect_err("its turn has not come");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    store.open.add_permits(100);
+    first.await.unwrap();
+    // By the time of the next one the turn of the second has been.
+    stand.client.deploy(&stand.request(TWO)).await.unwrap();
+    let labs = stand.client.labs().await.unwrap().labs;
+    assert_eq!(labs.iter().map(|lab| lab.name.as_str()).collect::<Vec<_>>(), ["two"]);
 }

@@ -71,11 +71,15 @@ async fn a_revision_that_is_taken_back_leaves_nothing(store: &impl Store) {
     let kept = store.append_revision(draft("a", "x").written(), note(Some("a"), "one")).await.unwrap();
     let mut refused = draft("a", "y");
     refused.files.insert("abc".into(), b"content".to_vec());
-    assert!(store.append_undecided(refused.written(), note(Some("a"), "two")).await.unwrap().new);
-    store.take_back().await.unwrap();
+    let refused = store.append_undecided(refused.written(), note(Some("a"), "two")).await.unwrap();
+    assert!(refused.new);
+    // Another number is another revision.
+    store.take_back(kept.revision.number).await.unwrap();
+    store.take_back(refused.revision.number).await.unwrap();
     // The same as there is was never undecided.
-    assert!(!store.append_undecided(draft("a", "x").written(), note(Some("a"), "three")).await.unwrap().new);
-    store.take_back().await.unwrap();
+    let same = store.append_undecided(draft("a", "x").written(), note(Some("a"), "three")).await.unwrap();
+    assert!(!same.new);
+    store.take_back(same.revision.number).await.unwrap();
     assert_eq!(store.file("abc").await.unwrap(), None);
     assert_eq!(store.current().await.unwrap(), [kept.revision]);
     assert_eq!(store.newest_entry().await.unwrap(), 1);

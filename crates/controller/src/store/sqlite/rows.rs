@@ -63,8 +63,8 @@ pub(super) struct Made {
     pub entry: u64,
 }
 
-/// Makes a wish the current revision of its lab, with its note in the journal as [`append`] has it; none where the
-/// current one says the same. One script: each statement by itself is a way to the database's thread and back, and a
+/// Makes a wish the current revision of its lab, with its note in the journal; none where the current one says the
+/// same. The journal is bounded by whatever is [appended](append) next: what is taken back leaves no mark. One script: each statement by itself is a way to the database's thread and back, and a
 /// busy machine takes its time to wake either end.
 pub(super) async fn append_revision(
     connection: &mut SqliteConnection,
@@ -79,14 +79,12 @@ pub(super) async fn append_revision(
          RETURNING number;
          INSERT INTO journal (at_ms, lab, kind, subject, message, detail)
          SELECT $1, $2, $3, $4, $5, $6 WHERE changes() > 0
-         RETURNING id;
-         DELETE FROM journal WHERE id <= (SELECT max(id) FROM journal) - $10",
+         RETURNING id",
     );
     let numbers: Vec<i64> = with_note(script, note)
         .bind(lab.as_str())
         .bind(wish)
         .bind(digest)
-        .bind(JOURNAL_KEPT as i64)
         .fetch_all(connection)
         .await
         .map_err(failed("write a revision"))?;
