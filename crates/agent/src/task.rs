@@ -28,9 +28,9 @@ use crate::probes::Proofs;
 const GATHER: Duration = Duration::from_millis(25);
 /// One more of that for each so many nodes under way: a pass looks at everything, and takes its time
 /// from the tasks that it waits for.
-const CROWD: u32 = 4;
+const CROWD: u32 = 8;
 /// And no more of it than this.
-const LONGEST_GATHER: u32 = 24;
+const LONGEST_GATHER: u32 = 16;
 
 /// How an agent works.
 #[derive(Debug, Clone)]

@@ -30,23 +30,21 @@ use crate::paint::Paint;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// How it is to work: few arenas, threads keep only what is small, what is unused goes back within some seconds. What one
-/// request gave back serves the next: on a virtual machine the kernel takes 2 us for each fresh page, and a change of a
-/// lab of 200 links takes a thousand of them.
+/// request gave back serves the next: on a virtual machine the kernel takes up to 2 us for each fresh page, and a change of
+/// a lab of 200 links takes a thousand of them.
 // SAFETY: jemalloc reads the symbol's first word as a pointer to text that ends with a zero.
 #[unsafe(export_name = "_rjem_malloc_conf")]
 pub static ALLOCATOR_SETTINGS: &[u8] =
     b"background_thread:true,narenas:2,tcache_max:2048,dirty_decay_ms:3000,muzzy_decay_ms:0\0";
 
 /// SQLite, which is C, allocates with the C library: by itself that has eight arenas for each processor, of which each
-/// keeps what the largest row once took. There is one here, and it keeps as much as a revision takes and no more.
+/// keeps what the largest row once took.
 #[cfg(target_env = "gnu")]
 fn settle_c_allocator() {
-    const REVISION: libc::c_int = 512 << 10;
     // SAFETY: it only sets numbers, and no other thread runs yet.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, REVISION);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, REVISION);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 64 << 10);
     }
 }
 

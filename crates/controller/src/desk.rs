@@ -7,6 +7,7 @@ use archetype_api::{Problem, TopologyText};
 use archetype_model::spec::NodeSpec;
 use archetype_model::topology::{self, Topology};
 use archetype_model::{LabName, NodeName};
+use tokio::task::JoinError;
 
 use crate::bell::Bell;
 use crate::now::{Board, Now};
@@ -15,7 +16,6 @@ use crate::port::AgentAccess;
 use crate::reader::FileReader;
 use crate::store::{LeftOutPart, Revision, Store};
 use crate::wishing::{self, ReadFile};
-use crate::working::{Broken, finished, try_in_place};
 
 /// Everything a request may need.
 #[derive(Clone)]
@@ -34,20 +34,29 @@ impl Desk {
     ///
     /// # Errors
     /// When the reading ended early.
-    pub async fn read(&self, text: &TopologyText, partial: bool) -> Result<ReadFile, Broken> {
-        let planner = self.planner.clone();
-        let facts = tokio::spawn(async move { planner.refresh_facts().await });
-        let reading = try_in_place(|| wishing::read(&self.reader, text)).map_err(|_| Broken)?;
-        Ok(wishing::checked(reading, partial, finished(facts).await))
+    pub async fn read(&self, text: TopologyText, partial: bool) -> Result<ReadFile, JoinError> {
+        let reader = self.reader.clone();
+        let reading = tokio::task::spawn_blocking(move || wishing::read(&reader, &text));
+        let (reading, facts) = tokio::join!(reading, self.planner.refresh_facts());
+        Ok(wishing::checked(reading?, partial, facts))
     }
 
     /// Makes the files that the nodes of `topology` will bind, less those left out; the problems are why it cannot be.
     ///
     /// # Errors
     /// When that ended early.
-    pub fn prepare(&self, topology: &Topology, left_out: &[LeftOutPart]) -> Result<Vec<topology::Problem>, Broken> {
-        let rest = (!left_out.is_empty()).then(|| wishing::without(topology, left_out));
-        try_in_place(|| self.reader.prepare(rest.as_ref().unwrap_or(topology))).map_err(|_| Broken)
+    pub async fn prepare(
+        &self,
+        topology: Topology,
+        left_out: &[LeftOutPart],
+    ) -> Result<(Topology, Vec<topology::Problem>), JoinError> {
+        let reader = self.reader.clone();
+        let rest = (!left_out.is_empty()).then(|| wishing::without(&topology, left_out));
+        tokio::task::spawn_blocking(move || {
+            let problems = reader.prepare(rest.as_ref().unwrap_or(&topology));
+            (topology, problems)
+        })
+        .await
     }
 }
 

@@ -27,7 +27,6 @@ pub mod store;
 mod view;
 mod waiting;
 mod wishing;
-mod working;
 
 pub use http::document as openapi;
 pub use port::{Addresses, AgentAccess, AgentPort, Attached, MetByWires, Output, ReportEnvelope};

@@ -7,7 +7,6 @@ mod answer;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,13 +15,13 @@ use archetype_model::topology::{Problem, RuntimeKind, Subject, Topology};
 use archetype_plan::blueprint::{
     HostFacts, Known, LabInput, Overrides, PlanInput, PlanSettings, Planned, Wanted, plan_after,
 };
-use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::sync::{Notify, OwnedMutexGuard, oneshot};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::bell::Bell;
 use crate::now::{Board, Now, Planning};
 use crate::port::AgentAccess;
 use crate::store::{Appended, Draft, Note, Present, Store, StoreError, Target, Wish, Wishes};
-use crate::working::{finished, try_in_place};
 
 pub(crate) use answer::answer;
 
@@ -138,7 +137,7 @@ impl Planner {
 
     /// What a wish would come to, with nothing changed by it. A file in which nothing was wrong beside the facts
     /// `checked` is not checked again as long as those are still known.
-    pub(crate) fn try_out(&self, wish: Option<(&LabName, &Wish)>, checked: Option<&HostFacts>) -> Planned {
+    fn try_out(&self, wish: Option<(&LabName, &Wish)>, checked: Option<&HostFacts>) -> Planned {
         let now = self.board.look();
         let identity = self.store.identity();
         let wanted = inputs(&now, wish);
@@ -162,105 +161,97 @@ impl Planner {
         plan_after(&input, &known)
     }
 
+    /// The same on a thread that may take its time.
+    pub(crate) async fn try_out_on_a_thread(
+        self: &Arc<Self>,
+        lab: &LabName,
+        wish: &Arc<Wish>,
+        checked: Option<HostFacts>,
+    ) -> Planned {
+        finished(self.trying_out(lab, wish, checked)).await
+    }
+
+    fn trying_out(
+        self: &Arc<Self>,
+        lab: &LabName,
+        wish: &Arc<Wish>,
+        checked: Option<HostFacts>,
+    ) -> JoinHandle<Planned> {
+        let (planner, lab, wish) = (self.clone(), lab.clone(), wish.clone());
+        tokio::task::spawn_blocking(move || planner.try_out(Some((&lab, &wish)), checked.as_ref()))
+    }
+
     /// Takes a wish: it is durable when this returns, and the target follows it in a moment, before
     /// any other wish is taken.
     ///
     /// `wish` makes the draft from the picture; nothing else changes in between.
     pub(crate) async fn take<E: Send + 'static>(
         self: &Arc<Self>,
+        checked: Option<HostFacts>,
         wish: impl FnOnce(&Now) -> Result<(Draft, Note), E>,
     ) -> Result<Appended, NotTaken<E>> {
         let order = self.order.clone().lock_owned().await;
         let (draft, note) = wish(&self.board.look()).map_err(NotTaken::Refused)?;
         // A client that goes away takes its request along: a wish that is in the store and not on the board would
         // never be planned. So one whose turn has come is carried out.
-        let planner = self.clone();
-        finished(tokio::spawn(async move { planner.take_draft(order, draft, note, None).await })).await
-    }
-
-    /// The same within a task that goes on when the client goes away, of a file in which nothing was wrong beside the
-    /// facts `checked`.
-    pub(crate) async fn take_here<E>(
-        self: &Arc<Self>,
-        checked: Option<&HostFacts>,
-        wish: impl FnOnce(&Now) -> Result<(Draft, Note), E>,
-    ) -> Result<Appended, NotTaken<E>> {
-        let order = self.order.clone().lock_owned().await;
-        let (draft, note) = wish(&self.board.look()).map_err(NotTaken::Refused)?;
-        self.take_draft(order, draft, note, checked).await
+        finished(tokio::spawn(self.clone().take_draft(order, draft, note, checked))).await
     }
 
     /// Tries a draft out while it is written, and keeps it if it can be planned.
     async fn take_draft<E>(
-        self: &Arc<Self>,
+        self: Arc<Self>,
         order: OwnedMutexGuard<()>,
         draft: Draft,
         note: Note,
-        checked: Option<&HostFacts>,
+        checked: Option<HostFacts>,
     ) -> Result<Appended, NotTaken<E>> {
-        let (lab, wish, store) = (draft.lab.clone(), draft.wish.clone(), self.store.clone());
-        let writing = tokio::spawn(async move { store.append_undecided(draft.written(), note).await });
-        let planned = try_in_place(|| self.try_out(Some((&lab, &wish)), checked));
-        let written = finished(writing).await;
-        if let Ok(appended) = &written
-            && !appended.new
-        {
-            // Nothing is wished that was not: neither do problems of today count, nor is anything planned anew.
-            return Ok(appended.clone());
+        let lab = draft.lab.clone();
+        let planning = self.trying_out(&lab, &draft.wish, checked);
+        let written = draft.written();
+        if self.board.look().revisions.get(&lab).is_some_and(|current| current.digest == written.digest) {
+            let appended = self.store.append_revision(written, note).await;
+            // No more than one plan that nobody needs at a time.
+            tokio::spawn(async move {
+                drop(planning.await);
+                drop(order);
+            });
+            return appended.inspect(|appended| self.tell(appended)).map_err(not_kept);
         }
-        let planned = match planned {
-            Ok(mut planned) => match planned.problems.remove(&lab) {
-                None => planned,
-                Some(problems) => {
-                    self.take_back(written).await;
-                    return Err(NotTaken::Unplannable(problems));
-                }
-            },
-            Err(broken) => {
-                self.take_back(written).await;
-                resume_unwind(broken)
-            }
+        let (leave, left) = oneshot::channel();
+        let planned = async {
+            let mut planned = finished(planning).await;
+            let problems = planned.problems.remove(&lab);
+            // A store that failed does not wait for it.
+            let _ = leave.send(problems.is_none());
+            (planned, problems)
         };
-        let appended = written.map_err(not_kept)?;
-        self.store.keep();
-        self.bell.ring();
+        let leave = Box::pin(async { left.await.unwrap_or(false) });
+        let (kept, (planned, problems)) = tokio::join!(self.store.append_revision_if(written, note, leave), planned);
+        if let Some(problems) = problems {
+            return Err(NotTaken::Unplannable(problems));
+        }
+        let Some(appended) = kept.map_err(not_kept)? else {
+            return Err(not_kept(StoreError::Failed { what: "write a revision", why: "it was taken back".into() }));
+        };
+        self.tell(&appended);
         self.board.change(|now| drop(now.revisions.insert(lab, appended.revision.clone())));
         // Whoever wished is answered now; the next wish waits until the target is written.
-        let planner = self.clone();
         tokio::spawn(async move {
             // This thread has the answer to send.
             tokio::task::yield_now().await;
-            if let Err(error) = planner.write(planned).await {
+            if let Err(error) = self.write(planned).await {
                 tracing::error!(%error, "the target could not be written");
-                planner.wake();
+                self.wake();
             }
             drop(order);
         });
         Ok(appended)
     }
 
-    /// Takes back what was written of a wish that is not kept. Where the store fails in that nobody sees it either, nor what
-    /// came to the journal after it, and it is tried again.
-    async fn take_back(self: &Arc<Self>, written: Result<Appended, StoreError>) {
-        let Ok(Appended { revision, .. }) = written else { return };
-        let planner = self.clone();
-        let again = move || {
-            let (planner, number) = (planner.clone(), revision.number);
-            async move {
-                let done = planner.store.take_back(number).await;
-                planner.bell.ring();
-                done.inspect_err(|error| tracing::error!(%error, "a wish that was refused is still in the store"))
-            }
-        };
-        if again().await.is_err() {
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(REST).await;
-                    if again().await.is_ok() {
-                        return;
-                    }
-                }
-            });
+    /// Tells those who follow the journal of a revision that was written.
+    fn tell(&self, appended: &Appended) {
+        if appended.new {
+            self.bell.ring();
         }
     }
 
@@ -295,6 +286,15 @@ fn not_kept<E>(error: StoreError) -> NotTaken<E> {
     // Whoever wished may not be there any more.
     tracing::error!(%error, "the revision could not be written");
     NotTaken::Store(error)
+}
+
+/// What a task came to. It is not waited for any more once the process ends.
+async fn finished<T>(task: JoinHandle<T>) -> T {
+    match task.await.map_err(JoinError::try_into_panic) {
+        Ok(done) => done,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => std::future::pending().await,
+    }
 }
 
 /// One lab's input to a plan, with what it owns.

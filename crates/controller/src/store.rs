@@ -15,6 +15,7 @@ use archetype_model::blueprint::Blueprint;
 use archetype_model::report::{Repair, Report};
 use archetype_model::{HostName, InstallationId, LabName};
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 pub use memory::Memory;
@@ -42,6 +43,9 @@ pub struct Appended {
     /// Whether it was written; not when the current one says the same.
     pub new: bool,
 }
+
+/// Says whether a revision may be kept.
+pub type Leave = BoxFuture<'static, bool>;
 
 /// The blueprint that is handed out.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,22 +153,19 @@ pub trait Store: Send + Sync + 'static {
     /// Makes a draft the lab's current revision, with a note in the journal, in one transaction.
     /// A draft that says the same as the current revision writes nothing.
     async fn append_revision(&self, written: Written, note: Note) -> Result<Appended, StoreError> {
-        let appended = self.append_undecided(written, note).await?;
-        self.keep();
-        Ok(appended)
+        let always = Box::pin(std::future::ready(true));
+        // What may always be kept is kept.
+        let kept = self.append_revision_if(written, note, always).await?;
+        kept.ok_or(StoreError::Failed { what: "write a revision", why: "nobody let it".into() })
     }
 
-    /// The same, but nobody sees the revision, nor what the journal gets from then on, until it is decided whether it
-    /// stays: by [`keep`](Self::keep), or [`take_back`](Self::take_back). What is not decided when the process ends, or
-    /// the next one comes, stays. One that says the same needs no decision.
-    async fn append_undecided(&self, written: Written, note: Note) -> Result<Appended, StoreError>;
-
-    /// The undecided revision stays, and everybody sees it. It was durable before.
-    fn keep(&self);
-
-    /// Nothing stays of the revision of this number, if it is undecided. Where that fails it is not seen either, it may be
-    /// tried again, and the next revision takes it away.
-    async fn take_back(&self, number: u64) -> Result<(), StoreError>;
+    /// The same if `leave` says so; without it nothing of it stays, and before it nobody sees any of it.
+    async fn append_revision_if(
+        &self,
+        written: Written,
+        note: Note,
+        leave: Leave,
+    ) -> Result<Option<Appended>, StoreError>;
 
     /// One revision, also a former one.
     async fn revision(&self, number: u64) -> Result<Option<Arc<Revision>>, StoreError>;

@@ -226,11 +226,6 @@ pub(crate) fn lab_unknown(lab: &LabName) -> Problem {
     Problem::new(404, codes::LAB_UNKNOWN, format!("there is no lab {lab}")).hint("`archetype inspect` lists the labs")
 }
 
-/// Whoever wished went away before it was the wish's turn.
-pub(crate) fn given_up(lab: &LabName) -> Problem {
-    Problem::new(400, codes::REQUEST_UNREADABLE, format!("the wish for lab {lab} was given up before its turn came"))
-}
-
 /// There is no such node.
 pub(crate) fn node_unknown(lab: &LabName, node: &NodeName) -> Problem {
     Problem::new(404, codes::NODE_UNKNOWN, format!("lab {lab} has no node {node}"))

@@ -14,7 +14,6 @@ use crate::planning::answer;
 use crate::store::Present;
 use crate::view::left_out;
 use crate::wishing;
-use crate::working::in_place;
 
 /// What a deployment of a file would do
 #[utoipa::path(post, path = "/plan", tag = "labs", request_body = DeployRequest,
@@ -23,7 +22,7 @@ pub(super) async fn plan(
     State(desk): State<Desk>,
     Document(request): Document<DeployRequest>,
 ) -> Result<Json<PlanAnswer>, Failure> {
-    let read = desk.read(&request.topology, request.partial).await.map_err(Failure::unreadable)?;
+    let read = desk.read(request.topology.clone(), request.partial).await.map_err(Failure::unreadable)?;
     let now = desk.board.look();
     let Some(topology) = read.topology else {
         let nothing = PlanAnswer {
@@ -41,7 +40,7 @@ pub(super) async fn plan(
     let said = left_out(&topology, &read.left_out);
     let (draft, _) = wishing::deployment(&now, topology, read.left_out, &request, read.files);
     let checked = read.problems.is_empty().then_some(read.beside);
-    let mut planned = in_place(|| desk.planner.try_out(Some((&lab, &draft.wish)), checked.as_ref()));
+    let mut planned = desk.planner.try_out_on_a_thread(&lab, &draft.wish, checked).await;
     let refused = planned.problems.remove(&lab).unwrap_or_default();
     let mut problems = read.problems;
     problems.extend(refused);
@@ -69,6 +68,6 @@ pub(super) async fn check(
     State(desk): State<Desk>,
     Document(text): Document<TopologyText>,
 ) -> Result<Json<Checked>, Failure> {
-    let read = desk.read(&text, false).await.map_err(Failure::unreadable)?;
+    let read = desk.read(text, false).await.map_err(Failure::unreadable)?;
     Ok(Json(Checked::new(read.topology.as_ref(), read.problems, read.notes)))
 }

@@ -11,19 +11,16 @@ use axum::extract::State;
 use axum::response::sse::{Event, Sse};
 use futures::Stream;
 use serde::Deserialize;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::extract::{Asked, Document, Segments};
 use super::failure::Failure;
 use super::stream;
 use crate::desk::{Desk, revision};
-use crate::now::Now;
 use crate::store::Appended;
 use crate::view::{LabView, host_findings, left_out};
 use crate::waiting::Waiting;
 use crate::wishing;
-use crate::working::finished;
 
 /// How long `wait` waits when it is not said.
 const PATIENCE: f64 = 60.0;
@@ -57,34 +54,22 @@ pub(super) async fn deploy(
     State(desk): State<Desk>,
     Document(request): Document<DeployRequest>,
 ) -> Result<Json<Accepted>, Failure> {
-    // A client that goes away takes its request along, but not a task: that one asks whether there is still a client.
-    let (asked, _client) = oneshot::channel();
-    finished(tokio::spawn(async move { deployed(&desk, &request, &asked).await })).await
-}
-
-async fn deployed(
-    desk: &Desk,
-    request: &DeployRequest,
-    asked: &oneshot::Sender<()>,
-) -> Result<Json<Accepted>, Failure> {
-    let read = desk.read(&request.topology, request.partial).await.map_err(Failure::unreadable)?;
+    let read = desk.read(request.topology.clone(), request.partial).await.map_err(Failure::unreadable)?;
     let Some(topology) = read.topology.filter(|_| read.problems.is_empty()) else {
         return Err(Failure::from(read.problems));
     };
-    if let Some(problem) = wishing::unknown_reloads(&topology, request) {
+    if let Some(problem) = wishing::unknown_reloads(&topology, &request) {
         return Err(problem.into());
     }
     // Before the lab is planned: its nodes may start as soon as it is.
-    let refused = desk.prepare(&topology, &read.left_out).map_err(Failure::unreadable)?;
+    let (topology, refused) = desk.prepare(topology, &read.left_out).await.map_err(Failure::unreadable)?;
     if !refused.is_empty() {
         return Err(Failure::from(refused));
     }
-    let deployment = |now: &Now| match asked.is_closed() {
-        // Nobody reads this.
-        true => Err(Box::new(wishing::given_up(&topology.name))),
-        false => Ok(wishing::deployment(now, topology, read.left_out, request, read.files)),
-    };
-    let appended = desk.planner.take_here(Some(&read.beside), deployment).await?;
+    let appended = desk
+        .planner
+        .take(Some(read.beside), |now| Ok(wishing::deployment(now, topology, read.left_out, &request, read.files)))
+        .await?;
     let notes = read.notes.into_iter().map(Into::into).collect();
     Ok(Json(Accepted { notes, ..accepted(&appended) }))
 }
@@ -96,7 +81,7 @@ pub(super) async fn destroy(
     State(desk): State<Desk>,
     Segments(lab): Segments<LabName>,
 ) -> Result<Json<Accepted>, Failure> {
-    let appended = desk.planner.take(|now| wishing::destruction(now, &lab)).await?;
+    let appended = desk.planner.take(None, |now| wishing::destruction(now, &lab)).await?;
     Ok(Json(accepted(&appended)))
 }
 

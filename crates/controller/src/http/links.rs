@@ -151,7 +151,7 @@ async fn wish(
     action: LinkAction,
 ) -> Result<Json<Accepted>, Failure> {
     let wish = LinkWish { lab: &lab };
-    let appended = desk.planner.take(|now| wish.action(now, &link, action)).await?;
+    let appended = desk.planner.take(None, |now| wish.action(now, &link, action)).await?;
     Ok(Json(accepted(&appended)))
 }
 
@@ -175,11 +175,11 @@ pub(super) async fn add(
         Ok(draft)
     };
     desk.planner.look_at_wires().await;
-    let mut taken = desk.planner.take(&mut add).await;
+    let mut taken = desk.planner.take(None, &mut add).await;
     if matches!(taken, Err(NotTaken::Unplannable(_))) {
         // What is known of the rest of the host may be old: nobody is refused for that.
         desk.planner.refresh_facts().await;
-        taken = desk.planner.take(&mut add).await;
+        taken = desk.planner.take(None, &mut add).await;
     }
     Ok(Json(accepted(&taken.map_err(|not_taken| unfit(not_taken, place))?)))
 }
@@ -196,7 +196,7 @@ pub(super) async fn remove(
     Segments((lab, link)): Segments<(LabName, String)>,
 ) -> Result<Json<Accepted>, Failure> {
     let wish = LinkWish { lab: &lab };
-    let appended = desk.planner.take(|now| wish.remove(now, &link)).await?;
+    let appended = desk.planner.take(None, |now| wish.remove(now, &link)).await?;
     Ok(Json(accepted(&appended)))
 }
 

@@ -56,7 +56,7 @@ async fn wish(
     Segments((lab, node)): Segments<(LabName, NodeName)>,
     action: NodeAction,
 ) -> Result<Json<Accepted>, Failure> {
-    let appended = desk.planner.take(|now| wishing::node_wish(now, &lab, &node, action)).await?;
+    let appended = desk.planner.take(None, |now| wishing::node_wish(now, &lab, &node, action)).await?;
     Ok(Json(accepted(&appended)))
 }
 

@@ -9,8 +9,8 @@ use archetype_model::{HostName, LabName};
 use async_trait::async_trait;
 
 use super::{
-    Appended, Identity, JOURNAL_KEPT, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written, entry_of,
-    note_of,
+    Appended, Identity, JOURNAL_KEPT, Leave, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written,
+    entry_of, note_of,
 };
 use crate::chance;
 
@@ -30,15 +30,6 @@ struct State {
     reports: BTreeMap<HostName, Verified>,
     repairs: BTreeSet<(HostName, u64)>,
     journal: VecDeque<JournalEntry>,
-    undecided: Option<Undecided>,
-}
-
-/// A revision of which nothing is to be seen yet.
-#[derive(Debug)]
-struct Undecided {
-    revision: Arc<Revision>,
-    files: BTreeMap<String, Vec<u8>>,
-    note: Note,
 }
 
 impl Default for Memory {
@@ -71,36 +62,34 @@ impl Store for Memory {
         &self.identity
     }
 
-    async fn append_undecided(&self, written: Written, note: Note) -> Result<Appended, StoreError> {
-        self.keep();
+    async fn append_revision_if(
+        &self,
+        written: Written,
+        note: Note,
+        leave: Leave,
+    ) -> Result<Option<Appended>, StoreError> {
+        if !leave.await {
+            return Ok(None);
+        }
         let Written { draft, digest, .. } = written;
         let mut state = self.state();
-        if let Some(revision) = state.current.get(&draft.lab).filter(|current| current.digest == digest) {
-            return Ok(Appended { revision: revision.clone(), new: false });
+        if let Some(current) = state.current.get(&draft.lab)
+            && current.digest == digest
+        {
+            return Ok(Some(Appended { revision: current.clone(), new: false }));
         }
         let revision = Arc::new(Revision {
             number: state.revisions.len() as u64 + 1,
-            lab: draft.lab,
+            lab: draft.lab.clone(),
             wish: draft.wish,
             digest,
             created_at_ms: note.at_ms,
         });
-        state.undecided = Some(Undecided { revision: revision.clone(), files: draft.files, note });
-        Ok(Appended { revision, new: true })
-    }
-
-    fn keep(&self) {
-        let mut state = self.state();
-        let Some(Undecided { revision, files, note }) = state.undecided.take() else { return };
-        state.files.extend(files);
+        state.files.extend(draft.files);
         state.revisions.push(revision.clone());
-        state.current.insert(revision.lab.clone(), revision);
+        state.current.insert(draft.lab, revision.clone());
         state.note(note);
-    }
-
-    async fn take_back(&self, number: u64) -> Result<(), StoreError> {
-        self.state().undecided.take_if(|undecided| undecided.revision.number == number);
-        Ok(())
+        Ok(Some(Appended { revision, new: true }))
     }
 
     async fn revision(&self, number: u64) -> Result<Option<Arc<Revision>>, StoreError> {

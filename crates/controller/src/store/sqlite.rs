@@ -6,12 +6,11 @@ mod blueprints;
 mod checkpoints;
 mod lock;
 mod rows;
-mod undecided;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use archetype_api::JournalEntry;
@@ -22,12 +21,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, Row, Sqlite as Engine, SqlitePool, Transaction};
 
 use super::{
-    Appended, Draft, Identity, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written, entry_of, note_of,
+    Appended, Draft, Identity, Leave, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written, entry_of,
+    note_of,
 };
 use crate::{chance, clock};
 use checkpoints::Checkpoints;
 use lock::Lock;
-use undecided::{Decision, Undecided};
 
 const FILE: &str = "archetype.db";
 
@@ -35,11 +34,11 @@ const FILE: &str = "archetype.db";
 #[derive(Debug)]
 pub struct Sqlite {
     identity: Identity,
-    /// One connection: SQLite has one writer, and a queue here is fairer than its busy timeout.
+    /// One connection: SQLite has one writer, and a queue here is fairer than its busy timeout. A revision holds it while
+    /// its lab is planned.
     writer: SqlitePool,
     readers: SqlitePool,
     checkpoints: Checkpoints,
-    undecided: Mutex<Decision>,
     _lock: Lock,
 }
 
@@ -64,7 +63,7 @@ impl Sqlite {
         let identity = identity(&writer).await?;
         let readers = pool(&path, 2).await?;
         let checkpoints = Checkpoints::begin(readers.clone());
-        Ok(Self { identity, writer, readers, checkpoints, undecided: Mutex::default(), _lock: lock })
+        Ok(Self { identity, writer, readers, checkpoints, _lock: lock })
     }
 
     /// What the database itself says about how it syncs: `(journal_mode, synchronous)`, as read
@@ -81,25 +80,6 @@ impl Sqlite {
         self.checkpoints.end();
         self.readers.close().await;
         self.writer.close().await;
-    }
-
-    /// Nothing panics while it holds the lock, so a poisoned one is whole.
-    fn undecided(&self) -> MutexGuard<'_, Decision> {
-        self.undecided.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is read while it stays the same what is to be hidden.
-    async fn seen<T, F>(&self, read: impl Fn(Undecided) -> F) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>>,
-    {
-        loop {
-            let before = self.undecided().clone();
-            let found = read(before.hidden()).await?;
-            if self.undecided().is(&before) {
-                return Ok(found);
-            }
-        }
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Engine>, StoreError> {
@@ -167,77 +147,59 @@ impl Store for Sqlite {
         &self.identity
     }
 
-    async fn append_undecided(&self, written: Written, note: Note) -> Result<Appended, StoreError> {
+    async fn append_revision_if(
+        &self,
+        written: Written,
+        note: Note,
+        leave: Leave,
+    ) -> Result<Option<Appended>, StoreError> {
         let Written { draft: Draft { lab, wish, files }, digest, text } = written;
         let mut transaction = self.begin().await?;
-        // Whoever has the writer decides: what was to be taken back and could not be goes now.
-        let refused = self.undecided().left_over();
-        if let Some(refused) = &refused {
-            rows::take_back(&mut transaction, refused).await?;
-        }
-        let Some(made) = rows::append_revision(&mut transaction, &lab, (&text, &digest), &note).await? else {
-            let same = rows::current_if(&mut transaction, &lab, &digest).await?;
-            transaction.commit().await.map_err(failed("leave a revision as it is"))?;
-            self.undecided().becomes(None);
-            let lost = || failed("read the current revision")("it is not there");
-            return Ok(Appended { revision: Arc::new(same.ok_or_else(lost)?), new: false });
-        };
-        let mut undecided = Undecided { number: made.number, entry: made.entry, files: Vec::new(), refused: false };
-        for (hash, content) in files {
-            if rows::put_file(&mut transaction, &hash, &content).await? {
-                undecided.files.push(hash);
+        let appended = match rows::append_revision(&mut transaction, &lab, (&text, &digest), &note).await? {
+            Some(number) => {
+                for (hash, content) in &files {
+                    sqlx::query("INSERT INTO files (hash, content) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING")
+                        .bind(hash)
+                        .bind(content)
+                        .execute(&mut *transaction)
+                        .await
+                        .map_err(failed("write a file"))?;
+                }
+                let revision = Revision { number, lab, wish, digest, created_at_ms: note.at_ms };
+                Appended { revision: Arc::new(revision), new: true }
             }
+            None => {
+                let same = rows::current_if(&mut transaction, &lab, &digest).await?;
+                let lost = || failed("read the current revision")("it is not there");
+                Appended { revision: Arc::new(same.ok_or_else(lost)?), new: false }
+            }
+        };
+        if !leave.await {
+            transaction.rollback().await.map_err(failed("take a revision back"))?;
+            return Ok(None);
         }
-        let revision = Revision { number: made.number, lab, wish, digest, created_at_ms: note.at_ms };
-        // Before anybody could see it. What is left over comes before it, and is hidden until it is gone.
-        let entry = refused.as_ref().map_or(made.entry, |refused| refused.entry);
-        self.undecided().becomes(Some(Undecided { entry, ..undecided.clone() }));
-        if let Err(error) = transaction.commit().await {
-            self.undecided().becomes(refused);
-            return Err(failed("write a revision")(error));
-        }
-        self.undecided().becomes(Some(undecided));
-        Ok(Appended { revision: Arc::new(revision), new: true })
-    }
-
-    fn keep(&self) {
-        self.undecided().becomes(None);
-    }
-
-    async fn take_back(&self, number: u64) -> Result<(), StoreError> {
-        self.undecided().refuse(number);
-        let mut transaction = self.begin().await?;
-        let refused = self.undecided().left_over().filter(|refused| refused.number == number);
-        let Some(refused) = refused else { return Ok(()) };
-        rows::take_back(&mut transaction, &refused).await?;
-        transaction.commit().await.map_err(failed("take a revision back"))?;
-        self.undecided().becomes(None);
-        Ok(())
+        transaction.commit().await.map_err(failed("write a revision"))?;
+        Ok(Some(appended))
     }
 
     async fn revision(&self, number: u64) -> Result<Option<Arc<Revision>>, StoreError> {
-        self.seen(|hidden| async move {
-            let row = sqlx::query(
-                "SELECT number, lab, wish, digest, created_at_ms FROM revisions WHERE number = $1 AND number <> $2",
-            );
-            let row = row.bind(number as i64).bind(hidden.number as i64).fetch_optional(&self.readers).await;
-            let row = row.map_err(failed("read a revision"))?;
-            row.map(|row| rows::revision(&row).map(Arc::new)).transpose()
-        })
-        .await
+        let row = sqlx::query("SELECT number, lab, wish, digest, created_at_ms FROM revisions WHERE number = $1")
+            .bind(number as i64)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed("read a revision"))?;
+        row.map(|row| rows::revision(&row).map(Arc::new)).transpose()
     }
 
     async fn current(&self) -> Result<Vec<Arc<Revision>>, StoreError> {
-        self.seen(|hidden| async move {
-            let found = sqlx::query(
-                "SELECT number, lab, wish, digest, created_at_ms FROM revisions
-                 WHERE number IN (SELECT max(number) FROM revisions WHERE number <> $1 GROUP BY lab) ORDER BY lab",
-            );
-            let found = found.bind(hidden.number as i64).fetch_all(&self.readers).await;
-            let found = found.map_err(failed("read the revisions"))?;
-            found.iter().map(|row| rows::revision(row).map(Arc::new)).collect()
-        })
+        let found = sqlx::query(
+            "SELECT number, lab, wish, digest, created_at_ms FROM revisions
+             WHERE number IN (SELECT max(number) FROM revisions GROUP BY lab) ORDER BY lab",
+        )
+        .fetch_all(&self.readers)
         .await
+        .map_err(failed("read the revisions"))?;
+        found.iter().map(|row| rows::revision(row).map(Arc::new)).collect()
     }
 
     async fn file(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -299,16 +261,14 @@ impl Store for Sqlite {
     }
 
     async fn journal(&self, stretch: &Stretch) -> Result<Vec<JournalEntry>, StoreError> {
-        self.seen(|hidden| rows::journal(&self.readers, stretch, hidden.entry)).await
+        rows::journal(&self.readers, stretch).await
     }
 
     async fn newest_entry(&self) -> Result<u64, StoreError> {
-        self.seen(|hidden| async move {
-            let newest = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM journal WHERE id < $1");
-            let newest: i64 =
-                newest.bind(hidden.entry as i64).fetch_one(&self.readers).await.map_err(failed("read the journal"))?;
-            Ok(newest as u64)
-        })
-        .await
+        let newest: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM journal")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(failed("read the journal"))?;
+        Ok(newest as u64)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use archetype_api::{JournalEntry, Settled};
 use archetype_controller::store::{
-    Appended, Identity, Memory, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written,
+    Appended, Identity, Leave, Memory, Note, Revision, Store, StoreError, Stretch, Target, Verified, Written,
 };
 use archetype_model::report::Repair;
 use async_trait::async_trait;
@@ -35,23 +35,20 @@ impl Gate {
 
 #[async_trait]
 impl Store for Gate {
-    async fn append_undecided(&self, written: Written, note: Note) -> Result<Appended, StoreError> {
+    async fn append_revision_if(
+        &self,
+        written: Written,
+        note: Note,
+        leave: Leave,
+    ) -> Result<Option<Appended>, StoreError> {
         if !self.is_after {
             self.stop().await;
         }
-        let appended = self.inner.append_undecided(written, note).await;
+        let appended = self.inner.append_revision_if(written, note, leave).await;
         if self.is_after {
             self.stop().await;
         }
         appended
-    }
-
-    fn keep(&self) {
-        self.inner.keep();
-    }
-
-    async fn take_back(&self, number: u64) -> Result<(), StoreError> {
-        self.inner.take_back(number).await
     }
 
     fn identity(&self) -> &Identity {

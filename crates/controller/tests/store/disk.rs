@@ -52,41 +52,6 @@ async fn a_second_controller_is_refused_with_words() {
     Sqlite::open(directory.path()).await.unwrap();
 }
 
-/// Who wished was not answered, so either is right; but one that is durable may have been meant to be kept.
-#[tokio::test]
-async fn what_was_not_decided_when_the_process_ended_stays() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(directory.path()).await.unwrap();
-    let undecided = store.append_undecided(draft("a", "x").written(), note(Some("a"), "one")).await.unwrap();
-    assert_eq!(store.current().await.unwrap(), []);
-    store.close().await;
-    drop(store);
-    let store = Sqlite::open(directory.path()).await.unwrap();
-    assert_eq!(store.current().await.unwrap(), [undecided.revision]);
-    assert_eq!(store.newest_entry().await.unwrap(), 1);
-}
-
-#[tokio::test]
-async fn what_could_not_be_taken_back_is_not_seen_and_goes_with_the_next() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(directory.path()).await.unwrap();
-    let kept = store.append_revision(draft("a", "x").written(), note(Some("a"), "one")).await.unwrap().revision;
-    let refused = store.append_undecided(draft("a", "y").written(), note(Some("a"), "two")).await.unwrap().revision;
-    let beside = beside(directory.path()).await;
-    let full = "CREATE TRIGGER full BEFORE DELETE ON revisions BEGIN SELECT RAISE(FAIL, 'the disk is full'); END";
-    sqlx::query(full).execute(&beside).await.unwrap();
-    store.take_back(refused.number).await.unwrap_err();
-    assert_eq!(store.current().await.unwrap(), [kept]);
-    assert_eq!(store.newest_entry().await.unwrap(), 1);
-    sqlx::query("DROP TRIGGER full").execute(&beside).await.unwrap();
-    let wished_again = store.append_revision(draft("a", "y").written(), note(Some("a"), "three")).await.unwrap();
-    assert!(wished_again.new, "what was refused is not what is current");
-    assert_eq!(store.revision(refused.number).await.unwrap(), None);
-    // It is too late for the first one, which does not take the second along.
-    store.take_back(refused.number).await.unwrap();
-    assert_eq!(store.current().await.unwrap(), [wished_again.revision]);
-}
-
 #[tokio::test]
 async fn everything_is_there_after_a_reopening() {
     let directory = tempfile::tempdir().unwrap();

@@ -11,7 +11,7 @@ use sqlx::query::QueryScalar;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, Sqlite, SqliteConnection, SqlitePool};
 
-use super::{Note, Revision, StoreError, Stretch, Undecided, Verified, entry_of, failed};
+use super::{Note, Revision, StoreError, Stretch, Verified, entry_of, failed};
 use crate::store::{JOURNAL_KEPT, timestamp};
 
 /// A document as it is kept.
@@ -55,71 +55,33 @@ fn number(row: &SqliteRow, column: &'static str) -> Result<u64, StoreError> {
     Ok(number as u64)
 }
 
-/// The numbers that a revision got.
-pub(super) struct Made {
-    /// Its own.
-    pub number: u64,
-    /// That of its note.
-    pub entry: u64,
-}
-
-/// Makes a wish the current revision of its lab, with its note in the journal; none where the current one says the
-/// same. The journal is bounded by whatever is [appended](append) next: what is taken back leaves no mark. One script: each statement by itself is a way to the database's thread and back, and a
+/// Makes a wish the current revision of its lab, with its note in the journal as [`append`] has it, and answers its number; none where the
+/// current one says the same. One script: each statement by itself is a way to the database's thread and back, and a
 /// busy machine takes its time to wake either end.
 pub(super) async fn append_revision(
     connection: &mut SqliteConnection,
     lab: &LabName,
     (wish, digest): (&str, &str),
     note: &Note,
-) -> Result<Option<Made>, StoreError> {
+) -> Result<Option<u64>, StoreError> {
     let script = sqlx::query_scalar(
         "INSERT INTO revisions (lab, wish, digest, created_at_ms)
          SELECT $7, $8, $9, $1
          WHERE $9 IS NOT (SELECT digest FROM revisions WHERE lab = $7 ORDER BY number DESC LIMIT 1)
          RETURNING number;
          INSERT INTO journal (at_ms, lab, kind, subject, message, detail)
-         SELECT $1, $2, $3, $4, $5, $6 WHERE changes() > 0
-         RETURNING id",
+         SELECT $1, $2, $3, $4, $5, $6 WHERE changes() > 0;
+         DELETE FROM journal WHERE id <= (SELECT max(id) FROM journal) - $10",
     );
     let numbers: Vec<i64> = with_note(script, note)
         .bind(lab.as_str())
         .bind(wish)
         .bind(digest)
+        .bind(JOURNAL_KEPT as i64)
         .fetch_all(connection)
         .await
         .map_err(failed("write a revision"))?;
-    Ok(match numbers.as_slice() {
-        [number, entry] => Some(Made { number: *number as u64, entry: *entry as u64 }),
-        _ => None,
-    })
-}
-
-/// Keeps a file's content, and tells whether it was not there.
-pub(super) async fn put_file(
-    connection: &mut SqliteConnection,
-    hash: &str,
-    content: &[u8],
-) -> Result<bool, StoreError> {
-    let done = sqlx::query("INSERT INTO files (hash, content) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING")
-        .bind(hash)
-        .bind(content)
-        .execute(connection)
-        .await
-        .map_err(failed("write a file"))?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Takes away a revision, its note and the files that came with it.
-pub(super) async fn take_back(connection: &mut SqliteConnection, undecided: &Undecided) -> Result<(), StoreError> {
-    let taken_back = "take a revision back";
-    for hash in &undecided.files {
-        let file = sqlx::query("DELETE FROM files WHERE hash = $1").bind(hash);
-        file.execute(&mut *connection).await.map_err(failed(taken_back))?;
-    }
-    let rest = sqlx::query("DELETE FROM revisions WHERE number = $1; DELETE FROM journal WHERE id = $2");
-    let rest = rest.bind(undecided.number as i64).bind(undecided.entry as i64);
-    rest.execute(connection).await.map_err(failed(taken_back))?;
-    Ok(())
+    Ok(numbers.first().map(|number| *number as u64))
 }
 
 /// The current revision of a lab, if it has this digest.
@@ -210,22 +172,17 @@ fn with_note<'q>(
         .bind(note.detail.to_string())
 }
 
-/// A stretch of the journal, as far as entries come before `before`.
-pub(super) async fn journal(
-    readers: &SqlitePool,
-    stretch: &Stretch,
-    before: u64,
-) -> Result<Vec<JournalEntry>, StoreError> {
+/// A stretch of the journal.
+pub(super) async fn journal(readers: &SqlitePool, stretch: &Stretch) -> Result<Vec<JournalEntry>, StoreError> {
     const OLDEST: &str = "SELECT id, at_ms, lab, kind, subject, message, detail FROM journal
-         WHERE id > $1 AND ($2 IS NULL OR lab = $2) AND id < $4 ORDER BY id LIMIT $3";
+         WHERE id > $1 AND ($2 IS NULL OR lab = $2) ORDER BY id LIMIT $3";
     const NEWEST: &str = "SELECT id, at_ms, lab, kind, subject, message, detail FROM journal
-         WHERE id > $1 AND ($2 IS NULL OR lab = $2) AND id < $4 ORDER BY id DESC LIMIT $3";
+         WHERE id > $1 AND ($2 IS NULL OR lab = $2) ORDER BY id DESC LIMIT $3";
     let query = if stretch.since.is_some() { OLDEST } else { NEWEST };
     let found = sqlx::query(query)
         .bind(stretch.since.unwrap_or(0) as i64)
         .bind(stretch.lab.as_ref().map(LabName::as_str))
         .bind(i64::from(stretch.limit))
-        .bind(before as i64)
         .fetch_all(readers)
         .await
         .map_err(failed("read the journal"))?;
