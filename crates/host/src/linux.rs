@@ -301,12 +301,13 @@ impl Host for LinuxHost {
 
     async fn apply(&self, spec: &Arc<HostSpec>, steps: &[Step]) -> Vec<Outcome> {
         let of = |room: fn(&Step) -> bool| steps.iter().filter(|step| room(step)).cloned().collect::<Vec<_>>();
+        // First, because they only begin: a container is created while the management network and namespaces are made.
+        let nodes: Vec<_> = of(is_node).into_iter().map(|step| self.begin(spec, step)).collect();
         let (networks, links, ports) = tokio::join!(
             self.apply_networks(spec, of(is_network)),
             self.apply_links(spec, of(is_link)),
             self.apply_datapath(spec, of(is_port)),
         );
-        let nodes = of(is_node).into_iter().map(|step| self.begin(spec, step));
         networks.into_iter().chain(links).chain(ports).chain(nodes).collect()
     }
 
