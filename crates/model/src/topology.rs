@@ -62,7 +62,7 @@ pub struct Topology {
     /// Where the topology came from.
     pub source: Source,
     /// Where each value stands in the file, by its path: `topology.nodes.r1.image`,
-    /// `topology.links[0].endpoints[1]`.
+    /// `topology.links[0].labels.archetype.carrier`. Links and their ends know their own places.
     #[serde(default)]
     pub positions: BTreeMap<String, Position>,
 }
@@ -127,28 +127,28 @@ pub struct NodeDecl {
     #[serde(default, skip_serializing_if = "TextMap::is_empty")]
     pub written: TextMap,
     /// `binds` with their paths on the file's host.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub binds: Vec<BindDecl>,
     /// `volumes`, one entry a volume.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeDecl>,
     /// `ports`, one entry a port.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortDecl>,
     /// `entrypoint` as words; absent when not stated.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,
     /// `cmd` as words; absent when not stated.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
     /// `exec` as words, one entry a command.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub execs: Vec<Vec<String>>,
     /// The commands of `stages` as words, in the order in which they are due.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stage_commands: Vec<StageCommand>,
     /// Environment variables: those of `env-files`, overruled by `env`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "TextMap::is_empty")]
     pub env: TextMap,
     /// Where the file declares the node.
     #[serde(default)]

@@ -29,9 +29,8 @@ pub fn links(w: &mut Walker, tree: &Tree) -> Vec<Read> {
     let mut links = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let path = format!("{path}[{index}]");
-        w.positions.insert(path.clone(), item.at);
         match w.fields(&path, item) {
-            Some(fields) => links.extend(link(w, fields)),
+            Some(fields) => links.extend(link(w, fields.unnoted())),
             None if item.is_null() => {
                 w.problem("missing-value", item.at, format!("{path} is empty"));
             }
@@ -99,7 +98,6 @@ fn brief(w: &mut Walker, f: &mut Fields<'_>, addresses: &[Vec<String>; 2]) -> Op
     let mut ends = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let path = format!("{list}[{index}]");
-        w.positions.insert(path.clone(), item.at);
         let text = w.text(&path, item)?;
         match text.split_once(':') {
             Some((node, interface)) if !node.is_empty() && !interface.is_empty() => {
@@ -211,8 +209,7 @@ fn outward(mut ends: Vec<EndpointDecl>) -> (LinkKind, Vec<EndpointDecl>) {
 }
 
 fn endpoint(w: &mut Walker, path: &str, tree: &Tree) -> Option<EndpointDecl> {
-    w.positions.insert(path.to_owned(), tree.at);
-    let Some(mut fields) = w.fields(path, tree) else {
+    let Some(mut fields) = w.fields(path, tree).map(Fields::unnoted) else {
         match &tree.value {
             _ if tree.is_null() => {
                 w.problem("missing-value", tree.at, format!("{path} is empty"));

@@ -199,11 +199,18 @@ pub struct Fields<'t> {
     /// All entries.
     pub entries: &'t [(Key, Tree)],
     asked: Vec<&'static str>,
+    /// Whether the places of the values are noted.
+    noted: bool,
 }
 
 impl<'t> Fields<'t> {
     fn new(path: &str, at: Position, entries: &'t [(Key, Tree)]) -> Self {
-        Self { path: path.to_owned(), at, entries, asked: Vec::new() }
+        Self { path: path.to_owned(), at, entries, asked: Vec::new(), noted: true }
+    }
+
+    /// The same mapping, whose values' places nobody asks for: what is made of it has its own place. A lab has thousands.
+    pub fn unnoted(self) -> Self {
+        Self { noted: false, ..self }
     }
 
     /// The path of a key.
@@ -218,7 +225,9 @@ impl<'t> Fields<'t> {
     pub fn take(&mut self, walker: &mut Walker, key: &'static str) -> Option<&'t Tree> {
         self.asked.push(key);
         let (_, tree) = self.entries.iter().find(|(k, _)| k.text == key)?;
-        walker.positions.insert(self.path_of(key), tree.at);
+        if self.noted {
+            walker.positions.insert(self.path_of(key), tree.at);
+        }
         Some(tree)
     }
 

@@ -101,11 +101,17 @@ pub enum Place {
     MacvlanParent,
 }
 
+impl Place {
+    fn is_node(&self) -> bool {
+        *self == Self::Node
+    }
+}
+
 /// One end of a link.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndpointDecl {
     /// What `node` stands for.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Place::is_node")]
     pub place: Place,
     /// The node's name as written; `host`, `mgmt-net` or `macvlan` for the other places.
     pub node: String,
