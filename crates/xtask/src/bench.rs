@@ -112,12 +112,13 @@ fn measure(options: &Options) -> anyhow::Result<()> {
             Part::Floor => deploy::floor_only(&runtime, size, options.runs),
             Part::Deploy => deploy::run(&runtime, size, options.runs, false, &mut table),
             Part::Change => change::run(&runtime, size, options.more, options.trials, &mut table),
-            Part::Carrier => carrier::run_part(&runtime, options.trials, &mut table),
+            Part::Carrier => carrier::run_part(options.trials, &mut table),
             Part::Rest => rest::run(size, 40, &mut table).and_then(|()| rest::run(LARGE, 60, &mut table)),
             Part::Whole => whole::namespaces(&runtime, size, options.runs, options.more, &mut table),
             Part::Containers => whole::containers(&runtime, containers, options.runs, &mut table),
-            Part::Grow => deploy::run(&runtime, LARGE, 1, true, &mut table)
-                .and_then(|()| whole::large(&runtime, LARGE, &mut table)),
+            Part::Grow => {
+                deploy::run(&runtime, LARGE, 1, true, &mut table).and_then(|()| whole::large(LARGE, &mut table))
+            }
             Part::Check => read::run(&mut table),
             Part::RestChild => Ok(()),
         };

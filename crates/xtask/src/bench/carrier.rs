@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use archetype_testbed::{Inside, Ovs, eventually, run, scratch_dir};
-use tokio::runtime::Runtime;
 
 use super::numbers::{Timings, ms};
 use super::served::{LAB, Served};
@@ -68,9 +67,9 @@ impl Watched {
 }
 
 /// Measures all of it, `trials` times each.
-pub fn run_part(runtime: &Runtime, trials: usize, table: &mut Table) -> anyhow::Result<()> {
+pub fn run_part(trials: usize, table: &mut Table) -> anyhow::Result<()> {
     let ovs = Ovs::start(scratch_dir("carrier-ovs"));
-    let served = Served::start(runtime, "carrier", &ovs, None)?;
+    let served = Served::start("carrier", &ovs, None)?;
     served.deploy_text(&TOPOLOGY.replace("CMD", COMMAND))?;
     let far = Watched::Far(Inside::of(&container("far"), "eth1"));
     each_way(&served, "cable", "near", &far, trials, table)?;
@@ -83,7 +82,7 @@ pub fn run_part(runtime: &Runtime, trials: usize, table: &mut Table) -> anyhow::
 
 /// An interface shut and opened, a node ended and back.
 fn each_way(
-    served: &Served<'_>,
+    served: &Served,
     what: &str,
     node: &str,
     watched: &Watched,
@@ -125,7 +124,7 @@ fn each_way(
 }
 
 /// Stops the node by the user's command; answers how long the far end had carrier after the end of its process.
-fn stopped(served: &Served<'_>, node: &str, watched: &Watched) -> anyhow::Result<Duration> {
+fn stopped(served: &Served, node: &str, watched: &Watched) -> anyhow::Result<Duration> {
     let pid = pid_of(node)?;
     std::thread::scope(|scope| {
         let ended = scope.spawn(|| until_ended(&pid));
@@ -137,7 +136,7 @@ fn stopped(served: &Served<'_>, node: &str, watched: &Watched) -> anyhow::Result
 }
 
 /// Starts it again; answers how long the far end had no carrier after the node's interface was up.
-fn started(served: &Served<'_>, node: &str, near: &Inside, watched: &Watched) -> anyhow::Result<Duration> {
+fn started(served: &Served, node: &str, near: &Inside, watched: &Watched) -> anyhow::Result<Duration> {
     std::thread::scope(|scope| {
         let up = scope.spawn(|| until_up(near));
         let back = scope.spawn(|| watched.until(true));

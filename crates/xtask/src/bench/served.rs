@@ -31,8 +31,8 @@ pub enum Nodes {
 }
 
 /// A running `serve`. Dropping it kills it.
-pub struct Served<'r> {
-    runtime: &'r Runtime,
+pub struct Served {
+    runtime: Runtime,
     environment: Vec<(&'static str, String)>,
     folder: PathBuf,
     child: Child,
@@ -47,9 +47,9 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-impl<'r> Served<'r> {
+impl Served {
     /// Starts it on that Open vSwitch and engine, with data of its own.
-    pub fn start(runtime: &'r Runtime, name: &str, ovs: &Ovs, engine: Option<&Engine>) -> anyhow::Result<Self> {
+    pub fn start(name: &str, ovs: &Ovs, engine: Option<&Engine>) -> anyhow::Result<Self> {
         let folder = scratch_dir(name);
         let (socket, hosts) = (folder.join("api.sock"), folder.join("hosts"));
         std::fs::write(&hosts, "127.0.0.1 localhost\n")?;
@@ -67,10 +67,12 @@ impl<'r> Served<'r> {
         let mut command = Command::new(program("archetype")?);
         command.arg("serve").envs(environment.iter().cloned()).stdin(Stdio::null());
         let child = command.stdout(log.try_clone()?).stderr(log).spawn()?;
+        // As the user's commands have it.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let client = Client::new(Target::Socket(socket))?;
         let served = Self { runtime, environment, folder, child, client };
         let until = Instant::now() + START;
-        while runtime.block_on(served.client.version()).is_err() {
+        while served.runtime.block_on(served.client.version()).is_err() {
             ensure!(Instant::now() < until, "serve does not answer: {}", served.log());
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -152,7 +154,7 @@ impl<'r> Served<'r> {
     }
 }
 
-impl Drop for Served<'_> {
+impl Drop for Served {
     fn drop(&mut self) {
         // One that has ended cannot be killed, and that is fine.
         let _ = self.child.kill();

@@ -1,6 +1,8 @@
 //! The whole product: from a user's command to proven links, beside the floor program and beside bare calls to the
 //! Docker Engine.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,10 @@ const FLOOR_TAGS: i64 = 3000;
 const WATCHED: Duration = Duration::from_secs(5);
 /// After so long Open vSwitch has done everything that a link more made it do.
 const AT_REST: Duration = Duration::from_millis(1500);
+const SYNCS: usize = 100;
+const BETWEEN_SYNCS: Duration = Duration::from_millis(100);
+/// What the store keeps of a revision with 200 links.
+const REVISION: usize = 76 << 10;
 const PLUGGED_WITHIN: Duration = Duration::from_secs(120);
 
 /// Namespace nodes, by the user's commands and by the API.
@@ -29,7 +35,7 @@ pub fn namespaces(runtime: &Runtime, size: Size, runs: usize, more: usize, table
     for run in 0..runs {
         floor.push(floor_once(runtime, size, 100 + run, Datapaths::Real)?.total);
         let ovs = Ovs::start(scratch_dir(&format!("whole-ovs{run}")));
-        let served = Served::start(runtime, &format!("whole{run}"), &ovs, None)?;
+        let served = Served::start(&format!("whole{run}"), &ovs, None)?;
         served.write(size, Nodes::Namespaces)?;
         let took = served.command(&["deploy", "-t", "bench.clab.yml"])?;
         println!("archetype deploy: {} ms", ms(took));
@@ -52,7 +58,7 @@ pub fn namespaces(runtime: &Runtime, size: Size, runs: usize, more: usize, table
 /// What is measured on a lab that stands.
 fn standing(
     runtime: &Runtime,
-    served: &Served<'_>,
+    served: &Served,
     ovs: &Ovs,
     size: Size,
     more: usize,
@@ -76,7 +82,7 @@ fn standing(
 
 fn one_link_more(
     runtime: &Runtime,
-    served: &Served<'_>,
+    served: &Served,
     ovs: &Ovs,
     mut size: Size,
     more: usize,
@@ -86,7 +92,8 @@ fn one_link_more(
     floor.add_nodes(2)?;
     floor.open_sockets()?;
     let (mut bare, mut durable, mut proven) = <(Timings, Timings, Timings)>::default();
-    let mut alone = Timings::default();
+    let (mut alone, mut synced) = <(Timings, Timings)>::default();
+    let mut log = File::create(scratch_dir("synced").join("log"))?;
     for number in 0..more {
         bare.push(floor.add_link((0, 1), number + 1, FLOOR_TAGS + number as i64)?);
         std::thread::sleep(AT_REST);
@@ -101,15 +108,29 @@ fn one_link_more(
         alone.push(served.add_link([0, 1].map(|node| format!("n{node}:more{number}")))?.0);
         std::thread::sleep(AT_REST);
     }
+    for _ in 0..SYNCS {
+        synced.push(sync(&mut log)?);
+        std::thread::sleep(BETWEEN_SYNCS);
+    }
     let limit = Target::P99(Duration::from_millis(10));
-    table.timings("one link more in the file: revision durable", &durable, None, limit);
+    table.timings("one link more in the file: revision durable", &durable, Some(&synced), limit);
     table.timings("one link more in the file: proven", &proven, Some(&bare), Target::Ratio(1.5));
-    table.timings("one link more by itself: revision durable", &alone, None, limit);
+    table.timings("one link more by itself: revision durable", &alone, Some(&synced), limit);
+    table.timings("as many bytes appended to a file and synced", &synced, None, Target::None);
     floor.remove()
 }
 
+/// Appends as many bytes as a revision of such a lab takes, and has them on disk.
+fn sync(log: &mut File) -> anyhow::Result<Duration> {
+    let bytes = vec![0; REVISION];
+    let began = Instant::now();
+    log.write_all(&bytes)?;
+    log.sync_data()?;
+    Ok(began.elapsed())
+}
+
 /// Destroys by the user's command; answers when the kernel had nothing of the lab any more, and when the command ended.
-fn destroy(served: &Served<'_>) -> anyhow::Result<(Duration, Duration)> {
+fn destroy(served: &Served) -> anyhow::Result<(Duration, Duration)> {
     let over = AtomicBool::new(false);
     let began = Instant::now();
     std::thread::scope(|scope| {
@@ -137,9 +158,9 @@ fn anything_left() -> bool {
 }
 
 /// Memory with so many links as no userspace datapath carries: on a pretended one, where no frame passes.
-pub fn large(runtime: &Runtime, size: Size, table: &mut Table) -> anyhow::Result<()> {
+pub fn large(size: Size, table: &mut Table) -> anyhow::Result<()> {
     let ovs = Ovs::start_with(scratch_dir("large-ovs"), Datapaths::Dummy);
-    let served = Served::start(runtime, "large", &ovs, None)?;
+    let served = Served::start("large", &ovs, None)?;
     served.write(size, Nodes::Namespaces)?;
     served.command(&["deploy", "--no-wait", "-t", "bench.clab.yml"])?;
     let until = Instant::now() + PLUGGED_WITHIN;
@@ -163,7 +184,7 @@ pub fn containers(runtime: &Runtime, size: Size, runs: usize, table: &mut Table)
     engine.import_busybox("bench:latest");
     let (mut create, mut remove, mut bare_create, mut bare_remove) = <(Timings, Timings, Timings, Timings)>::default();
     for run in 0..=runs {
-        let served = Served::start(runtime, &format!("containers{run}"), &ovs, Some(&engine))?;
+        let served = Served::start(&format!("containers{run}"), &ovs, Some(&engine))?;
         served.write(size, Nodes::Containers)?;
         let took = served.command(&["deploy", "-t", "bench.clab.yml"])?;
         let like = engine.docker(["inspect", &format!("clab-{LAB}-n0")]);
