@@ -244,6 +244,8 @@ impl Runs {
             RunObserved::Running { start, .. } => {
                 if self.running.as_ref().is_none_or(|(known, _)| known != start) {
                     self.running = Some((start.clone(), now_ms));
+                    // Whoever started it: nothing waits for a start any more, and its commands do not either.
+                    self.not_before = 0;
                 }
             }
             RunObserved::Ended { start, exit } => {

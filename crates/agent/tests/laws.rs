@@ -235,6 +235,33 @@ async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
     assert_eq!(starts(&bench), first + 5);
 }
 
+/// As `docker restart` does it, six times in a row.
+#[tokio::test(start_paused = true)]
+async fn commands_of_a_node_that_somebody_else_started_again_do_not_wait_as_its_start_would() {
+    let (mut bench, spec) = settled_pair().await;
+    let (_, node) = spec.nodes().next().unwrap();
+    let commands = |bench: &Bench| {
+        bench.host.with(|state| state.writes.iter().filter(|step| step.to_string().starts_with("run command")).count())
+    };
+    let become_so = |bench: &Bench, run: RunObserved| {
+        bench.host.disturb(Part::Processes, |state| state.processes.get_mut(&node.container).unwrap().run = run);
+    };
+    for round in 0..6 {
+        let RunObserved::Running { start, .. } = bench.host.with(|state| state.processes[&node.container].run.clone())
+        else {
+            panic!("round {round}: it does not run")
+        };
+        become_so(&bench, RunObserved::Ended { start, exit: Exit::Signal { signal: 15 } });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        while bench.reports.try_recv().is_ok() {}
+        let (before, began) = (commands(&bench), tokio::time::Instant::now());
+        become_so(&bench, RunObserved::Running { pid: Some(7), start: format!("by hand {round}"), health: None });
+        bench.settled().await;
+        assert_eq!(commands(&bench), before + 1, "round {round}");
+        assert!(began.elapsed() < Duration::from_millis(500), "round {round}: after {:?}", began.elapsed());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_running_node_that_waits_for_another_before_its_links_are_made_has_more_to_come() {
     let mut bench = Bench::new();

@@ -199,7 +199,7 @@ fn joined(a: EndpointDecl, b: EndpointDecl) -> Result<LinkDecl, Box<Problem>> {
     })
 }
 
-/// Links are named by their place in the file here and there; those behind a removed one move up.
+/// Links that are left out are named by their place in the list; those behind a removed one move up.
 fn move_up(present: &mut Present, removed: usize) {
     present.wishes.left_out.retain_mut(|part| match &mut part.subject {
         Subject::Link(index) if *index == removed => false,
@@ -209,20 +209,6 @@ fn move_up(present: &mut Present, removed: usize) {
         }
         _ => true,
     });
-    let positions = std::mem::take(&mut present.topology.positions).into_iter();
-    present.topology.positions = positions.filter_map(|(path, at)| Some((moved(path, removed)?, at))).collect();
-}
-
-fn moved(path: String, removed: usize) -> Option<String> {
-    let number = path.strip_prefix("topology.links[").and_then(|rest| rest.split_once(']'));
-    let Some((Ok(index), rest)) = number.map(|(index, rest)| (index.parse::<usize>(), rest)) else {
-        return Some(path);
-    };
-    match index.cmp(&removed) {
-        std::cmp::Ordering::Less => Some(path),
-        std::cmp::Ordering::Equal => None,
-        std::cmp::Ordering::Greater => Some(format!("topology.links[{}]{rest}", index - 1)),
-    }
 }
 
 /// Why the link at this place, which nobody has in a file, cannot be planned; as it is where something else is wrong.

@@ -62,7 +62,7 @@ pub struct Topology {
     /// Where the topology came from.
     pub source: Source,
     /// Where each value stands in the file, by its path: `topology.nodes.r1.image`,
-    /// `topology.links[0].labels.archetype.carrier`. Links and their ends know their own places.
+    /// `topology.nodes.r1.binds[0]`. Links and their ends know their own places, and are not in it.
     #[serde(default)]
     pub positions: BTreeMap<String, Position>,
 }

@@ -211,6 +211,8 @@ impl Resolving<'_> {
         let (mut problems, mut notes) = (self.walker.problems, self.walker.notes);
         let found = check::check(&mut topology, &known, &problems);
         problems.extend(found);
+        // Links are judged from here on by their own places, and they change theirs in the list.
+        topology.positions.retain(|path, _| !path.starts_with("topology.links["));
         in_file_order(&mut problems);
         in_file_order(&mut notes);
         Reading { topology: Some(topology), problems, notes }
