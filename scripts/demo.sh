@@ -165,6 +165,8 @@ await_lab() {
 restart_a_node() {
     say "With plain Docker networking a container loses hand-made wires when it restarts. Not here:"
     show docker restart -t 1 "clab-$lab-PC1"
+    await 192.168.11.1 "PC1 reaches its router again" || fail "PC1 did not reach its router: archetype inspect $lab"
+    say "Its cable had lost carrier, so OSPF told the other routers; it lets some 5 s pass before it tells them otherwise."
     await 192.168.13.2 "PC1 reaches PC3 again"
 }
 
