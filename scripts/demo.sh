@@ -167,7 +167,7 @@ restart_a_node() {
     show docker restart -t 1 "clab-$lab-PC1"
     await 192.168.11.1 "PC1 reaches its router again" || fail "PC1 did not reach its router: archetype inspect $lab"
     say "Its cable had lost carrier, so OSPF told the other routers; it lets some 5 s pass before it tells them otherwise."
-    await 192.168.13.2 "PC1 reaches PC3 again"
+    await 192.168.13.2 "PC1 reaches PC3 again" || fail "PC1 did not reach PC3 within $patience s: archetype inspect $lab"
 }
 
 # A command, and what it is for.

@@ -221,7 +221,7 @@ async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
     let starts = |bench: &Bench| {
         bench.host.with(|state| state.writes.iter().filter(|step| step.to_string().starts_with("start ")).count())
     };
-    let first = starts(&bench);
+    let (first, began) = (starts(&bench), tokio::time::Instant::now());
     for round in 0..5 {
         bench.host.disturb(Part::Processes, |state| {
             let seen = state.processes.get_mut(&node.container).unwrap();
@@ -231,11 +231,12 @@ async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
         });
         bench.settled().await;
     }
-    // 0 + 1 + 2 + 4 + 8 seconds of paused time.
     assert_eq!(starts(&bench), first + 5);
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_secs(1 + 2 + 4 + 8), "paused time: {waited:?}");
 }
 
-/// As `docker restart` does it, six times in a row.
+/// As `docker restart` does it, again and again: what runs waits for no start, and its own next start does.
 #[tokio::test(start_paused = true)]
 async fn commands_of_a_node_that_somebody_else_started_again_do_not_wait_as_its_start_would() {
     let (mut bench, spec) = settled_pair().await;
@@ -260,6 +261,10 @@ async fn commands_of_a_node_that_somebody_else_started_again_do_not_wait_as_its_
         assert_eq!(commands(&bench), before + 1, "round {round}");
         assert!(began.elapsed() < Duration::from_millis(500), "round {round}: after {:?}", began.elapsed());
     }
+    become_so(&bench, RunObserved::Ended { start: "by hand 5".into(), exit: Exit::Signal { signal: 15 } });
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let run = bench.host.with(|state| state.processes[&node.container].run.clone());
+    assert!(matches!(run, RunObserved::Ended { .. }), "its seventh end has it wait for longer: {run:?}");
 }
 
 #[tokio::test(start_paused = true)]

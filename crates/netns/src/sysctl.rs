@@ -185,7 +185,7 @@ pub fn declare(settings: &BTreeMap<String, String>) -> Result<()> {
             let what = format!("sysctl {name} is no setting of a network namespace: only net.* can be set for a node");
             return Err(Error::Missing { what });
         }
-        set(&Path::new("/proc/sys").join(path), value)
+        fs::write(Path::new("/proc/sys").join(path), value)
             .map_err(|error| Error::system(format!("set sysctl {name} to {value:?}"), error))?;
     }
     Ok(())

@@ -199,7 +199,7 @@ pub struct Fields<'t> {
     /// All entries.
     pub entries: &'t [(Key, Tree)],
     asked: Vec<&'static str>,
-    /// Whether the places of the values are noted.
+    /// Whether the places of its own values are noted.
     noted: bool,
 }
 
@@ -208,7 +208,8 @@ impl<'t> Fields<'t> {
         Self { path: path.to_owned(), at, entries, asked: Vec::new(), noted: true }
     }
 
-    /// The same mapping, whose values' places nobody asks for: what is made of it has its own place. A lab has thousands.
+    /// The same mapping, whose own values' places are not noted: what is made of it has a place itself, and a lab has
+    /// thousands. Entries of a mapping of texts, and items of a list of texts, are noted still.
     pub fn unnoted(self) -> Self {
         Self { noted: false, ..self }
     }
@@ -221,7 +222,7 @@ impl<'t> Fields<'t> {
         }
     }
 
-    /// The value of `key`, whose place is noted.
+    /// The value of `key`; its place is noted, unless nobody asks for those of this mapping.
     pub fn take(&mut self, walker: &mut Walker, key: &'static str) -> Option<&'t Tree> {
         self.asked.push(key);
         let (_, tree) = self.entries.iter().find(|(k, _)| k.text == key)?;

@@ -498,3 +498,23 @@ topology:
         reading.problems.iter().map(|found| (&*found.code, found.line, found.also.map(|at| at.line))).collect();
     assert_eq!(places, [("port-twice", 6, Some(5)), ("interface-used-twice", 9, Some(8))]);
 }
+
+#[test]
+fn a_label_of_a_link_is_told_where_it_stands_and_links_keep_no_places_by_path() {
+    let text = "\
+name: x
+topology:
+  nodes: {a: {kind: linux, image: x}, b: {kind: linux, image: x}}
+  links:
+    - endpoints: [\"a:eth1\", \"b:eth1\"]
+      labels: {archetype.carrier: hold}
+";
+    insta::assert_snapshot!(problems(text), @r#"
+    lab.clab.yml:6:16: link 0: the label archetype.carrier cannot be "hold" [bad-value]
+      hint: it can be follow or keep
+    "#);
+    let topology = read_text("x.clab.yml", Path::new("/nowhere"), text, &Environment::new()).topology.unwrap();
+    let places: Vec<&String> = topology.positions.keys().filter(|path| path.starts_with("topology.links")).collect();
+    assert_eq!(places, ["topology.links"]);
+    assert_eq!(topology.links[0].endpoints[1].position.to_string(), "5:29");
+}
