@@ -45,6 +45,11 @@ impl Bench {
         Self { host, handle, reports, folder }
     }
 
+    /// How many steps whose words begin so the host has taken.
+    fn taken(&self, beginning: &str) -> usize {
+        self.host.with(|state| state.writes.iter().filter(|step| step.to_string().starts_with(beginning)).count())
+    }
+
     /// The report after everything that is under way has been seen through.
     async fn settled(&mut self) -> Envelope {
         lab::settled(&mut self.reports).await
@@ -218,10 +223,7 @@ async fn a_device_that_came_back_under_its_old_name_is_plugged_anew() {
 async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
     let (mut bench, spec) = settled_pair().await;
     let (_, node) = spec.nodes().next().unwrap();
-    let starts = |bench: &Bench| {
-        bench.host.with(|state| state.writes.iter().filter(|step| step.to_string().starts_with("start ")).count())
-    };
-    let (first, began) = (starts(&bench), tokio::time::Instant::now());
+    let (first, began) = (bench.taken("start "), tokio::time::Instant::now());
     for round in 0..5 {
         bench.host.disturb(Part::Processes, |state| {
             let seen = state.processes.get_mut(&node.container).unwrap();
@@ -231,7 +233,7 @@ async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
         });
         bench.settled().await;
     }
-    assert_eq!(starts(&bench), first + 5);
+    assert_eq!(bench.taken("start "), first + 5);
     let waited = began.elapsed();
     assert!(waited >= Duration::from_secs(1 + 2 + 4 + 8), "paused time: {waited:?}");
 }
@@ -241,9 +243,6 @@ async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
 async fn commands_of_a_node_that_somebody_else_started_again_do_not_wait_as_its_start_would() {
     let (mut bench, spec) = settled_pair().await;
     let (_, node) = spec.nodes().next().unwrap();
-    let commands = |bench: &Bench| {
-        bench.host.with(|state| state.writes.iter().filter(|step| step.to_string().starts_with("run command")).count())
-    };
     let become_so = |bench: &Bench, run: RunObserved| {
         bench.host.disturb(Part::Processes, |state| state.processes.get_mut(&node.container).unwrap().run = run);
     };
@@ -255,10 +254,10 @@ async fn commands_of_a_node_that_somebody_else_started_again_do_not_wait_as_its_
         become_so(&bench, RunObserved::Ended { start, exit: Exit::Signal { signal: 15 } });
         tokio::time::sleep(Duration::from_millis(100)).await;
         while bench.reports.try_recv().is_ok() {}
-        let (before, began) = (commands(&bench), tokio::time::Instant::now());
+        let (before, began) = (bench.taken("run command"), tokio::time::Instant::now());
         become_so(&bench, RunObserved::Running { pid: Some(7), start: format!("by hand {round}"), health: None });
         bench.settled().await;
-        assert_eq!(commands(&bench), before + 1, "round {round}");
+        assert_eq!(bench.taken("run command"), before + 1, "round {round}");
         assert!(began.elapsed() < Duration::from_millis(500), "round {round}: after {:?}", began.elapsed());
     }
     become_so(&bench, RunObserved::Ended { start: "by hand 5".into(), exit: Exit::Signal { signal: 15 } });

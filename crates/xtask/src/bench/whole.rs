@@ -25,8 +25,8 @@ const WATCHED: Duration = Duration::from_secs(5);
 const AT_REST: Duration = Duration::from_millis(1500);
 const SYNCS: usize = 100;
 const BETWEEN_SYNCS: Duration = Duration::from_millis(100);
-/// What the store keeps of a revision with 200 links.
-const REVISION: usize = 76 << 10;
+/// What the store keeps of a revision with 200 links, in bytes.
+const REVISION: usize = 76_000;
 const PLUGGED_WITHIN: Duration = Duration::from_secs(120);
 
 /// Namespace nodes, by the user's commands and by the API.
@@ -113,9 +113,9 @@ fn one_link_more(
         std::thread::sleep(BETWEEN_SYNCS);
     }
     let limit = Target::P99(Duration::from_millis(10));
-    table.timings("one link more in the file: revision durable", &durable, Some(&synced), limit);
+    table.timings("one link more in the file: revision durable", &durable, None, limit);
     table.timings("one link more in the file: proven", &proven, Some(&bare), Target::Ratio(1.5));
-    table.timings("one link more by itself: revision durable", &alone, Some(&synced), limit);
+    table.timings("one link more by itself: revision durable", &alone, None, limit);
     table.timings("as many bytes appended to a file and synced", &synced, None, Target::None);
     floor.remove()
 }
