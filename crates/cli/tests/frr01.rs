@@ -98,8 +98,10 @@ fn pc1_reaches_pc3_once_deployed_and_after_a_restart_of_a_pc_and_of_a_router() {
         stand_ins_are_named(world);
 
         a_deleted_name_comes_back(world);
+        let before = journal(world, 0).last().unwrap()["id"].as_u64().unwrap();
         world.docker(["restart", "-t", "1", "clab-frr01-PC1"]);
         heals(world, "docker restart of a PC");
+        a_restart_by_hand_is_told_and_no_repair(&journal(world, before));
         // FRR begins so slowly where processors are emulated that this alone would take a minute there.
         if !archetype_testbed::is_slowed() {
             world.docker(["restart", "-t", "1", "clab-frr01-router1"]);
@@ -139,6 +141,20 @@ fn pc1_reaches_pc3_again_whatever_happens_while_serve_is_gone() {
 
 fn management(world: &World) -> Vec<serde_json::Value> {
     world.lab("frr01")["nodes"].as_array().unwrap().iter().map(|node| node["management"].clone()).collect()
+}
+
+fn journal(world: &World, since: u64) -> Vec<serde_json::Value> {
+    let told = world.cli(["journal", "frr01", "--since", &since.to_string(), "--format", "json"]).fine().json();
+    told["entries"].as_array().unwrap().clone()
+}
+
+fn a_restart_by_hand_is_told_and_no_repair(told: &[serde_json::Value]) {
+    let is_told = |line: &serde_json::Value| {
+        line["subject"] == "PC1"
+            && line["message"].as_str().unwrap().starts_with("ended by docker stop, kill or restart")
+    };
+    assert_eq!(told.iter().filter(|line| is_told(line)).count(), 1, "{told:#?}");
+    assert!(told.iter().all(|line| line["kind"] != "repair"), "{told:#?}");
 }
 
 /// Who deploys where the images could not be pulled is told that these are not the makers' own.

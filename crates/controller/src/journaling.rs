@@ -7,8 +7,10 @@ use std::time::Duration;
 use archetype_api::words::shown;
 use archetype_model::observed::RunObserved;
 use archetype_model::report::{ExecState, Finding};
+use archetype_model::spec::DesiredRun;
 use archetype_model::status::{LabState, LinkState, NodeState, Status};
 use archetype_model::{LabName, NodeName};
+use archetype_plan::judge::BY_HAND;
 use serde_json::json;
 
 use crate::clock;
@@ -31,6 +33,8 @@ struct Told {
     links: BTreeMap<String, LinkState>,
     findings: BTreeSet<(String, String)>,
     execs: BTreeSet<(NodeName, String, usize)>,
+    /// Starts that somebody had the engine end.
+    by_hand: BTreeMap<NodeName, String>,
 }
 
 impl Memory {
@@ -63,6 +67,7 @@ impl Memory {
             told.learn_states(&revision.lab, &judged, &mut notes);
             let own: Vec<Finding> = judged.findings.into_iter().filter(|finding| finding.lab.is_some()).collect();
             learn_findings(&mut told.findings, Some(&revision.lab), &own, &mut notes);
+            told.learn_hands(&revision.lab, now, &mut notes);
             told.learn_execs(&revision.lab, now, &mut notes);
         }
         notes
@@ -87,6 +92,26 @@ impl Told {
         self.links.retain(|id, _| judged.links.iter().any(|(link, _)| &link.id == id));
         if self.state.replace(judged.state.state) != Some(judged.state.state) {
             notes.push(state_note(lab, "lab", None, &judged.state));
+        }
+    }
+
+    /// Each end of a node that is somebody's doing, and no drift until the node stays ended.
+    fn learn_hands(&mut self, lab: &LabName, now: &Now, notes: &mut Vec<Note>) {
+        let (Some(part), Some(heard)) = (now.part(lab), &now.heard) else { return };
+        self.by_hand.retain(|name, _| part.node(name).is_some());
+        for node in part.nodes.iter().filter(|node| node.desired == DesiredRun::Running) {
+            let run = heard.report.nodes.get(&node.container).and_then(|report| report.run.as_ref());
+            let Some(RunObserved::Ended { start, exit, by_hand: true }) = run else { continue };
+            if self.by_hand.insert(node.name.clone(), start.clone()).as_ref() != Some(start) {
+                let message = format!("{BY_HAND} ({exit})");
+                notes.push(note(
+                    Some(lab),
+                    "node",
+                    Some(node.name.to_string()),
+                    message,
+                    json!({ "state": NodeState::Starting.to_string() }),
+                ));
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 //! runtime's facts.
 
 mod door;
+mod ends;
 mod error;
 mod exec;
 mod files;

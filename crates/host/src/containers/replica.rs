@@ -2,6 +2,7 @@
 //! heard; unreadable from the moment they are not.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use archetype_model::ContainerName;
 use archetype_model::observed::{Busy, Exit, Mark, NodeObserved, Outside, Reading, RunObserved};
@@ -9,6 +10,7 @@ use bollard::Docker;
 use tokio_util::sync::CancellationToken;
 
 use super::EngineFacts;
+use super::ends::Ends;
 use super::sight::Sight;
 
 /// A connection that works: the client, and what is known of the engine behind it.
@@ -36,8 +38,7 @@ pub(super) struct Replica {
     containers: BTreeMap<String, Sight>,
     /// How often each container was written: tells whether an event came between two reads.
     writes: BTreeMap<String, u64>,
-    /// Starts whose end, though it looks like one that the engine missed, was announced by it.
-    ends_seen: BTreeSet<String>,
+    ends: Ends,
     working: BTreeMap<ContainerName, Working>,
     differences: u64,
 }
@@ -50,7 +51,7 @@ impl Replica {
             silent: None,
             containers: BTreeMap::new(),
             writes: BTreeMap::new(),
-            ends_seen: BTreeSet::new(),
+            ends: Ends::default(),
             working: BTreeMap::new(),
             differences: 0,
         }
@@ -75,11 +76,11 @@ impl Replica {
 
     fn node(&self, sight: &Sight) -> NodeObserved {
         let mut node = sight.node.clone();
-        if let RunObserved::Ended { start, exit } = &mut node.run
-            && sight.doubtful_end
-            && self.ends_seen.contains(start)
-        {
-            *exit = Exit::Status { code: 255 };
+        if let RunObserved::Ended { start, exit, by_hand } = &mut node.run {
+            if sight.doubtful_end && self.ends.was_seen(start) {
+                *exit = Exit::Status { code: 255 };
+            }
+            *by_hand = self.ends.was_by_hand(start);
         }
         node
     }
@@ -106,6 +107,7 @@ impl Replica {
     pub(super) fn lost(&mut self, why: String) -> bool {
         let news = self.link.why() != Some(&why);
         (self.link, self.silent) = (Reading::Unreadable(why), None);
+        self.ends.forget_hands();
         news
     }
 
@@ -141,21 +143,29 @@ impl Replica {
             Some(sight) => self.containers.insert(id.to_owned(), sight.clone()).as_ref() != Some(&sight),
             None => self.containers.remove(id).is_some(),
         };
-        if !self.containers.contains_key(id) {
+        let present = self.containers.get(id).map(|sight| &sight.node.run);
+        if present.is_none() {
             self.writes.remove(id);
-            let of_it = format!("{}@", id.get(..12).unwrap_or(id));
-            self.ends_seen.retain(|start| !start.starts_with(&of_it));
         }
+        self.ends.keep_only(id.get(..12).unwrap_or(id), present.and_then(RunObserved::start));
         differs
     }
 
-    /// The engine announced the end of a container's run with the status it also gives where it
-    /// saw none.
-    pub(super) fn end_announced(&mut self, id: &str) {
-        if let Some(Sight { node: NodeObserved { run: RunObserved::Running { start, .. }, .. }, .. }) =
-            self.containers.get(id)
-        {
-            self.ends_seen.insert(start.clone());
+    /// Somebody had the engine send a signal to a container, at this time since the Unix epoch. What a task of ours has it
+    /// do is nobody's hand.
+    pub(super) fn signalled(&mut self, id: &str, signal: Option<i32>, at: Duration) {
+        let Some(sight) = self.containers.get(id).filter(|sight| !self.working.contains_key(&sight.name)) else {
+            return;
+        };
+        if let RunObserved::Running { start, .. } = &sight.node.run {
+            self.ends.signalled(start, signal, at);
+        }
+    }
+
+    /// The engine announced the end of a container's run, at this time since the Unix epoch.
+    pub(super) fn end_announced(&mut self, id: &str, at: Duration) {
+        if let Some(RunObserved::Running { start, .. }) = self.containers.get(id).map(|sight| &sight.node.run) {
+            self.ends.announced(start, at);
         }
     }
 

@@ -69,7 +69,7 @@ fn run(state: &ContainerState, id: &str) -> RunObserved {
         let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
         return RunObserved::Running { pid, start, health: health(state) };
     }
-    RunObserved::Ended { start, exit: exit(state) }
+    RunObserved::ended(start, exit(state))
 }
 
 /// A container that somebody is removing can neither be started nor made anew until it is gone.

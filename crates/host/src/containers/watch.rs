@@ -173,11 +173,16 @@ impl Following {
         let event = event.ok_or_else(|| EngineError::unreachable("it ended the stream of events"))??;
         let Some(id) = event.actor.as_ref().and_then(|actor| actor.id.clone()) else { return Ok(()) };
         let attribute = |name: &str| event.actor.as_ref()?.attributes.as_ref()?.get(name).map(String::as_str);
+        let at = Duration::from_nanos(event.time_nano.and_then(|at| u64::try_from(at).ok()).unwrap_or_default());
         match event.action.as_deref().unwrap_or_default() {
             "destroy" => self.write(&id, None),
+            "kill" => {
+                let signal = attribute("signal").and_then(|signal| signal.parse().ok());
+                self.room.replica().signalled(&id, signal, at);
+            }
             action if changes_a_container(action) => {
-                if action == "die" && attribute("exitCode") == Some("255") {
-                    self.room.replica().end_announced(&id);
+                if action == "die" {
+                    self.room.replica().end_announced(&id, at);
                 }
                 self.look(id, None);
             }

@@ -54,7 +54,7 @@ impl State {
                 self.cold_boot(node);
             }
             NodeAction::Stop => {
-                seen.run = RunObserved::Ended { start: "stopped".into(), exit: Exit::Status { code: 0 } };
+                seen.run = RunObserved::ended("stopped", Exit::Status { code: 0 });
                 self.set_inside(container, false);
             }
             NodeAction::Create | NodeAction::Exec { .. } | NodeAction::Remove | NodeAction::GiveUp => {}

@@ -105,7 +105,7 @@ pub(super) fn runs(place: &Place, container: &ContainerName) -> bool {
 
 fn run_of(folder: &Path, started: &Started) -> RunObserved {
     let start = started.start.clone();
-    let ended = |exit| RunObserved::Ended { start: start.clone(), exit };
+    let ended = |exit| RunObserved::ended(start.clone(), exit);
     if started.stopped {
         return ended(Exit::Status { code: 0 });
     }

@@ -241,6 +241,39 @@ fn an_end_that_nobody_saw_is_told_as_such() {
     });
 }
 
+/// What somebody does on an engine.
+type Hand = fn(&Bed);
+
+#[test]
+fn an_end_by_hand_is_told_from_one_by_itself_and_from_ours() {
+    on_an_engine(async |bed| {
+        let node = shell("r1", "trap 'exit 3' HUP; while :; do sleep 0.1; done");
+        let kill: Hand = |bed| {
+            let Some(RunObserved::Running { pid: Some(pid), .. }) = bed.run("r1") else { panic!("it runs") };
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+        };
+        bed.done(&node, NodeAction::Create).await;
+        let docker: [(&str, bool, Hand); 3] = [
+            ("docker stop", true, |bed| drop(bed.engine.docker(["stop", "-t", "0", "clab-lab1-r1"]))),
+            ("docker kill", true, |bed| drop(bed.engine.docker(["kill", "clab-lab1-r1"]))),
+            ("docker kill -s HUP", false, |bed| drop(bed.engine.docker(["kill", "-s", "HUP", "clab-lab1-r1"]))),
+        ];
+        let ways = docker.into_iter().chain([("kill -9 of its process", false, kill)]);
+        for (way, expected, end) in ways {
+            bed.done(&node, NodeAction::Start).await;
+            end(bed);
+            bed.exit_of("r1").await;
+            let Some(RunObserved::Ended { by_hand, .. }) = bed.run("r1") else { panic!("it ended") };
+            assert_eq!(by_hand, expected, "{way}");
+        }
+        bed.done(&node, NodeAction::Start).await;
+        bed.done(&node, NodeAction::Stop).await;
+        bed.exit_of("r1").await;
+        assert!(matches!(bed.run("r1"), Some(RunObserved::Ended { by_hand: false, .. })), "a stop of ours");
+        assert_eq!(bed.room.refresh().await, Ok(0));
+    });
+}
+
 #[test]
 fn an_engine_that_restarts_in_good_order_ends_its_nodes_by_signal() {
     on_an_engine(async |bed| {

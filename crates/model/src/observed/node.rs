@@ -52,7 +52,25 @@ pub enum RunObserved {
         start: String,
         /// How.
         exit: Exit,
+        /// Whether somebody had the engine end it, and may be about to start it: `docker restart` does both.
+        #[serde(default)]
+        by_hand: bool,
     },
+}
+
+impl RunObserved {
+    /// Which start it is, or was; none before the first.
+    pub fn start(&self) -> Option<&str> {
+        match self {
+            Self::Running { start, .. } | Self::Ended { start, .. } => Some(start),
+            Self::Absent | Self::Created => None,
+        }
+    }
+
+    /// A run that ended by itself.
+    pub fn ended(start: impl Into<String>, exit: Exit) -> Self {
+        Self::Ended { start: start.into(), exit, by_hand: false }
+    }
 }
 
 /// How a run ended.
