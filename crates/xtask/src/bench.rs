@@ -1,12 +1,14 @@
 //! `cargo xtask bench`: our times beside those of a floor program that does the same and nothing else, in one run, so
 //! that ratios hold on a machine whose absolute times do not. Everything happens in a sandbox of its own.
 
+mod boot;
 mod carrier;
 mod change;
 mod containers;
 mod deploy;
 mod floor;
 mod frames;
+mod mininet;
 mod numbers;
 mod ours;
 mod read;
@@ -44,7 +46,7 @@ pub struct Options {
     /// Links of the lab
     #[arg(long, default_value_t = 200)]
     links: usize,
-    /// How often a tag is changed behind our back, and an interface is shut
+    /// How often a tag is changed behind our back, an interface is shut, and a namespace is booted
     #[arg(long, default_value_t = 100)]
     trials: usize,
     /// How many links are added one by one
@@ -65,10 +67,14 @@ enum Part {
     Floor,
     /// Deploy and destroy
     Deploy,
+    /// Mininet making as many nodes and links, where it is installed: a remark
+    Mininet,
     /// The same spec again, a link more, a tag changed behind our back
     Change,
     /// Carrier taken and given back when an interface is shut, a node ends, and either comes back
     Carrier,
+    /// Cold boots of one namespace, and ends of its runs
+    Boot,
     /// Memory and processor time while nothing happens
     Rest,
     /// `archetype serve` and its commands, namespace nodes
@@ -111,8 +117,10 @@ fn measure(options: &Options) -> anyhow::Result<()> {
         let done = match part {
             Part::Floor => deploy::floor_only(&runtime, size, options.runs),
             Part::Deploy => deploy::run(&runtime, size, options.runs, false, &mut table),
+            Part::Mininet => mininet::run(size, options.runs, &mut table),
             Part::Change => change::run(&runtime, size, options.more, options.trials, &mut table),
             Part::Carrier => carrier::run_part(options.trials, &mut table),
+            Part::Boot => boot::run(options.trials, &mut table),
             Part::Rest => rest::run(size, 40, &mut table).and_then(|()| rest::run(LARGE, 60, &mut table)),
             Part::Whole => whole::namespaces(&runtime, size, options.runs, options.more, &mut table),
             Part::Containers => whole::containers(&runtime, containers, options.runs, &mut table),
