@@ -336,6 +336,7 @@ fn what_the_engine_refuses_of_a_node_is_told_in_its_words() {
         // The runtime's facts cannot be written.
         world.cli(["node", "odd", "a", "stop"]).fine();
         eventually(SOON, "it is stopped", || (world.lab("odd")["nodes"][0]["state"] == "stopped").then_some(()));
+        refused(&world.exec("odd", "a", "true"), "exec-failed", "node a does not run", "hint: `archetype inspect`");
         read_only("/run/archetype/facts");
         world.cli(["node", "odd", "a", "start", "--no-wait"]);
         found(world, "odd", "node-facts-failed", "could not be kept", "/run/archetype");
