@@ -36,6 +36,7 @@ util-linux nsenter
 tcpdump tcpdump
 iputils-ping ping
 busybox-static /bin/busybox
+openssh-client ssh-keygen
 build-essential cc
 LIST
     # A file, not a program.

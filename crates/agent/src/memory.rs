@@ -18,8 +18,6 @@ use crate::undone::Undone;
 
 /// A run at least this long starts a node's count of ends anew.
 const LONG_RUN_MS: u64 = 60_000;
-/// Whoever ended a node by hand may be about to start it: `docker restart` does both.
-const BY_HAND_WAIT_MS: u64 = 500;
 /// No resource waits longer than this for its next try.
 const LONGEST_WAIT_MS: u64 = 60_000;
 
@@ -250,7 +248,7 @@ impl Runs {
                     self.not_before = 0;
                 }
             }
-            RunObserved::Ended { start, exit, by_hand } => {
+            RunObserved::Ended { start, exit } => {
                 let counted = self.last.as_ref().is_some_and(|(known, _)| known == start);
                 // While a task of ours works on it, the end is of its making.
                 if counted || seen.busy.is_some() {
@@ -260,12 +258,6 @@ impl Runs {
                 self.last = Some((start.clone(), exit.clone()));
                 if desired == DesiredRun::Stopped {
                     (self.count, self.not_before) = (0, 0);
-                    return;
-                }
-                if *by_hand {
-                    // It is no fault of the node's.
-                    self.count = if lived >= LONG_RUN_MS { 0 } else { self.count };
-                    self.not_before = now_ms + BY_HAND_WAIT_MS;
                     return;
                 }
                 self.count = if lived >= LONG_RUN_MS { 1 } else { self.count + 1 };

@@ -87,6 +87,7 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
         waits: waits.map(|waits| waits.words.clone()),
         waits_for: waits.map(|waits| waits.nodes.clone()).unwrap_or_default(),
         ended: seen.memory.ends_of(&node.container),
+        ended_by_hand_ms: found.and_then(|found| found.ended_by_hand_ms),
         at_rest: found.is_some_and(|found| is_at_rest(node, found)) && !asked,
         namespace: space.map(|space| space.identity),
         privileges: found.and_then(|found| found.privileges.clone()),

@@ -12,7 +12,7 @@ use archetype_agent::{Envelope, Handle};
 use archetype_host::fake::FakeHost;
 use archetype_host::{Host, Waker};
 use archetype_model::ContainerName;
-use archetype_model::observed::{Exit, Part, Reading, RunObserved};
+use archetype_model::observed::{Busy, Exit, Part, Reading, RunObserved};
 use archetype_model::report::{NodeReport, RepairOutcome};
 use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, Presence};
 use archetype_model::status::LinkState;
@@ -229,7 +229,7 @@ async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
             let seen = state.processes.get_mut(&node.container).unwrap();
             let RunObserved::Running { start, .. } = &seen.run else { panic!("round {round}: {:?}", seen.run) };
             let start = start.clone();
-            seen.run = RunObserved::ended(start, Exit::Signal { signal: 9 });
+            seen.run = RunObserved::Ended { start, exit: Exit::Signal { signal: 9 } };
         });
         bench.settled().await;
     }
@@ -238,38 +238,39 @@ async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
     assert!(waited >= Duration::from_secs(1 + 2 + 4 + 8), "paused time: {waited:?}");
 }
 
-/// As `docker restart` and `docker stop` do it: the one is a restart like ours, the other is drift.
+/// As the engine's room tells of `docker restart` and `docker stop`: the one is a restart like ours, the other is drift.
 #[tokio::test(start_paused = true)]
 async fn a_node_restarted_by_hand_is_no_drift_and_one_that_stays_ended_is() {
     let (mut bench, spec) = settled_pair().await;
     let (_, node) = spec.nodes().next().unwrap();
-    let become_so = |bench: &Bench, run: RunObserved| {
-        bench.host.disturb(Part::Processes, |state| state.processes.get_mut(&node.container).unwrap().run = run);
+    let become_so = |bench: &Bench, run: RunObserved, busy: bool| {
+        bench.host.disturb(Part::Processes, |state| {
+            let seen = state.processes.get_mut(&node.container).unwrap();
+            seen.run = run;
+            seen.busy = busy.then(|| Busy { doing: "ended by hand".into(), since_ms: 0, outside: None });
+        });
     };
-    let end_by_hand = |bench: &Bench| {
-        let run = bench.host.with(|state| state.processes[&node.container].run.clone());
-        let start = run.start().unwrap().to_owned();
-        become_so(bench, RunObserved::Ended { start, exit: Exit::Signal { signal: 15 }, by_hand: true });
-    };
+    let ended = |start: &str| RunObserved::Ended { start: start.into(), exit: Exit::Signal { signal: 15 } };
     let starts = bench.taken("start ");
     for round in 0..6 {
-        end_by_hand(&bench);
+        become_so(&bench, ended(&format!("start {round}")), true);
         tokio::time::sleep(Duration::from_millis(300)).await;
-        become_so(&bench, RunObserved::Running { pid: Some(7), start: format!("by hand {round}"), health: None });
+        let running = RunObserved::Running { pid: Some(7), start: format!("start {}", round + 1), health: None };
+        become_so(&bench, running, false);
         let told = bench.settled().await;
         assert!(told.repairs.is_empty(), "round {round}: {:#?}", told.repairs);
         assert_eq!(told.report.nodes[&node.container].ended, None, "round {round}");
     }
-    assert_eq!(bench.taken("start "), starts, "whoever ended it started it");
-    end_by_hand(&bench);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(bench.taken("start "), starts + 1, "it stayed ended");
+    become_so(&bench, ended("start 6"), true);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(bench.taken("start "), starts, "whoever ended it starts it");
+    become_so(&bench, ended("start 6"), false);
     let told = bench.settled().await;
-    assert_eq!(told.repairs.len(), 1, "{:#?}", told.repairs);
+    assert_eq!((bench.taken("start "), told.repairs.len()), (starts + 1, 1), "{:#?}", told.repairs);
     assert!(told.repairs[0].found.contains("does not run (to have it stopped:"), "{:#?}", told.repairs);
 }
 
-/// As somebody does it whom the engine does not tell of, again and again: what runs waits for no start, and its own next start does.
+/// As `docker restart` does it, again and again: what runs waits for no start, and its own next start does.
 #[tokio::test(start_paused = true)]
 async fn commands_of_a_node_that_somebody_else_started_again_do_not_wait_as_its_start_would() {
     let (mut bench, spec) = settled_pair().await;
@@ -282,7 +283,7 @@ async fn commands_of_a_node_that_somebody_else_started_again_do_not_wait_as_its_
         else {
             panic!("round {round}: it does not run")
         };
-        become_so(&bench, RunObserved::ended(start, Exit::Signal { signal: 15 }));
+        become_so(&bench, RunObserved::Ended { start, exit: Exit::Signal { signal: 15 } });
         tokio::time::sleep(Duration::from_millis(100)).await;
         while bench.reports.try_recv().is_ok() {}
         let (before, began) = (bench.taken("run command"), tokio::time::Instant::now());
@@ -291,7 +292,7 @@ async fn commands_of_a_node_that_somebody_else_started_again_do_not_wait_as_its_
         assert_eq!(bench.taken("run command"), before + 1, "round {round}");
         assert!(began.elapsed() < Duration::from_millis(500), "round {round}: after {:?}", began.elapsed());
     }
-    become_so(&bench, RunObserved::ended("by hand 5", Exit::Signal { signal: 15 }));
+    become_so(&bench, RunObserved::Ended { start: "by hand 5".into(), exit: Exit::Signal { signal: 15 } });
     tokio::time::sleep(Duration::from_secs(10)).await;
     let run = bench.host.with(|state| state.processes[&node.container].run.clone());
     assert!(matches!(run, RunObserved::Ended { .. }), "its seventh end has it wait for longer: {run:?}");
@@ -312,7 +313,7 @@ async fn a_running_node_that_waits_for_another_before_its_links_are_made_has_mor
     nodes.get_mut(&second.container).unwrap().waits_for.insert(first.name.clone());
     assert_eq!(to_come(&nodes), ToCome::More);
     let ended = nodes.get_mut(&first.container).unwrap();
-    ended.run = Some(RunObserved::ended("1", Exit::Status { code: 1 }));
+    ended.run = Some(RunObserved::Ended { start: "1".into(), exit: Exit::Status { code: 1 } });
     ended.at_rest = true;
     assert_eq!(to_come(&nodes), ToCome::Nothing, "it waits for one that ended for good");
 }
@@ -484,7 +485,7 @@ async fn a_node_that_shares_with_a_container_that_was_made_anew_is_made_anew_too
     bench.host.disturb(Part::Engine, |state| {
         state.containers.get_mut(&first).unwrap().id = "another".into();
         let seen = state.containers.get_mut(&second).unwrap();
-        seen.run = RunObserved::ended("killed", Exit::Signal { signal: 9 });
+        seen.run = RunObserved::Ended { start: "killed".into(), exit: Exit::Signal { signal: 9 } };
     });
     bench.settled().await;
     let seen = bench.host.with(|state| state.containers[&second].clone());

@@ -129,8 +129,12 @@ fn on_a_machine(test: impl FnOnce(Machine)) {
     sandbox(|| test(Machine::start()));
 }
 
-/// Cargo builds the binaries of one package for its tests; the runtime is of another.
+/// Cargo builds the binaries of one package for its tests; the runtime is of another. Unless somebody says that it is
+/// built (`ARCHETYPE_TEST_BUILT`).
 fn build_the_runtime() {
+    if std::env::var_os("ARCHETYPE_TEST_BUILT").is_some() {
+        return;
+    }
     let profile = Path::new(ARCHETYPE).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--package", "archetype-oci"]).env("CARGO_TARGET_DIR", profile.parent().unwrap());

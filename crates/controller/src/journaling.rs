@@ -7,10 +7,8 @@ use std::time::Duration;
 use archetype_api::words::shown;
 use archetype_model::observed::RunObserved;
 use archetype_model::report::{ExecState, Finding};
-use archetype_model::spec::DesiredRun;
 use archetype_model::status::{LabState, LinkState, NodeState, Status};
 use archetype_model::{LabName, NodeName};
-use archetype_plan::judge::BY_HAND;
 use serde_json::json;
 
 use crate::clock;
@@ -33,8 +31,8 @@ struct Told {
     links: BTreeMap<String, LinkState>,
     findings: BTreeSet<(String, String)>,
     execs: BTreeSet<(NodeName, String, usize)>,
-    /// Starts that somebody had the engine end.
-    by_hand: BTreeMap<NodeName, String>,
+    /// When somebody last had an engine end a run, in milliseconds of the Unix epoch.
+    by_hand: BTreeMap<NodeName, u64>,
 }
 
 impl Memory {
@@ -95,22 +93,16 @@ impl Told {
         }
     }
 
-    /// Each end of a node that is somebody's doing, and no drift until the node stays ended.
+    /// Each end that is somebody's doing: no drift, unless the node stays ended.
     fn learn_hands(&mut self, lab: &LabName, now: &Now, notes: &mut Vec<Note>) {
         let (Some(part), Some(heard)) = (now.part(lab), &now.heard) else { return };
         self.by_hand.retain(|name, _| part.node(name).is_some());
-        for node in part.nodes.iter().filter(|node| node.desired == DesiredRun::Running) {
-            let run = heard.report.nodes.get(&node.container).and_then(|report| report.run.as_ref());
-            let Some(RunObserved::Ended { start, exit, by_hand: true }) = run else { continue };
-            if self.by_hand.insert(node.name.clone(), start.clone()).as_ref() != Some(start) {
-                let message = format!("{BY_HAND} ({exit})");
-                notes.push(note(
-                    Some(lab),
-                    "node",
-                    Some(node.name.to_string()),
-                    message,
-                    json!({ "state": NodeState::Starting.to_string() }),
-                ));
+        for node in &part.nodes {
+            let ended = heard.report.nodes.get(&node.container).and_then(|report| report.ended_by_hand_ms);
+            if let Some(ended) = ended.filter(|ended| self.by_hand.get(&node.name) != Some(ended)) {
+                self.by_hand.insert(node.name.clone(), ended);
+                let message = "ended by docker stop, kill or restart".to_owned();
+                notes.push(note(Some(lab), "node", Some(node.name.to_string()), message, json!({ "at_ms": ended })));
             }
         }
     }

@@ -7,10 +7,10 @@
 //! runtime's facts.
 
 mod door;
-mod ends;
 mod error;
 mod exec;
 mod files;
+mod hands;
 mod image;
 mod making;
 mod privilege;

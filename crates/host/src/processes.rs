@@ -241,6 +241,7 @@ impl Processes {
             privileges: None,
             stand_in: false,
             shares_with: BTreeSet::new(),
+            ended_by_hand_ms: None,
         };
         let doing = match action {
             NodeAction::Start | NodeAction::Create => "starting",

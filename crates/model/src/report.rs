@@ -73,6 +73,9 @@ pub struct NodeReport {
     pub restarts: u64,
     /// How often it ended by itself since it last ran for a minute, and how it ended last.
     pub ended: Option<(u32, Exit)>,
+    /// When somebody last had its engine end a run of it, in milliseconds of the Unix epoch.
+    #[serde(default)]
+    pub ended_by_hand_ms: Option<u64>,
     /// Whether it ended by itself and stays so, as its restart policy says.
     #[serde(default)]
     pub at_rest: bool,

@@ -263,7 +263,7 @@ fn finished(node: &NodeSpec, seen: &NodeSeen, passage: &Passage) -> Vec<Stage> {
             };
             STAGES.into_iter().take_while(reached).collect()
         }
-        Some(RunObserved::Ended { start, exit, .. }) if *exit != Exit::Lost && !seen.busy => {
+        Some(RunObserved::Ended { start, exit }) if *exit != Exit::Lost && !seen.busy => {
             let of_end = |when: When| when == When::Stage(Stage::Exit, ExecPhase::OnExit);
             let open = |(index, _): (usize, _)| !is_over(seen, start, index);
             let is_open = commands.iter().enumerate().filter(|(_, command)| of_end(command.when)).any(open);
@@ -297,7 +297,7 @@ fn next_command(node: &NodeSpec, seen: &NodeSeen, passage: &Passage) -> Option<(
             };
             due.then(|| (next, start.clone()))
         }
-        RunObserved::Ended { start, exit, .. } if *exit != Exit::Lost && !passage.done.contains(&Stage::Exit) => {
+        RunObserved::Ended { start, exit } if *exit != Exit::Lost && !passage.done.contains(&Stage::Exit) => {
             let of_end = |index: &usize| {
                 commands.get(*index).is_some_and(|c| c.when == When::Stage(Stage::Exit, ExecPhase::OnExit))
             };

@@ -167,7 +167,7 @@ fn report(spec: &HostSpec, host: &Host) -> Report {
 fn node_report(node: &NodeSpec) -> NodeReport {
     let start = format!("start {}", node.restarts);
     let running = RunObserved::Running { pid: Some(7), start: start.clone(), health: None };
-    let ended = RunObserved::ended(start, archetype_model::observed::Exit::Status { code: 0 });
+    let ended = RunObserved::Ended { start, exit: archetype_model::observed::Exit::Status { code: 0 } };
     let exec = |command: &Vec<String>| ExecReport {
         stage: None,
         command: command.clone(),
@@ -178,6 +178,7 @@ fn node_report(node: &NodeSpec) -> NodeReport {
         id: Some("f".repeat(64)),
         busy: None,
         outdated: false,
+        ended_by_hand_ms: None,
         restarts: node.restarts,
         at_rest: false,
         waits: None,

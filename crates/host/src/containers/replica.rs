@@ -10,7 +10,7 @@ use bollard::Docker;
 use tokio_util::sync::CancellationToken;
 
 use super::EngineFacts;
-use super::ends::Ends;
+use super::hands::{Hands, ends_a_node};
 use super::sight::Sight;
 
 /// A connection that works: the client, and what is known of the engine behind it.
@@ -28,6 +28,8 @@ pub(super) struct Working {
     pub mark: Option<Mark>,
     /// What waits for the world outside, a pull or a command, gives up by it.
     pub given_up: CancellationToken,
+    /// Whether it ends the node's run: then that is nobody's hand.
+    pub ends_the_run: bool,
 }
 
 /// What the room knows.
@@ -38,7 +40,9 @@ pub(super) struct Replica {
     containers: BTreeMap<String, Sight>,
     /// How often each container was written: tells whether an event came between two reads.
     writes: BTreeMap<String, u64>,
-    ends: Ends,
+    /// Starts whose end, though it looks like one that the engine missed, was announced by it.
+    ends_seen: BTreeSet<String>,
+    hands: Hands,
     working: BTreeMap<ContainerName, Working>,
     differences: u64,
 }
@@ -51,7 +55,8 @@ impl Replica {
             silent: None,
             containers: BTreeMap::new(),
             writes: BTreeMap::new(),
-            ends: Ends::default(),
+            ends_seen: BTreeSet::new(),
+            hands: Hands::default(),
             working: BTreeMap::new(),
             differences: 0,
         }
@@ -76,11 +81,13 @@ impl Replica {
 
     fn node(&self, sight: &Sight) -> NodeObserved {
         let mut node = sight.node.clone();
-        if let RunObserved::Ended { start, exit, by_hand } = &mut node.run {
-            if sight.doubtful_end && self.ends.was_seen(start) {
-                *exit = Exit::Status { code: 255 };
-            }
-            *by_hand = self.ends.was_by_hand(start);
+        node.ended_by_hand_ms = self.hands.last_end_ms(&node.id);
+        node.busy = node.busy.or_else(|| self.hands.busy(&node.id));
+        if let RunObserved::Ended { start, exit } = &mut node.run
+            && sight.doubtful_end
+            && self.ends_seen.contains(start)
+        {
+            *exit = Exit::Status { code: 255 };
         }
         node
     }
@@ -105,16 +112,20 @@ impl Replica {
 
     /// Nothing can be known any more. Says whether that is news.
     pub(super) fn lost(&mut self, why: String) -> bool {
+        self.hands.engine_went();
+        self.unreadable(why)
+    }
+
+    fn unreadable(&mut self, why: String) -> bool {
         let news = self.link.why() != Some(&why);
         (self.link, self.silent) = (Reading::Unreadable(why), None);
-        self.ends.forget_hands();
         news
     }
 
     /// The engine is late with an answer: nothing can be known until it is there. Says whether that is news.
     pub(super) fn silent(&mut self, why: String) -> bool {
         let link = self.link.known().cloned().or_else(|| self.silent.take());
-        let news = self.lost(why);
+        let news = self.unreadable(why);
         self.silent = link;
         news
     }
@@ -143,30 +154,56 @@ impl Replica {
             Some(sight) => self.containers.insert(id.to_owned(), sight.clone()).as_ref() != Some(&sight),
             None => self.containers.remove(id).is_some(),
         };
-        let present = self.containers.get(id).map(|sight| &sight.node.run);
-        if present.is_none() {
-            self.writes.remove(id);
+        if let Some(RunObserved::Running { start, .. }) = self.run(id) {
+            let start = start.clone();
+            self.hands.runs(id, &start);
         }
-        self.ends.keep_only(id.get(..12).unwrap_or(id), present.and_then(RunObserved::start));
+        if !self.containers.contains_key(id) {
+            self.writes.remove(id);
+            self.hands.forget(id);
+            let of_it = format!("{}@", id.get(..12).unwrap_or(id));
+            self.ends_seen.retain(|start| !start.starts_with(&of_it));
+        }
         differs
     }
 
-    /// Somebody had the engine send a signal to a container, at this time since the Unix epoch. What a task of ours has it
-    /// do is nobody's hand.
-    pub(super) fn signalled(&mut self, id: &str, signal: Option<i32>, at: Duration) {
-        let Some(sight) = self.containers.get(id).filter(|sight| !self.working.contains_key(&sight.name)) else {
-            return;
-        };
-        if let RunObserved::Running { start, .. } = &sight.node.run {
-            self.ends.signalled(start, signal, at);
+    /// The engine announced the end of a container's run with the status it also gives where it
+    /// saw none.
+    pub(super) fn end_announced(&mut self, id: &str) {
+        if let Some(RunObserved::Running { start, .. }) = self.run(id) {
+            let start = start.clone();
+            self.ends_seen.insert(start);
         }
     }
 
-    /// The engine announced the end of a container's run, at this time since the Unix epoch.
-    pub(super) fn end_announced(&mut self, id: &str, at: Duration) {
-        if let Some(RunObserved::Running { start, .. }) = self.containers.get(id).map(|sight| &sight.node.run) {
-            self.ends.announced(start, at);
+    fn run(&self, id: &str) -> Option<&RunObserved> {
+        self.containers.get(id).map(|sight| &sight.node.run)
+    }
+
+    // --- what people have the engine do ---
+
+    /// Somebody had the engine send a signal to a container, at this time of the engine's. What a task of ours has it do
+    /// is nobody's hand.
+    pub(super) fn signalled(&mut self, id: &str, signal: i32, at: Duration) {
+        let Some(sight) = self.containers.get(id) else { return };
+        let is_ours = self.working.get(&sight.name).is_some_and(|working| working.ends_the_run);
+        if !is_ours && ends_a_node(signal, sight.stop_signal) {
+            self.hands.told(id, at);
         }
+    }
+
+    /// A container's run ended, at this time of the engine's. Says whether by somebody's hand: see [`Hands::ended`].
+    pub(super) fn ended(&mut self, id: &str, at: Duration) -> bool {
+        let start = match self.run(id) {
+            Some(RunObserved::Running { start, .. } | RunObserved::Ended { start, .. }) => Some(start.clone()),
+            _ => None,
+        };
+        self.hands.ended(id, start.as_deref(), at)
+    }
+
+    /// Nothing more comes of the end that somebody brought about at this time of the engine's.
+    pub(super) fn hand_is_over(&mut self, id: &str, at: Duration) {
+        self.hands.is_over(id, at);
     }
 
     /// The containers as they are, each with how often it was written.
@@ -234,5 +271,6 @@ fn absent(mark: &Mark, busy: &Busy) -> NodeObserved {
         privileges: None,
         stand_in: false,
         shares_with: BTreeSet::new(),
+        ended_by_hand_ms: None,
     }
 }

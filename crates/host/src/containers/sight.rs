@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use archetype_model::observed::{Busy, Exit, Mark, NodeObserved, RunObserved};
 use archetype_model::{ContainerName, InstallationId};
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, HealthStatusEnum};
+use nix::sys::signal::Signal;
 
 use super::label;
 
@@ -18,6 +19,8 @@ pub(super) struct Sight {
     pub node: NodeObserved,
     /// Whether it ended with the status that the engine also gives where it saw no end.
     pub doubtful_end: bool,
+    /// The signal that its engine ends it by, where it has one of its own.
+    pub stop_signal: Option<i32>,
 }
 
 /// Reads a container; none when it is not one of `installation`'s nodes.
@@ -40,6 +43,7 @@ pub(super) fn sight(inspected: &ContainerInspectResponse, installation: &Install
         doubtful_end: matches!(run, RunObserved::Ended { exit: Exit::Lost, .. })
             && state.exit_code == Some(END_NOT_SEEN)
             && !state.dead.unwrap_or_default(),
+        stop_signal: inspected.config.as_ref()?.stop_signal.as_deref().and_then(signal_of),
         node: NodeObserved {
             id,
             mark,
@@ -49,6 +53,7 @@ pub(super) fn sight(inspected: &ContainerInspectResponse, installation: &Install
             privileges: labels.get(label::PRIVILEGES).cloned(),
             stand_in: labels.get(label::STAND_IN).is_some_and(|value| value == "true"),
             shares_with: shares_with(inspected),
+            ended_by_hand_ms: None,
         },
     })
 }
@@ -57,6 +62,12 @@ pub(super) fn sight(inspected: &ContainerInspectResponse, installation: &Install
 fn shares_with(inspected: &ContainerInspectResponse) -> BTreeSet<String> {
     let modes = inspected.host_config.iter().flat_map(|config| [&config.network_mode, &config.pid_mode]);
     modes.flatten().filter_map(|mode| mode.strip_prefix("container:")).map(str::to_owned).collect()
+}
+
+/// A signal by its name, with or without `SIG`, or by its number.
+fn signal_of(text: &str) -> Option<i32> {
+    let by_name = || text.parse().or_else(|_| format!("SIG{text}").parse::<Signal>()).ok().map(|signal| signal as i32);
+    text.parse().ok().or_else(by_name)
 }
 
 fn run(state: &ContainerState, id: &str) -> RunObserved {
@@ -69,7 +80,7 @@ fn run(state: &ContainerState, id: &str) -> RunObserved {
         let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
         return RunObserved::Running { pid, start, health: health(state) };
     }
-    RunObserved::ended(start, exit(state))
+    RunObserved::Ended { start, exit: exit(state) }
 }
 
 /// A container that somebody is removing can neither be started nor made anew until it is gone.

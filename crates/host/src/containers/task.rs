@@ -35,7 +35,12 @@ const END_WITHIN: Duration = Duration::from_secs(60);
 /// See [`super::Containers::begin`].
 pub(super) fn begin(room: &Arc<Room>, order: Order) -> bool {
     let given_up = CancellationToken::new();
-    let working = Working { busy: busy(&order.action), mark: mark(room, &order), given_up: given_up.clone() };
+    let working = Working {
+        busy: busy(&order.action),
+        mark: mark(room, &order),
+        given_up: given_up.clone(),
+        ends_the_run: matches!(order.action, NodeAction::Stop | NodeAction::Restart | NodeAction::Remove),
+    };
     if !room.replica().take(&order.container, working) {
         return false;
     }

@@ -31,6 +31,8 @@ use crate::Event;
 const SIGN_EVERY: Duration = Duration::from_millis(1_200);
 /// A sign of life costs the engine nothing: one that hangs this long is a sign of the contrary.
 const SIGN_WITHIN: Duration = Duration::from_millis(1_800);
+/// Between the end and the start of a `docker restart` lies less.
+const HAND_WITHIN: Duration = Duration::from_millis(500);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(2);
 /// An answer that is late by this factor is waited for no more, and the connection is begun anew.
@@ -177,18 +179,34 @@ impl Following {
         match event.action.as_deref().unwrap_or_default() {
             "destroy" => self.write(&id, None),
             "kill" => {
-                let signal = attribute("signal").and_then(|signal| signal.parse().ok());
-                self.room.replica().signalled(&id, signal, at);
+                if let Some(signal) = attribute("signal").and_then(|signal| signal.parse().ok()) {
+                    self.room.replica().signalled(&id, signal, at);
+                }
             }
             action if changes_a_container(action) => {
-                if action == "die" {
-                    self.room.replica().end_announced(&id, at);
+                if action == "die" && attribute("exitCode") == Some("255") {
+                    self.room.replica().end_announced(&id);
+                }
+                if action == "die" && self.room.replica().ended(&id, at) {
+                    self.await_hand(id.clone(), at);
                 }
                 self.look(id, None);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whoever ended a run may be about to start it, as `docker restart` does; it is drift once that does not come. While
+    /// a start is under way the engine answers no question about the container.
+    fn await_hand(&self, id: String, at: Duration) {
+        let room = Arc::clone(&self.room);
+        tokio::spawn(async move {
+            tokio::time::sleep(HAND_WITHIN).await;
+            room.look(&id).await;
+            room.replica().hand_is_over(&id, at);
+            room.waker.ring(Event::Changed(Part::Engine));
+        });
     }
 
     /// Has a container read; one at a time each, so that an older reading never wins.

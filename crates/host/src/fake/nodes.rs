@@ -46,6 +46,7 @@ impl State {
             privileges: None,
             stand_in: false,
             shares_with,
+            ended_by_hand_ms: None,
         });
         let running = || RunObserved::Running { pid: Some(number), start: format!("start-{number}"), health: None };
         match action {
@@ -54,7 +55,7 @@ impl State {
                 self.cold_boot(node);
             }
             NodeAction::Stop => {
-                seen.run = RunObserved::ended("stopped", Exit::Status { code: 0 });
+                seen.run = RunObserved::Ended { start: "stopped".into(), exit: Exit::Status { code: 0 } };
                 self.set_inside(container, false);
             }
             NodeAction::Create | NodeAction::Exec { .. } | NodeAction::Remove | NodeAction::GiveUp => {}

@@ -89,6 +89,7 @@ pub(super) fn all(place: &Place, known: &mut Known) -> io::Result<BTreeMap<Conta
                 privileges: None,
                 stand_in: false,
                 shares_with: BTreeSet::new(),
+                ended_by_hand_ms: None,
             };
             nodes.insert(container, node);
         }
@@ -105,7 +106,7 @@ pub(super) fn runs(place: &Place, container: &ContainerName) -> bool {
 
 fn run_of(folder: &Path, started: &Started) -> RunObserved {
     let start = started.start.clone();
-    let ended = |exit| RunObserved::ended(start.clone(), exit);
+    let ended = |exit| RunObserved::Ended { start: start.clone(), exit };
     if started.stopped {
         return ended(Exit::Status { code: 0 });
     }

@@ -1,6 +1,7 @@
 //! The engine as others see and treat it: by hand, hanging, killed, without what a node needs.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -247,29 +248,67 @@ type Hand = fn(&Bed);
 #[test]
 fn an_end_by_hand_is_told_from_one_by_itself_and_from_ours() {
     on_an_engine(async |bed| {
-        let node = shell("r1", "trap 'exit 3' HUP; while :; do sleep 0.1; done");
+        let line = "trap 'exit 3' HUP; trap 'exit 4' USR1; while :; do sleep 0.1; done";
+        let stop_signal = Some("SIGUSR1".to_owned());
+        let node = Arc::new(spec("r1", ContainerBody { cmd: Some(words(&["sh", "-c", line])), stop_signal, ..body() }));
         let kill: Hand = |bed| {
             let Some(RunObserved::Running { pid: Some(pid), .. }) = bed.run("r1") else { panic!("it runs") };
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
         };
         bed.done(&node, NodeAction::Create).await;
-        let docker: [(&str, bool, Hand); 3] = [
-            ("docker stop", true, |bed| drop(bed.engine.docker(["stop", "-t", "0", "clab-lab1-r1"]))),
+        let docker: [(&str, bool, Hand); 4] = [
+            ("docker stop, by the node's own signal", true, |bed| drop(bed.engine.docker(["stop", "clab-lab1-r1"]))),
             ("docker kill", true, |bed| drop(bed.engine.docker(["kill", "clab-lab1-r1"]))),
             ("docker kill -s HUP", false, |bed| drop(bed.engine.docker(["kill", "-s", "HUP", "clab-lab1-r1"]))),
+            ("kill -9 of its process", false, kill),
         ];
-        let ways = docker.into_iter().chain([("kill -9 of its process", false, kill)]);
-        for (way, expected, end) in ways {
+        let mut before = None;
+        for (way, is_by_hand, end) in docker {
             bed.done(&node, NodeAction::Start).await;
             end(bed);
             bed.exit_of("r1").await;
-            let Some(RunObserved::Ended { by_hand, .. }) = bed.run("r1") else { panic!("it ended") };
-            assert_eq!(by_hand, expected, "{way}");
+            let idle = bed.until("nothing works on it", |bed| bed.node("r1").filter(|node| node.busy.is_none())).await;
+            assert!(matches!(idle.run, RunObserved::Ended { .. }), "{way}");
+            assert_eq!(idle.ended_by_hand_ms > before, is_by_hand, "{way}: {idle:?}");
+            before = idle.ended_by_hand_ms;
         }
         bed.done(&node, NodeAction::Start).await;
+        bed.done(&node, NodeAction::Restart).await;
         bed.done(&node, NodeAction::Stop).await;
         bed.exit_of("r1").await;
-        assert!(matches!(bed.run("r1"), Some(RunObserved::Ended { by_hand: false, .. })), "a stop of ours");
+        assert_eq!(bed.node("r1").unwrap().ended_by_hand_ms, before, "a stop of ours");
+        assert_eq!(bed.room.refresh().await, Ok(0));
+    });
+}
+
+#[test]
+fn a_node_restarted_by_hand_is_never_seen_ended_and_left_alone() {
+    on_an_engine(async |bed| {
+        let mut node = spec("r1", ContainerBody { cmd: Some(words(&["sleep", "1000"])), ..body() });
+        node.execs = vec![words(&["sleep", "1000"])];
+        let node = Arc::new(node);
+        bed.started(&node).await;
+        let mut first = bed.start_of("r1");
+        // The second time while a command of ours runs in it.
+        for round in 0..2 {
+            if round == 1 {
+                let start = bed.start_of("r1");
+                assert!(bed.room.begin(order(&node, NodeAction::Exec { index: 0, start })));
+            }
+            let host = bed.engine.host();
+            let client = Command::new("docker").args(["-H", &host, "restart", "-t", "0", "clab-lab1-r1"]).spawn();
+            let again = bed.until("it runs again", |bed| {
+                let seen = bed.node("r1")?;
+                let is_left_alone = matches!(seen.run, RunObserved::Ended { .. }) && seen.busy.is_none();
+                assert!(!is_left_alone, "round {round}: {seen:?}");
+                let RunObserved::Running { start, .. } = &seen.run else { return None };
+                (*start != first && seen.busy.is_none()).then_some(seen)
+            });
+            let again = again.await;
+            assert!(client.unwrap().wait().unwrap().success());
+            assert!(again.ended_by_hand_ms.is_some(), "round {round}: {again:?}");
+            first = bed.start_of("r1");
+        }
         assert_eq!(bed.room.refresh().await, Ok(0));
     });
 }

@@ -17,7 +17,7 @@ pub struct NodeObserved {
     pub made_from: String,
     /// What it does.
     pub run: RunObserved,
-    /// A task of ours that works on it right now.
+    /// What works on it right now: a task of ours, as a rule.
     pub busy: Option<Busy>,
     /// What privileges were granted (`privileged`, `confined`, …) for people.
     pub privileges: Option<String>,
@@ -27,6 +27,10 @@ pub struct NodeObserved {
     /// of one of these is not the one it shares with.
     #[serde(default)]
     pub shares_with: BTreeSet<String>,
+    /// When a run of it last ended because somebody had the engine end it, in milliseconds of the Unix epoch; none where
+    /// nobody was seen to.
+    #[serde(default)]
+    pub ended_by_hand_ms: Option<u64>,
 }
 
 /// What a node's process does.
@@ -52,25 +56,7 @@ pub enum RunObserved {
         start: String,
         /// How.
         exit: Exit,
-        /// Whether somebody had the engine end it, and may be about to start it: `docker restart` does both.
-        #[serde(default)]
-        by_hand: bool,
     },
-}
-
-impl RunObserved {
-    /// Which start it is, or was; none before the first.
-    pub fn start(&self) -> Option<&str> {
-        match self {
-            Self::Running { start, .. } | Self::Ended { start, .. } => Some(start),
-            Self::Absent | Self::Created => None,
-        }
-    }
-
-    /// A run that ended by itself.
-    pub fn ended(start: impl Into<String>, exit: Exit) -> Self {
-        Self::Ended { start: start.into(), exit, by_hand: false }
-    }
 }
 
 /// How a run ended.

@@ -116,9 +116,6 @@ fn worst_fault(
     })
 }
 
-/// What is said of a node that somebody had the engine end.
-pub const BY_HAND: &str = "ended by docker stop, kill or restart";
-
 /// The state of a node. `report` is none while its host has not reported it.
 pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Finding]) -> Status<NodeState> {
     let Some(report) = report else {
@@ -154,9 +151,6 @@ pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Find
             let why =
                 format!("{exit}; stays so by restart-policy {}, until `archetype node LAB NODE start`", node.restart);
             Status::because(NodeState::Exited, why)
-        }
-        (RunObserved::Ended { exit, by_hand: true, .. }, _, _) => {
-            Status::because(NodeState::Starting, format!("{BY_HAND} ({exit}); starts again"))
         }
         (RunObserved::Ended { exit, .. }, _, _) => {
             let times = report.ended.as_ref().map_or(1, |(count, _)| *count);

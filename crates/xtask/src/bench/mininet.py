@@ -18,7 +18,7 @@ class Ring(Topo):
     def build(self):
         nodes = [self.addHost(f"h{number}") for number in range(NODES)]
         for link in range(LINKS):
-            self.addLink(nodes[link % NODES], nodes[(link + 1 + link // NODES) % NODES])
+            self.addLink(nodes[link % NODES], nodes[(link + 1 + link // NODES % (NODES - 1)) % NODES])
 
 
 net = Mininet(topo=Ring(), controller=None)
