@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use archetype_api::Problem;
 use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
 use archetype_controller::{Addresses, AgentAccess, AgentPort, Attached, MetByWires, Output, ReportEnvelope};
-use archetype_model::LabName;
 use archetype_model::observed::{DeviceObserved, InsideObserved, Part, PortObserved, RunObserved};
 use archetype_model::report::{
     EndReport, ExecReport, ExecState, Fault, Finding, NodeReport, ProbeResult, Proof, Repair, Report, WireReport,
@@ -15,6 +14,7 @@ use archetype_model::report::{
 use archetype_model::spec::{
     DesiredLink, DesiredRun, EndRef, FORMAT, HostSpec, LabSpec, NodeSpec, Presence, WireShape, WireSpec,
 };
+use archetype_model::{ContainerName, LabName};
 use archetype_plan::blueprint::HostFacts;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -36,6 +36,8 @@ pub struct Host {
     pub accepted: usize,
     pub quiet: bool,
     pub unreadable: Vec<(Part, String)>,
+    /// When the first node was last ended by hand.
+    pub ended_by_hand_ms: Option<u64>,
 }
 
 pub struct Agent {
@@ -153,7 +155,7 @@ fn report(spec: &HostSpec, host: &Host) -> Report {
         converged: host.faults.is_empty(),
         datapath: None,
         unreadable: host.unreadable.clone(),
-        nodes: spec.nodes().map(|(_, node)| (node.container.clone(), node_report(node))).collect(),
+        nodes: nodes(spec, host),
         wires: spec.present().map(|lab| (lab.name.clone(), wires(lab, host))).collect(),
         management: spec
             .nodes()
@@ -162,6 +164,13 @@ fn report(spec: &HostSpec, host: &Host) -> Report {
         leaving: gone.map(|lab| (lab.name.clone(), vec!["container x".to_string()])).collect(),
         findings: host.findings.clone(),
     }
+}
+
+fn nodes(spec: &HostSpec, host: &Host) -> BTreeMap<ContainerName, NodeReport> {
+    let told = spec.nodes().map(|(_, node)| (node.container.clone(), node_report(node)));
+    let first = spec.nodes().next().map(|(_, node)| &node.container);
+    let by_hand = |container: &ContainerName| host.ended_by_hand_ms.filter(|_| first == Some(container));
+    told.map(|(name, report)| (name.clone(), NodeReport { ended_by_hand_ms: by_hand(&name), ..report })).collect()
 }
 
 fn node_report(node: &NodeSpec) -> NodeReport {

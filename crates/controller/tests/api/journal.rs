@@ -45,6 +45,20 @@ async fn a_repair_reaches_the_journal_once_and_is_acknowledged() {
 }
 
 #[tokio::test]
+async fn an_end_by_hand_is_told_once_however_often_it_is_reported() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    for at in [5_000, 5_000, 9_000, 9_000] {
+        stand.agent.set(|host| host.ended_by_hand_ms = Some(at));
+        stand.noted("two", |entry| entry.detail["at_ms"] == at).await;
+    }
+    let told = stand.noted("two", |entry| entry.detail["at_ms"] == 9_000).await;
+    let told: Vec<_> = told.iter().filter(|entry| entry.message == "ended by docker stop, kill or restart").collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert_eq!(told[0].kind, "node");
+}
+
+#[tokio::test]
 async fn of_a_long_journal_the_newest_entries_are_read() {
     let stand = Stand::new().await;
     stand.deploy(TWO).await;

@@ -58,10 +58,10 @@ impl Hands {
         }
     }
 
-    /// The engine went, and whoever had it do something with it.
+    /// The engine went, and whoever had it do something with it. What it has just ended it ended on its way.
     pub fn engine_went(&mut self) {
         self.told.clear();
-        self.ended.values_mut().for_each(|ended| ended.is_open = false);
+        self.ended.retain(|_, ended| !ended.is_open);
     }
 
     /// The container is gone.
@@ -70,9 +70,9 @@ impl Hands {
         self.ended.remove(id);
     }
 
-    /// When a run of the container last ended by hand, in milliseconds.
+    /// When a run of the container last ended by hand, in milliseconds; told when nothing more comes of it.
     pub fn last_end_ms(&self, id: &str) -> Option<u64> {
-        self.ended.get(id).map(|ended| ms(ended.at))
+        self.ended.get(id).filter(|ended| !ended.is_open).map(|ended| ms(ended.at))
     }
 
     /// What is under way at the container.
@@ -115,7 +115,7 @@ mod tests {
         hands.told(ID, at(30));
         assert!(hands.ended(ID, Some("second"), at(30)));
         hands.is_over(ID, at(20));
-        assert!(hands.busy(ID).is_some(), "that was the end before");
+        assert!(hands.busy(ID).is_some() && hands.last_end_ms(ID).is_none(), "that was the end before");
         hands.is_over(ID, at(30));
         assert_eq!((hands.busy(ID), hands.last_end_ms(ID)), (None, Some(30_000)));
     }
@@ -129,7 +129,10 @@ mod tests {
         hands.told(ID, at(1001));
         hands.engine_went();
         assert!(!hands.ended(ID, None, at(1002)));
-        assert_eq!(hands.last_end_ms(ID), None);
+        hands.told(ID, at(1003));
+        assert!(hands.ended(ID, None, at(1003)));
+        hands.engine_went();
+        assert_eq!((hands.busy(ID), hands.last_end_ms(ID)), (None, None), "the engine ends its nodes before it goes");
     }
 
     #[test]

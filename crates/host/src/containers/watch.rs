@@ -31,7 +31,8 @@ use crate::Event;
 const SIGN_EVERY: Duration = Duration::from_millis(1_200);
 /// A sign of life costs the engine nothing: one that hangs this long is a sign of the contrary.
 const SIGN_WITHIN: Duration = Duration::from_millis(1_800);
-/// Between the end and the start of a `docker restart` lies less.
+/// From the end that a `docker restart` makes to the begin of its start, in which the engine is silent about the container,
+/// it takes less.
 const HAND_WITHIN: Duration = Duration::from_millis(500);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(2);
