@@ -193,6 +193,35 @@ fn namespace_nodes_come_up_wired_and_proven() {
     });
 }
 
+/// As an agent leaves it that dies between the pin of a namespace and the mark of its node.
+#[test]
+fn a_namespace_that_bears_no_mark_is_made_anew_and_goes_with_its_lab() {
+    sandbox(|| {
+        block_on(async {
+            let spec = pair();
+            let place = Place::new("ab1c2".parse().unwrap());
+            let pins: Vec<_> = spec.nodes().map(|(_, node)| place.pin(&node.container)).collect();
+            std::fs::create_dir_all(place.pins()).unwrap();
+            for pin in &pins {
+                std::fs::write(pin, "").unwrap();
+                run("unshare", [&format!("--net={}", pin.display()), "true"]);
+            }
+            let mut bench = Bench::deploy(spec.clone()).await;
+            let mut gone = spec;
+            (gone.generation, gone.labs[0].presence) = (generation(2), Presence::Gone);
+            gone.labs[0].nodes.clear();
+            gone.labs[0].wires.clear();
+            bench.handle.accept(Arc::new(gone)).await.unwrap();
+            bench
+                .until("nothing is left", |envelope| {
+                    envelope.report.leaving.is_empty() && envelope.report.generation == generation(2)
+                })
+                .await;
+            assert!(pins.iter().all(|pin| !pin.exists()), "{pins:?}");
+        });
+    });
+}
+
 /// The kernel tells of no mark that is put on a device which is down.
 #[test]
 fn a_pair_that_is_made_down_bears_its_mark_at_the_next_look() {

@@ -83,13 +83,16 @@ fn block_on(conversation: impl Future<Output = Result<Exit, Failure>>) -> Result
 
 /// Prints text to the standard output. A reader that has gone away is no failure.
 fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
     let ended = if text.ends_with('\n') { "" } else { "\n" };
-    match write!(out, "{text}{ended}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::Io { what: "the answer cannot be printed", source: error })
-        }
-        _ => Ok(()),
+    write_out(std::io::stdout().lock(), format!("{text}{ended}").as_bytes()).map(drop)
+}
+
+/// Writes what came, and says whether somebody is still there to read more.
+fn write_out(mut out: impl Write, bytes: &[u8]) -> Result<bool, Failure> {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(source) => Err(Failure::Io { what: "the answer cannot be printed", source }),
     }
 }
 

@@ -130,7 +130,8 @@ names! {
     /// The name of a management network.
     NetworkName = "network name", check_plain;
     /// The name of a Linux network device: 1 to 15 bytes without `/`, `:` or white space
-    /// (`dev_valid_name` in the kernel's `net/core/dev.c`).
+    /// (`dev_valid_name` in the kernel's `net/core/dev.c`), and without `%`, which the kernel takes for a pattern of names
+    /// (`dev_alloc_name` there).
     InterfaceName = "interface name", check_interface;
     /// The name of a bridge; a network device as well.
     BridgeName = "bridge name", check_interface;
@@ -166,7 +167,7 @@ fn check_interface(value: &str) -> Result<(), String> {
     if value.len() > 15 {
         return Err(format!("has {} bytes; Linux allows 15", value.len()));
     }
-    match value.chars().find(|c| *c == '/' || *c == ':' || c.is_whitespace() || c.is_control()) {
+    match value.chars().find(|c| matches!(c, '/' | ':' | '%') || c.is_whitespace() || c.is_control()) {
         Some(c) => Err(format!("must not contain {c:?}")),
         None => Ok(()),
     }
@@ -185,7 +186,7 @@ mod tests {
     fn an_interface_name_fits_the_kernel() {
         assert!(InterfaceName::new("eth1").is_ok());
         assert!(InterfaceName::new("e1-1").is_ok());
-        for refused in ["", ".", "..", "Ethernet1/1", "a:b", "sixteen-bytes-xx", "a b", "a\tb"] {
+        for refused in ["", ".", "..", "Ethernet1/1", "a:b", "sixteen-bytes-xx", "a b", "a\tb", "eth%d"] {
             assert!(InterfaceName::new(refused).is_err(), "{refused:?}");
         }
     }

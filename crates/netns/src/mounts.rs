@@ -39,8 +39,8 @@ fn check(bind: &Bind) -> Result<()> {
 }
 
 /// Gives the calling thread a mount namespace of its own, with `binds` over the host's file system. Mounts that the host
-/// makes later are seen inside, none of those inside on the host. Mounts at the paths in `without` are left out: folders
-/// of pins, which would multiply with every node.
+/// makes later are seen inside, none of those inside on the host. Mounts at the paths in `without` are left out, and
+/// nothing is seen there: folders of pins, which would multiply with every node.
 ///
 /// It is not pinned: since its numbers come from counters of each CPU, the kernel (6.18) refuses now and then to bind a
 /// mount namespace to a file of an older one.
@@ -60,7 +60,10 @@ fn arrange(binds: &[Bind], without: &[PathBuf]) -> Result<()> {
         .map_err(|error| Error::system("keep mounts inside from the host", error))?;
     for path in without {
         // EINVAL: nothing is mounted there, which is what is wanted.
-        let _ = umount2(path, MntFlags::MNT_DETACH);
+        if umount2(path, MntFlags::MNT_DETACH).is_ok() {
+            // The names that are left lead nowhere, and `ip` would say so of each.
+            let _ = mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=755"));
+        }
     }
     // What a bind shows is the host's, whatever the binds before it have covered.
     let sources: Vec<_> = binds.iter().map(|bind| fs::File::open(&bind.source)).collect();

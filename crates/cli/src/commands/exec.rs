@@ -2,7 +2,7 @@
 
 mod terminal;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use archetype_api::ClientError;
 use archetype_api::client::{ExecReceiver, ExecSender};
@@ -10,12 +10,16 @@ use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::write_out;
 use crate::args::{ExecArgs, TopologyArgs};
 use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::lab_file;
 use terminal::RawTerminal;
+
+/// As a shell tells of a program whose reader has gone: 128 and SIGPIPE.
+const OF_A_BROKEN_PIPE: i64 = 141;
 
 /// Runs the command and ends as it ends.
 pub async fn run(connection: &Connection, args: ExecArgs) -> Result<Exit, Failure> {
@@ -65,13 +69,16 @@ async fn talk(
     }
 }
 
-/// Prints what the command prints until it ends.
+/// Prints what the command prints until it ends, or nobody reads it any more: then it hangs up, and so ends the command.
 async fn hear(mut receiver: ExecReceiver) -> Result<Option<ExecEnd>, Failure> {
     while let Some(output) = receiver.next().await {
-        match output? {
+        let is_read = match output? {
             ExecOutput::End(end) => return Ok(Some(end)),
-            ExecOutput::Stdout(bytes) => print(std::io::stdout(), &bytes),
-            ExecOutput::Stderr(bytes) => print(std::io::stderr(), &bytes),
+            ExecOutput::Stdout(bytes) => write_out(std::io::stdout(), &bytes)?,
+            ExecOutput::Stderr(bytes) => write_out(std::io::stderr(), &bytes)?,
+        };
+        if !is_read {
+            return Ok(Some(ExecEnd::Exit(OF_A_BROKEN_PIPE)));
         }
     }
     Ok(None)
@@ -116,9 +123,4 @@ async fn next(resized: &mut Option<Signal>) {
         }
         None => std::future::pending().await,
     }
-}
-
-/// What cannot be printed is lost: the command goes on, as with a closed pipe.
-fn print(mut out: impl Write, bytes: &[u8]) {
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }

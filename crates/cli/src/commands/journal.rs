@@ -5,7 +5,7 @@ use std::pin::pin;
 use archetype_api::JournalEntry;
 use futures::StreamExt;
 
-use super::{print, print_json};
+use super::{print, print_json, write_out};
 use crate::args::{JournalArgs, TopologyArgs};
 use crate::connection::Connection;
 use crate::exit::Exit;
@@ -33,23 +33,30 @@ pub async fn run(connection: &Connection, args: JournalArgs) -> Result<Exit, Fai
         Some(since) => since,
         None => {
             let newest = connection.ask(lab.as_ref(), "", client.journal(lab.as_ref(), None)).await?.entries;
-            newest.iter().try_for_each(|entry| tell(entry, json, paint))?;
+            for entry in &newest {
+                if !tell(entry, json, paint)? {
+                    return Ok(Exit::Fine);
+                }
+            }
             newest.last().map_or(0, |entry| entry.id)
         }
     };
     let asked = client.follow_journal(lab.as_ref(), since);
     let mut entries = pin!(connection.ask(lab.as_ref(), "", asked).await?);
     while let Some(entry) = entries.next().await {
-        tell(&entry?, json, paint)?;
+        if !tell(&entry?, json, paint)? {
+            return Ok(Exit::Fine);
+        }
     }
     Err(Failure::plain("the controller ended the journal"))
 }
 
-/// Prints one entry as a line.
-fn tell(entry: &JournalEntry, json: bool, paint: Paint) -> Result<(), Failure> {
-    if !json {
-        return print(&table::entry(entry, paint));
-    }
-    let line = serde_json::to_string(entry);
-    print(&line.map_err(|error| Failure::plain(format!("an entry cannot be written as JSON: {error}")))?)
+/// Prints one entry as a line, and says whether somebody is there to read more.
+fn tell(entry: &JournalEntry, json: bool, paint: Paint) -> Result<bool, Failure> {
+    let line = match json {
+        false => Ok(table::entry(entry, paint)),
+        true => serde_json::to_string(entry),
+    };
+    let line = line.map_err(|error| Failure::plain(format!("an entry cannot be written as JSON: {error}")))?;
+    write_out(std::io::stdout(), format!("{line}\n").as_bytes())
 }

@@ -1,10 +1,10 @@
 //! `logs`: what a node printed, byte for byte.
 
-use std::io::Write;
 use std::pin::pin;
 
 use futures::StreamExt;
 
+use super::write_out;
 use crate::args::{LogsArgs, TopologyArgs};
 use crate::connection::Connection;
 use crate::exit::Exit;
@@ -16,9 +16,8 @@ pub async fn run(connection: &Connection, args: LogsArgs) -> Result<Exit, Failur
     let lab = lab_file::lab(Some(&args.lab), &TopologyArgs::default())?;
     let asked = connection.client().logs(&lab, &args.node, args.follow);
     let mut pieces = pin!(connection.ask(Some(&lab), args.node.as_str(), asked).await?);
-    let mut out = std::io::stdout();
     while let Some(piece) = pieces.next().await {
-        if out.write_all(&piece?).and_then(|()| out.flush()).is_err() {
+        if !write_out(std::io::stdout(), &piece?)? {
             break;
         }
     }

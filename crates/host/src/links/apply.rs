@@ -112,6 +112,7 @@ impl Links {
         processes: &BTreeMap<ContainerName, u32>,
     ) -> Vec<Done> {
         let containers: Vec<&ContainerName> = steps.iter().filter_map(|step| container_of(step)).collect();
+        let claimed: Vec<Done> = containers.iter().map(|container| self.claim(spec, container)).collect();
         let living: Vec<Option<Namespace>> =
             containers.iter().map(|container| self.living(spec, container, processes.get(*container))).collect();
         let new: Vec<PathBuf> = containers
@@ -121,22 +122,34 @@ impl Links {
             .map(|(container, _)| self.place.pin(container))
             .collect();
         let mut made = pin::many(&new).into_iter();
-        let mut finish = |(container, living): (&&ContainerName, Option<Namespace>)| {
+        let mut finish = |((container, living), claimed): ((&&ContainerName, Option<Namespace>), Done)| {
             let missing = || Err(Error::Missing { what: format!("no namespace was made for {container}") });
             let namespace = match living {
                 Some(living) => pin::pin_again(&living, &self.place.pin(container)),
                 None => made.next().unwrap_or_else(missing),
             }?;
-            let (lab, node) = node_of(spec, container)?;
-            let mark = Mark::of_node(spec, lab, node);
-            write(&self.place.mark_file(container), &mark.to_string())?;
-            drop(fs::remove_file(self.place.facts_digest(container)));
+            claimed?;
             let published = pin::publish(&namespace, container.as_str());
             self.spaces.insert((*container).clone(), Space::new(namespace));
             // A name that leads to somebody else's namespace is told by the next look.
             if super::public_inode(container).is_ok() { Ok(()) } else { published }
         };
-        containers.iter().zip(living).map(&mut finish).collect()
+        containers.iter().zip(living).zip(claimed).map(&mut finish).collect()
+    }
+
+    /// Writes down whose a namespace will be, before it is there: a pin without a mark is nobody's, and nobody would take
+    /// it away. So goes one that an agent left which died between the two.
+    fn claim(&self, spec: &HostSpec, container: &ContainerName) -> Done {
+        let (lab, node) = node_of(spec, container)?;
+        let file = self.place.mark_file(container);
+        let is_marked =
+            file.try_exists().map_err(|error| Error::system(format!("look for {}", file.display()), error))?;
+        if !is_marked {
+            pin::unpin(&self.place.pin(container))?;
+        }
+        write(&file, &Mark::of_node(spec, lab, node).to_string())?;
+        drop(fs::remove_file(self.place.facts_digest(container)));
+        Ok(())
     }
 
     /// The namespace of a node that runs although its pin is gone, taken away by somebody: that of

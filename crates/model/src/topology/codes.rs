@@ -73,7 +73,7 @@ pub const CODES: &[Code] = &[
          A name of more than 15 bytes, or with a blank or `/`, containerlab gives to an interface as a second name, beside a \
          random one by which no configuration finds it.",
         "Write a name that the node's kind has; `archetype kinds NAME` shows them. For kind linux, that is any name of 1 to \
-         15 bytes without `/`, `:` and blanks."),
+         15 bytes without `/`, `:`, `%` and blanks."),
     code("license-missing", "The file that a container names as its license does not exist on the host of the file.",
         "Create it, or leave `license` out. Relative paths begin at the topology file, `~` is the home of the caller."),
     code("mac-twice", "Both ends of a link have the same MAC address.", "Change or leave out one of the two."),

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use archetype_netns::enter::ordinary_start;
+use archetype_netns::pin::NETNS_FOLDER;
 use archetype_netns::{Error, Namespace, mounts};
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
@@ -96,7 +97,7 @@ fn born(options: &Options, network: &Namespace, print: &OwnedFd, wait: OwnedFd) 
 
 fn arrange(options: &Options, network: &Namespace, print: &OwnedFd, wait: OwnedFd) -> Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|error| Error::system("tie the command's life", error))?;
-    mounts::enter_new(&options.binds, &[])?;
+    mounts::enter_new(&options.binds, &[NETNS_FOLDER.into()])?;
     let none: Option<&str> = None;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), flags, none).map_err(|error| Error::system("mount /proc", error))?;
