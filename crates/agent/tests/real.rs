@@ -311,6 +311,34 @@ fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
     });
 }
 
+/// A discipline that swallows everything, on the host's end; people put others there to make a link slow.
+#[test]
+fn traffic_control_on_a_hosts_end_has_its_link_proven_again_and_one_that_swallows_frames_takes_it_from_up() {
+    sandbox(|| {
+        block_on(async {
+            let mut bench = Bench::deploy(pair()).await;
+            let device = bench.device();
+            let tc = |words: &[&str]| run("tc", ["qdisc"].into_iter().chain(words.iter().copied()));
+            tc(&["add", "dev", &device, "root", "handle", "1:", "pfifo", "limit", "0"]);
+            let spec = bench.spec.clone();
+            let is_told = |envelope: &Envelope| {
+                let lost = |status: &Status<LinkState>| {
+                    let reason = status.reason.as_deref().unwrap_or_default();
+                    status.state == LinkState::Error && reason.starts_with("wired, carries nothing")
+                };
+                statuses(&spec, envelope).iter().filter(|status| lost(status)).count() == 1
+            };
+            bench.until("it carries nothing", is_told).await;
+            tc(&["replace", "dev", &device, "root", "handle", "1:", "pfifo", "limit", "100"]);
+            bench.all_up().await;
+            tc(&["replace", "dev", &device, "root", "handle", "1:", "pfifo", "limit", "0"]);
+            bench.until("it carries nothing again", is_told).await;
+            tc(&["del", "dev", &device, "root"]);
+            bench.all_up().await;
+        });
+    });
+}
+
 /// Ports that somebody plugs by hand, each with what it hears: the links whose tags it hears are not
 /// up for as long as it is there, and say why; no other link minds.
 #[test]

@@ -249,6 +249,47 @@ fn followed(world: &World, words: &[&str], wanted: impl Fn(&str) -> bool, count:
 }
 
 #[test]
+fn what_prints_without_end_ends_with_its_reader() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        let by_shell = |line: &str| {
+            let mut shell = Command::new("bash");
+            shell.args(["-c", &format!("set -o pipefail; timeout 20 {ARCHETYPE} {line}")]);
+            let ended = world.serve.with_environment(shell.current_dir(&world.folder)).output().unwrap();
+            let [stdout, stderr] = [ended.stdout, ended.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+            (ended.status.code().unwrap(), stdout + &stderr)
+        };
+        let into_head = |line: &str| by_shell(&format!("{line} | head -n 1"));
+        for node in ["a", "b"] {
+            assert_eq!(into_head(&format!("exec row {node} -- yes")), (141, "y\n".to_owned()), "{node}");
+        }
+        eventually(SOON, "what ran in the nodes has ended", || attempt("pgrep", ["-x", "yes"]).is_err().then_some(()));
+        assert_eq!(into_head("logs row b -f").0, 0);
+        let stop = std::thread::scope(|scope| {
+            let following = scope.spawn(|| into_head("journal row --since 0 --follow"));
+            world.cli(["node", "row", "c", "stop"]).fine();
+            following.join().unwrap()
+        });
+        assert_eq!(stop.0, 0, "{stop:?}");
+        let full = by_shell("exec row a -- yes >/dev/full");
+        assert!(full.0 == 1 && full.1.contains("the answer cannot be printed"), "{full:?}");
+    });
+}
+
+#[test]
+fn a_node_sees_no_names_of_namespaces_that_lead_nowhere() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        for node in ["a", "b"] {
+            let seen = world.exec("row", node, "ip addr show eth1");
+            assert!(seen.code == 0 && seen.stderr.is_empty(), "{seen:?}");
+            assert_eq!(world.exec("row", node, "ls /run/netns").stdout, "");
+        }
+        assert!(std::path::Path::new("/run/netns/clab-row-a").exists(), "on the host they are");
+    });
+}
+
+#[test]
 fn the_journal_is_told_from_an_entry_on_and_followed() {
     on_a_machine(LIMIT, |world| {
         deployed(world);

@@ -246,7 +246,8 @@ impl State {
             }
             Step::WriteFacts { container } => {
                 let (_, node) = spec.node(container).ok_or("no such node")?;
-                self.namespaces.get_mut(container).ok_or("no such namespace")?.facts = Some(node.facts_digest());
+                self.namespaces.get_mut(container).ok_or("no such namespace")?.facts =
+                    Some(node.facts_digest(&spec.networks));
             }
             Step::RemoveNamespace { container } => {
                 let gone = self.namespaces.remove(container).ok_or("no such namespace")?;
@@ -336,6 +337,7 @@ fn plain_device(ifindex: u32, kind: &str) -> DeviceObserved {
         controller: None,
         peer: None,
         mark: None,
+        handlings: 0,
     }
 }
 

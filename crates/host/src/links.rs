@@ -40,6 +40,8 @@ pub struct Links {
     host: Socket,
     /// The host's devices, kept true by the watch; none when they must be read.
     devices: Option<BTreeMap<u32, Link>>,
+    /// How often the watch heard that a device's frames are handled in another way, by its number.
+    handlings: BTreeMap<u32, u64>,
     spaces: BTreeMap<ContainerName, Space>,
 }
 
@@ -51,7 +53,15 @@ impl Links {
     pub fn open(place: Place) -> Result<Self, Error> {
         let watch = Watch::open(true)?;
         let host = Socket::open()?;
-        Ok(Self { place, watch, heard: Arc::default(), host, devices: None, spaces: BTreeMap::new() })
+        Ok(Self {
+            place,
+            watch,
+            heard: Arc::default(),
+            host,
+            devices: None,
+            handlings: BTreeMap::new(),
+            spaces: BTreeMap::new(),
+        })
     }
 
     /// Where things of this installation are.
@@ -96,7 +106,12 @@ impl Links {
         &mut self,
     ) -> (Reading<BTreeMap<InterfaceName, DeviceObserved>>, Reading<BTreeMap<ContainerName, NamespaceObserved>>) {
         self.hear();
-        let devices = self.devices().map(|devices| devices.values().filter_map(device).collect());
+        let handlings = std::mem::take(&mut self.handlings);
+        let devices = self.devices().map(|devices| {
+            let devices = devices.values();
+            devices.filter_map(|link| device(link, handlings.get(&link.index).copied().unwrap_or_default())).collect()
+        });
+        self.handlings = handlings;
         let spaces = self.spaces();
         (devices.into(), spaces.into())
     }
@@ -117,7 +132,11 @@ impl Links {
                         devices.extend([kept(*link)]);
                     }
                 }
+                LinkEvent::Handling { nsid: None, index } => *self.handlings.entry(index).or_default() += 1,
+                // Inside a node its own software rules.
+                LinkEvent::Handling { nsid: Some(_), .. } => {}
                 LinkEvent::Gone { nsid: None, link } => {
+                    self.handlings.remove(&link.index);
                     if let Some(devices) = &mut self.devices {
                         devices.remove(&link.index);
                     }
@@ -236,7 +255,7 @@ fn kept(link: Link) -> (u32, Link) {
     (link.index, Link { settings: Vec::new(), altnames: Vec::new(), ..link })
 }
 
-fn device(link: &Link) -> Option<(InterfaceName, DeviceObserved)> {
+fn device(link: &Link, handlings: u64) -> Option<(InterfaceName, DeviceObserved)> {
     let observed = DeviceObserved {
         ifindex: link.index,
         kind: link.kind.clone(),
@@ -247,6 +266,7 @@ fn device(link: &Link) -> Option<(InterfaceName, DeviceObserved)> {
         controller: link.master,
         peer: link.peer_index.filter(|_| link.kind == "veth"),
         mark: link.alias.parse().ok(),
+        handlings,
     };
     Some((InterfaceName::new(link.name.clone()).ok()?, observed))
 }

@@ -100,6 +100,15 @@ pub struct DeviceObserved {
     pub peer: Option<u32>,
     /// Whose it is; none when it lacks our mark.
     pub mark: Option<Mark>,
+    /// How often its frames came to be handled in another way since it is watched: by queueing disciplines and filters
+    /// (`tc`), or by what it may do as a port of a bridge (`bridge link`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub handlings: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A node's namespace.

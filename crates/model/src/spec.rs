@@ -6,6 +6,7 @@
 mod body;
 mod wire;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -277,15 +278,25 @@ impl NodeSpec {
         self.interfaces.iter().find(|interface| &interface.name == name)
     }
 
-    /// What the namespace is made from, as a digest: other interfaces or sysctls, other facts.
-    pub fn facts_digest(&self) -> String {
-        if self.interfaces.iter().all(|interface| interface.desired.is_up()) {
-            return crate::digest(&(&self.interfaces, self.sysctls()));
-        }
+    /// What the namespace is made from, as a digest: other interfaces or sysctls, or other subnets and gateways of the
+    /// management networks among `networks` that it is on, other facts.
+    pub fn facts_digest(&self, networks: &[NetworkSpec]) -> String {
         // A cable that is cut is so on the host's side alone.
         let up = |interface: &InterfaceSpec| InterfaceSpec { desired: DesiredLink::Up, ..interface.clone() };
-        let interfaces: Vec<InterfaceSpec> = self.interfaces.iter().map(up).collect();
-        crate::digest(&(interfaces, self.sysctls()))
+        let interfaces: Cow<'_, [InterfaceSpec]> = match self.interfaces.iter().all(|one| one.desired.is_up()) {
+            true => Cow::Borrowed(&self.interfaces),
+            false => Cow::Owned(self.interfaces.iter().map(up).collect()),
+        };
+        let on = |interface: &InterfaceSpec| match &interface.attachment {
+            Attachment::Network { network, .. } => networks.iter().find(|candidate| &candidate.name == network),
+            _ => None,
+        };
+        let ways = |network: &NetworkSpec| {
+            let ipv4 = network.ipv4.as_ref().map(|subnet| (subnet.net, subnet.gateway));
+            (ipv4, network.ipv6.as_ref().map(|subnet| (subnet.net, subnet.gateway)))
+        };
+        let ways: Vec<_> = self.interfaces.iter().filter_map(on).map(ways).collect();
+        crate::digest(&(interfaces, self.sysctls(), ways))
     }
 
     /// What the node is made from, as a digest: another body asks for re-creation. What the

@@ -57,7 +57,7 @@ fn resources(spec: &HostSpec, bodies: &BTreeMap<ContainerName, String>) -> BTree
     let wires: BTreeMap<(&LabName, &LinkId), &WireSpec> = all.collect();
     for (lab, node) in spec.nodes() {
         if node.has_namespace() {
-            wanted.insert(Resource::Namespace(node.container.clone()), node.facts_digest());
+            wanted.insert(Resource::Namespace(node.container.clone()), node.facts_digest(&spec.networks));
         }
         let run = (bodies.get(&node.container), node.desired, node.restarts);
         wanted.insert(Resource::Node(node.container.clone()), digest(&run));

@@ -272,6 +272,7 @@ fn end_report(lab: &LabSpec, tag: Option<u16>, end: &EndRef, host: &Host) -> End
             controller: None,
             peer: Some(2),
             mark: None,
+            handlings: 0,
         }),
         inside: Some(InsideObserved {
             name: interface.name.to_string(),

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use archetype_model::ContainerName;
-use archetype_model::facts::{InterfaceFacts, NamespaceFacts};
+use archetype_model::facts::{InterfaceFacts, NamespaceFacts, RouteFacts};
 use archetype_model::observed::{DatapathKind, Mark};
 use archetype_model::spec::{HostSpec, InterfaceSpec, LabSpec, NodeSpec};
 use archetype_model::step::Step;
+use archetype_netns::rtnl::network::{address_removal, address_request, route_removal, route_request};
 use archetype_netns::rtnl::{LinkChange, LinkKey, Socket};
 use archetype_netns::{Error, Namespace, VethOrder, folder, pin, veth};
+use ipnet::IpNet;
 
 use super::Links;
 use super::facts::{self, controller};
@@ -271,7 +273,7 @@ impl Links {
         self.resize(container, &facts)?;
         folder::write(&self.place.facts_file(container), &facts)?;
         self.write_container_facts(container, &facts)?;
-        write(&self.place.facts_digest(container), &node.facts_digest())
+        write(&self.place.facts_digest(container), &node.facts_digest(&spec.networks))
     }
 
     /// Sets what the spec says anew of an interface that is there: once, when it is said. From then on
@@ -286,8 +288,11 @@ impl Links {
             before.interfaces.iter().find(same)
         };
         let both = facts.interfaces.iter().filter_map(|one| Some((one, former(one)?)));
-        let others: Vec<(&InterfaceFacts, &InterfaceFacts)> =
-            both.filter(|(one, former)| former.mtu != one.mtu || former.mac != one.mac).collect();
+        let others: Vec<(&InterfaceFacts, &InterfaceFacts)> = both
+            .filter(|(one, former)| {
+                former.mtu != one.mtu || former.mac != one.mac || ways(&before, former) != ways(facts, one)
+            })
+            .collect();
         if others.is_empty() {
             return Ok(());
         }
@@ -305,6 +310,10 @@ impl Links {
                 change = change.mac(one.mac);
             }
             socket.change(&change)?;
+            // A node that does not run, or has shut it, has none.
+            if inner.up {
+                readdress(&mut socket, inner.ifindex, ways(&before, former), ways(facts, one))?;
+            }
         }
         Ok(())
     }
@@ -385,6 +394,31 @@ fn find<'a>(spec: &'a HostSpec, step: &Step) -> Result<(&'a LabSpec, &'a NodeSpe
 }
 
 /// Replaces a small file whole.
+/// The declared addresses of an interface, and the ways out by it.
+type Ways<'a> = (&'a [IpNet], Vec<&'a RouteFacts>);
+
+fn ways<'a>(facts: &'a NamespaceFacts, one: &'a InterfaceFacts) -> Ways<'a> {
+    (&one.addresses, facts.routes.iter().filter(|route| route.dev == one.name).collect())
+}
+
+/// Turns the declared addresses and routes of a running node's interface into others. What is to go goes first: an
+/// address takes along those of its subnet that came after it, and routes.
+fn readdress(socket: &mut Socket, index: u32, former: Ways<'_>, now: Ways<'_>) -> Done {
+    if former == now {
+        return Ok(());
+    }
+    let without = |route: &&RouteFacts| route_removal(route.dst, Some(route.via), index);
+    let gone = former.0.iter().filter(|net| !now.0.contains(net)).map(|net| address_removal(index, *net));
+    let gone: Vec<_> = former.1.iter().filter(|route| !now.1.contains(route)).map(without).chain(gone).collect();
+    // What the node itself took away is gone already.
+    socket.batch(&gone)?;
+    let routes = now.1.iter().map(|route| route_request(route.dst, Some(route.via), index));
+    let new: Vec<_> = now.0.iter().map(|net| address_request(index, *net)).chain(routes).collect();
+    let answers = socket.batch(&new)?;
+    let refused = answers.into_iter().find_map(std::result::Result::err);
+    refused.map_or(Ok(()), |refusal| Err(refusal.about("change the addresses of a running node")))
+}
+
 fn write(path: &Path, text: &str) -> Done {
     if let Some(above) = path.parent() {
         // Others than root may look into it: the node's hosts file is there.

@@ -194,10 +194,19 @@ fn family_of(ip: IpAddr) -> u8 {
 /// The request that gives the device `index` an address. IPv6 addresses are usable at once: no
 /// duplicate detection is waited for, since addresses of a lab are planned.
 pub fn address_request(index: u32, net: IpNet) -> Request {
+    address(libc::RTM_NEWADDR, (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16, index, net)
+}
+
+/// The request that takes an address from a device.
+pub fn address_removal(index: u32, net: IpNet) -> Request {
+    address(libc::RTM_DELADDR, 0, index, net)
+}
+
+fn address(kind: u16, flags: u16, index: u32, net: IpNet) -> Request {
     let family = family_of(net.addr());
     let mut fixed = [family, net.prefix_len(), 0, 0, 0, 0, 0, 0];
     fixed[4..8].copy_from_slice(&index.to_ne_bytes());
-    let mut request = Request::new(libc::RTM_NEWADDR, (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16, &fixed);
+    let mut request = Request::new(kind, flags, &fixed);
     request.put(libc::IFA_LOCAL, &octets(net.addr())).put(libc::IFA_ADDRESS, &octets(net.addr()));
     match net {
         // The kernel sets no broadcast address by itself; ip(8) leaves it out too unless asked.
@@ -211,6 +220,15 @@ pub fn address_request(index: u32, net: IpNet) -> Request {
 
 /// The request that adds a static route in the main table.
 pub fn route_request(to: Option<IpNet>, via: Option<IpAddr>, index: u32) -> Request {
+    route(libc::RTM_NEWROUTE, (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16, (to, via, index))
+}
+
+/// The request that takes such a route away.
+pub fn route_removal(to: Option<IpNet>, via: Option<IpAddr>, index: u32) -> Request {
+    route(libc::RTM_DELROUTE, 0, (to, via, index))
+}
+
+fn route(kind: u16, flags: u16, (to, via, index): (Option<IpNet>, Option<IpAddr>, u32)) -> Request {
     let any = match via {
         Some(IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -231,7 +249,7 @@ pub fn route_request(to: Option<IpNet>, via: Option<IpAddr>, index: u32) -> Requ
         0,
         0,
     ];
-    let mut request = Request::new(libc::RTM_NEWROUTE, (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16, &fixed);
+    let mut request = Request::new(kind, flags, &fixed);
     if prefix > 0 {
         request.put(libc::RTA_DST, &octets(address));
     }

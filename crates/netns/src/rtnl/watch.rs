@@ -8,10 +8,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::link::Link;
 use super::socket::{open_raw, set_option};
-use super::wire::Message;
+use super::wire::{Message, read_u32};
 use crate::error::{Error, Result};
 
 const RTNLGRP_LINK: libc::c_int = 1;
+const RTNLGRP_TC: libc::c_int = 4;
 const RTNLGRP_NSID: libc::c_int = 28;
 const NETLINK_LISTEN_ALL_NSID: libc::c_int = 8;
 
@@ -31,6 +32,14 @@ pub enum LinkEvent {
         nsid: Option<i32>,
         /// The device as it was.
         link: Box<Link>,
+    },
+    /// What is done with a device's frames became another: its queueing disciplines, classes or filters, or what it may
+    /// do as a port of a bridge.
+    Handling {
+        /// In which namespace, as the watching one numbers others; nothing when it is its own.
+        nsid: Option<i32>,
+        /// The device's number.
+        index: u32,
     },
     /// Messages were lost: read everything again.
     Lost,
@@ -60,6 +69,7 @@ impl Watch {
             subscribe(NETLINK_LISTEN_ALL_NSID, 1)?;
         }
         subscribe(libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_LINK)?;
+        subscribe(libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_TC)?;
         subscribe(libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID)?;
         Ok(Self { fd, buffer: vec![0; 64 * 1024] })
     }
@@ -148,10 +158,15 @@ unsafe fn nsid_in(header: &libc::msghdr) -> Option<i32> {
 }
 
 fn event(nsid: Option<i32>, message: &Message) -> Option<LinkEvent> {
-    let link = Box::new(Link::parse(message)?);
+    // Of `ifinfomsg` and `tcmsg` alike: the family in the first byte, the device's number in the second word.
+    let of_bridge = || i32::from(message.body.first().copied().unwrap_or_default()) == libc::AF_BRIDGE;
     match message.kind {
-        libc::RTM_NEWLINK => Some(LinkEvent::Changed { nsid, link }),
-        libc::RTM_DELLINK => Some(LinkEvent::Gone { nsid, link }),
+        libc::RTM_NEWLINK if of_bridge() => Some(LinkEvent::Handling { nsid, index: read_u32(&message.body, 4)? }),
+        libc::RTM_NEWLINK => Some(LinkEvent::Changed { nsid, link: Box::new(Link::parse(message)?) }),
+        libc::RTM_DELLINK => Some(LinkEvent::Gone { nsid, link: Box::new(Link::parse(message)?) }),
+        libc::RTM_NEWQDISC..=libc::RTM_GETTFILTER => {
+            Some(LinkEvent::Handling { nsid, index: read_u32(&message.body, 4)? })
+        }
         _ => None,
     }
 }

@@ -47,7 +47,7 @@ fn wiring(lab: &LabSpec, wire: &WireSpec, ends: &[&EndReport], observed: &Observ
             let container = lab.node(&end.end.node).map(|node| &node.container);
             let space = container.and_then(|name| spaces?.get(name)).map(|space| space.identity);
             let port = end.port.as_ref().map(|port| (&port.row, port.tag, port.ofport));
-            let device = end.device.as_ref().map(|device| device.ifindex);
+            let device = end.device.as_ref().map(|device| (device.ifindex, device.handlings));
             let inside = end.inside.as_ref().map(|inside| inside.ifindex);
             (&end.end, port, device, inside, space)
         })

@@ -64,7 +64,7 @@ fn wiring(lab: &LabSpec, ends: &[&EndReport], observed: &Observed) -> Wiring {
     let part = |end: &&EndReport| {
         let container = lab.node(&end.end.node).map(|node| &node.container);
         let space = container.and_then(|name| spaces?.get(name)).map(|space| space.identity);
-        let device = end.device.as_ref().map(|device| (device.ifindex, device.controller));
+        let device = end.device.as_ref().map(|device| (device.ifindex, device.controller, device.handlings));
         let inside = end.inside.as_ref().map(|inside| inside.ifindex);
         digest(&(&end.end, device, inside, space))
     };

@@ -1,0 +1,73 @@
+//! The management network of a running lab is changed in its file: the nodes get their new addresses and gateway where
+//! they are, and go on running.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+mod world;
+
+use std::time::Duration;
+
+use world::{World, attempt, eventually, on_a_machine, run};
+
+const LIMIT: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(25);
+
+/// A lab of one node of each sort; `mgmt` is the network, `own` what `a` states.
+fn deploy(world: &World, mgmt: &str, own: &str) {
+    let labels = "labels: {archetype.runtime: namespace}";
+    let nodes = format!("a: {{kind: linux, {labels}, cmd: sleep 1000{own}}}\n    c: {{kind: linux, image: bb}}");
+    world.write("mg.clab.yml", &format!("name: mg\nmgmt: {{{mgmt}}}\ntopology:\n  nodes:\n    {nodes}\n"));
+    world.cli(["deploy", "-t", "mg.clab.yml", "--wait", "60s"]).fine();
+}
+
+/// Waits until a node has this address alone, and goes out by this gateway.
+#[track_caller]
+fn is_at(world: &World, node: &str, net: &str, gateway: &str) {
+    let inside =
+        |command: &str| attempt("ip", ["-n", &format!("clab-mg-{node}")].into_iter().chain(command.split(' ')));
+    let is_so = || {
+        let (addresses, routes) = (inside("-o -4 addr show eth0").ok()?, inside("route show default").ok()?);
+        let is_so = addresses.lines().count() == 1
+            && addresses.contains(&format!(" {net} "))
+            && routes.lines().count() == 1
+            && routes.contains(&format!("via {gateway} "));
+        is_so.then_some(())
+    };
+    eventually(SOON, &format!("{node} is at {net} via {gateway}"), is_so);
+    let address = net.split('/').next().unwrap();
+    eventually(SOON, "it answers", || attempt("ping", ["-c1", "-W1", address]).ok());
+    assert_eq!(world.node("mg", node)["management"]["ipv4"], address, "as inspect tells it");
+}
+
+fn starts(world: &World) -> (String, String) {
+    let container = world.docker(["inspect", "-f", "{{.State.StartedAt}}", "clab-mg-c"]);
+    (container, run("ip", ["netns", "pids", "clab-mg-a"]))
+}
+
+#[test]
+fn another_subnet_gateway_network_or_address_reaches_nodes_that_run() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        deploy(world, "network: one, ipv4-subnet: 10.99.0.0/24", "");
+        is_at(world, "a", "10.99.0.2/24", "10.99.0.1");
+        is_at(world, "c", "10.99.0.3/24", "10.99.0.1");
+        let before = starts(world);
+
+        deploy(world, "network: one, ipv4-subnet: 10.98.0.0/24", "");
+        is_at(world, "a", "10.98.0.2/24", "10.98.0.1");
+        is_at(world, "c", "10.98.0.3/24", "10.98.0.1");
+
+        deploy(world, "network: one, ipv4-subnet: 10.98.0.0/24, ipv4-gw: 10.98.0.9", "");
+        is_at(world, "a", "10.98.0.2/24", "10.98.0.9");
+        is_at(world, "c", "10.98.0.3/24", "10.98.0.9");
+
+        deploy(world, "network: one, ipv4-subnet: 10.98.0.0/24, ipv4-gw: 10.98.0.9", ", mgmt-ipv4: 10.98.0.50");
+        is_at(world, "a", "10.98.0.50/24", "10.98.0.9");
+
+        deploy(world, "network: two, ipv4-subnet: 10.97.0.0/25", ", mgmt-ipv4: 10.97.0.60");
+        is_at(world, "a", "10.97.0.60/25", "10.97.0.1");
+        assert!(world.exec("mg", "c", "ping -c1 -W1 clab-mg-a").code == 0, "nodes know each other's new addresses");
+        assert_eq!(starts(world), before, "nothing was started again");
+        world.until_up("mg", SOON);
+    });
+}
