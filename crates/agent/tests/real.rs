@@ -339,6 +339,24 @@ fn traffic_control_on_a_hosts_end_has_its_link_proven_again_and_one_that_swallow
     });
 }
 
+#[test]
+fn a_switch_that_speaks_another_protocol_is_unreadable_in_words_that_name_the_column() {
+    sandbox(|| {
+        block_on(async {
+            let mut bench = Bench::deploy(pair()).await;
+            bench.ovs.vsctl(["set", "bridge", "arch-ovs", "protocols=OpenFlow15"]);
+            let spec = bench.spec.clone();
+            let is_told = |status: &Status<LinkState>| {
+                let reason = status.reason.as_deref().unwrap_or_default();
+                status.state == LinkState::Unknown && reason.contains("column `protocols`")
+            };
+            bench.until("it is told", |envelope| statuses(&spec, envelope).iter().all(is_told)).await;
+            bench.ovs.vsctl(["clear", "bridge", "arch-ovs", "protocols"]);
+            bench.all_up().await;
+        });
+    });
+}
+
 /// Ports that somebody plugs by hand, each with what it hears: the links whose tags it hears are not
 /// up for as long as it is there, and say why; no other link minds.
 #[test]

@@ -67,6 +67,15 @@ fn another_subnet_gateway_network_or_address_reaches_nodes_that_run() {
         deploy(world, "network: two, ipv4-subnet: 10.97.0.0/25", ", mgmt-ipv4: 10.97.0.60");
         is_at(world, "a", "10.97.0.60/25", "10.97.0.1");
         assert!(world.exec("mg", "c", "ping -c1 -W1 clab-mg-a").code == 0, "nodes know each other's new addresses");
+
+        // What the node itself made otherwise stays so.
+        run("ip", ["-n", "clab-mg-a", "route", "del", "default"]);
+        run("ip", ["netns", "exec", "clab-mg-a", "sysctl", "-qw", "net.ipv6.conf.eth0.disable_ipv6=1"]);
+        let both = "network: two, ipv4-subnet: 10.97.0.0/25, ipv6-subnet: '2001:db8:97::/64'";
+        deploy(world, both, ", mgmt-ipv4: 10.97.0.70");
+        eventually(SOON, "it answers at its new address", || attempt("ping", ["-c1", "-W1", "10.97.0.70"]).ok());
+        assert_eq!(run("ip", ["-n", "clab-mg-a", "route", "show", "default"]), "");
+        assert!(run("ip", ["-n", "clab-mg-c", "-6", "addr", "show", "eth0"]).contains("2001:db8:97::"));
         assert_eq!(starts(world), before, "nothing was started again");
         world.until_up("mg", SOON);
     });

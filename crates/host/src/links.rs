@@ -9,6 +9,7 @@ mod facts;
 mod holders;
 mod inside;
 pub(crate) mod names;
+mod readdress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,11 +31,16 @@ pub use facts::of as facts_of;
 use crate::place::Place;
 use inside::{Notes, Space};
 
+/// In place of a device's number: the filters are those of a block that several devices share (`TCM_IFINDEX_MAGIC_BLOCK`).
+const SHARED_BLOCK: u32 = u32::MAX;
+
 /// The room.
 #[derive(Debug)]
 pub struct Links {
     place: Place,
     watch: Watch,
+    /// What becomes of frames on the host's devices; a watch of its own, for nodes may change theirs all the time.
+    handling: Watch,
     /// How often what the watch heard was taken in.
     heard: Arc<AtomicU64>,
     host: Socket,
@@ -42,6 +48,8 @@ pub struct Links {
     devices: Option<BTreeMap<u32, Link>>,
     /// How often the watch heard that a device's frames are handled in another way, by its number.
     handlings: BTreeMap<u32, u64>,
+    /// How often it may have missed that, or it was of devices that it could not name.
+    missed: u64,
     spaces: BTreeMap<ContainerName, Space>,
 }
 
@@ -51,15 +59,17 @@ impl Links {
     /// # Errors
     /// When the kernel gives no netlink sockets.
     pub fn open(place: Place) -> Result<Self, Error> {
-        let watch = Watch::open(true)?;
+        let (watch, handling) = (Watch::open(true)?, Watch::of_handling()?);
         let host = Socket::open()?;
         Ok(Self {
             place,
             watch,
+            handling,
             heard: Arc::default(),
             host,
             devices: None,
             handlings: BTreeMap::new(),
+            missed: 0,
             spaces: BTreeMap::new(),
         })
     }
@@ -69,12 +79,12 @@ impl Links {
         &self.place
     }
 
-    /// A descriptor that becomes readable when something changes, to be waited for by the caller.
+    /// Descriptors that become readable when something changes, to be waited for by the caller.
     ///
     /// # Errors
     /// When there are no descriptors left.
-    pub fn changes(&self) -> std::io::Result<std::os::fd::OwnedFd> {
-        self.watch.as_fd().try_clone_to_owned()
+    pub fn changes(&self) -> std::io::Result<[std::os::fd::OwnedFd; 2]> {
+        Ok([self.watch.as_fd().try_clone_to_owned()?, self.handling.as_fd().try_clone_to_owned()?])
     }
 
     /// Counts how often the room has taken in what [`Links::changes`] tells of.
@@ -106,49 +116,61 @@ impl Links {
         &mut self,
     ) -> (Reading<BTreeMap<InterfaceName, DeviceObserved>>, Reading<BTreeMap<ContainerName, NamespaceObserved>>) {
         self.hear();
-        let handlings = std::mem::take(&mut self.handlings);
+        let (handlings, missed) = (std::mem::take(&mut self.handlings), self.missed);
         let devices = self.devices().map(|devices| {
             let devices = devices.values();
-            devices.filter_map(|link| device(link, handlings.get(&link.index).copied().unwrap_or_default())).collect()
+            devices
+                .filter_map(|link| device(link, missed + handlings.get(&link.index).copied().unwrap_or_default()))
+                .collect()
         });
         self.handlings = handlings;
         let spaces = self.spaces();
         (devices.into(), spaces.into())
     }
 
-    /// Takes in what the watch heard.
+    /// Takes in what the watches heard.
     fn hear(&mut self) {
-        let events = self.watch.read();
+        let (events, handlings) = (self.watch.read(), self.handling.read());
         self.heard.fetch_add(1, Ordering::Release);
-        let Ok(events) = events else {
-            self.devices = None;
-            self.spaces.values_mut().for_each(Space::forget);
-            return;
-        };
-        for event in events {
+        for event in handlings.unwrap_or_else(|_| vec![LinkEvent::Lost]) {
+            match event {
+                LinkEvent::Handling { index, .. } => self.handled(index),
+                _ => self.missed += 1,
+            }
+        }
+        for event in events.unwrap_or_else(|_| vec![LinkEvent::Lost]) {
             match event {
                 LinkEvent::Changed { nsid: None, link } => {
                     if let Some(devices) = &mut self.devices {
                         devices.extend([kept(*link)]);
                     }
                 }
-                LinkEvent::Handling { nsid: None, index } => *self.handlings.entry(index).or_default() += 1,
-                // Inside a node its own software rules.
-                LinkEvent::Handling { nsid: Some(_), .. } => {}
                 LinkEvent::Gone { nsid: None, link } => {
                     self.handlings.remove(&link.index);
                     if let Some(devices) = &mut self.devices {
                         devices.remove(&link.index);
                     }
                 }
+                LinkEvent::Handling { nsid: None, index } => self.handled(index),
+                // Inside a node its own software rules.
+                LinkEvent::Handling { nsid: Some(_), .. } => {}
                 LinkEvent::Changed { nsid: Some(nsid), .. } | LinkEvent::Gone { nsid: Some(nsid), .. } => {
                     self.spaces.values_mut().filter(|space| space.nsid() == Some(nsid)).for_each(Space::forget);
                 }
                 LinkEvent::Lost => {
+                    self.missed += 1;
                     self.devices = None;
                     self.spaces.values_mut().for_each(Space::forget);
                 }
             }
+        }
+    }
+
+    /// Frames of a device are handled in another way: of all that share a block of filters, where it is no device's number.
+    fn handled(&mut self, index: u32) {
+        match index {
+            SHARED_BLOCK => self.missed += 1,
+            index => *self.handlings.entry(index).or_default() += 1,
         }
     }
 

@@ -78,7 +78,9 @@ impl LinuxHost {
         let place = settings.place.clone();
         let links = Links::open(place.clone())?;
         let heard = links.changes().map_err(|error| archetype_netns::Error::system("watch devices", error))?;
-        tokio::spawn(ring_when_readable(heard, links.times_heard(), waker.clone()));
+        for heard in heard {
+            tokio::spawn(ring_when_readable(heard, links.times_heard(), waker.clone()));
+        }
         names::watch(&place, waker);
         let datapath = Datapath::open(settings.datapath.clone(), waker.clone());
         let containers = settings.docker_socket.clone().map(|socket| open_containers(&settings, socket, waker));

@@ -103,7 +103,7 @@ impl Unfit {
 
 /// What Linux takes, and how long the name is where that is too much.
 fn rule(value: &str) -> String {
-    let taken = "Linux takes 1 to 15 bytes without `/`, `:` and blanks";
+    let taken = "Linux takes 1 to 15 bytes without `/`, `:`, `%` and blanks";
     match value {
         "." | ".." => "Linux has it for folders".to_owned(),
         long if long.len() > 15 => format!("{taken}, and it has {}", long.len()),

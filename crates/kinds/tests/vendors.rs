@@ -259,7 +259,7 @@ fn what_a_file_cannot_use_is_told_with_what_it_can() {
     );
     assert_eq!(
         told("linux", "a/b"),
-        "a/b cannot be an interface's name: Linux takes 1 to 15 bytes without `/`, `:` and blanks; write a name like eth1; \
+        "a/b cannot be an interface's name: Linux takes 1 to 15 bytes without `/`, `:`, `%` and blanks; write a name like eth1; \
          in containerlab, too, one that does not fit is only a second name beside a random one"
     );
 }

@@ -144,7 +144,7 @@ fn check_plain(value: &str) -> Result<(), String> {
     check_characters(value, "-._")
 }
 
-/// containerlab also allows `|`, for bridges inside another node's namespace.
+/// containerlab also allows `|`, for bridges inside another node's namespace; nobody else is to be told to write it.
 fn check_node(value: &str) -> Result<(), String> {
     check_characters(value, "-._|")
 }
@@ -154,7 +154,7 @@ fn check_characters(value: &str, also: &str) -> Result<(), String> {
         return Err("must begin with a letter or a digit".into());
     }
     match value.chars().find(|c| !c.is_ascii_alphanumeric() && !also.contains(*c)) {
-        Some(c) => Err(format!("must not contain {c:?}: letters, digits and {also:?} are allowed")),
+        Some(c) => Err(format!("must not contain {c:?}: letters, digits and \"-._\" are allowed")),
         None if value.len() > 128 => Err("is longer than 128 characters".into()),
         None => Ok(()),
     }

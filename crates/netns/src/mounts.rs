@@ -58,6 +58,8 @@ fn arrange(binds: &[Bind], without: &[PathBuf]) -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(|error| Error::system("make a mount namespace", error))?;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)
         .map_err(|error| Error::system("keep mounts inside from the host", error))?;
+    // What a bind shows is the host's, whatever the rest has covered.
+    let sources: Vec<_> = binds.iter().map(|bind| fs::File::open(&bind.source)).collect();
     for path in without {
         // EINVAL: nothing is mounted there, which is what is wanted.
         if umount2(path, MntFlags::MNT_DETACH).is_ok() {
@@ -65,8 +67,6 @@ fn arrange(binds: &[Bind], without: &[PathBuf]) -> Result<()> {
             let _ = mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=755"));
         }
     }
-    // What a bind shows is the host's, whatever the binds before it have covered.
-    let sources: Vec<_> = binds.iter().map(|bind| fs::File::open(&bind.source)).collect();
     for (bind, source) in binds.iter().zip(sources) {
         let failed = |error: std::io::Error| {
             Error::system(format!("bind {} at {}", bind.source.display(), bind.target.display()), error)

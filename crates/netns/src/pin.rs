@@ -88,8 +88,11 @@ pub fn unpin(path: &Path) -> Result<()> {
     detach(path)
 }
 
-/// Takes one name of a namespace away.
-pub(crate) fn detach(path: &Path) -> Result<()> {
+/// Takes one name of a namespace away; what is known of the namespace stays. One that is not there is no error.
+///
+/// # Errors
+/// As [`unpin`].
+pub fn detach(path: &Path) -> Result<()> {
     match umount2(path, MntFlags::MNT_DETACH) {
         // EINVAL: a plain file, the rest of a pin that a reboot took away.
         Ok(()) | Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOENT) => {}

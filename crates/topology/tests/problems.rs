@@ -131,9 +131,9 @@ topology:
       hint: did you mean "r2"?
     lab.clab.yml:11:19: r1:eth0 is the node's interface on the management network [interface-reserved]
       hint: use another, or "network-mode: none" for a node without management network
-    lab.clab.yml:12:19: r1:a/b cannot be an interface's name: Linux takes 1 to 15 bytes without `/`, `:` and blanks [invalid-interface]
+    lab.clab.yml:12:19: r1:a/b cannot be an interface's name: Linux takes 1 to 15 bytes without `/`, `:`, `%` and blanks [invalid-interface]
       hint: write a name like eth1; in containerlab, too, one that does not fit is only a second name beside a random one
-    lab.clab.yml:12:29: r2:much-too-long-a-name cannot be an interface's name: Linux takes 1 to 15 bytes without `/`, `:` and blanks, and it has 20 [invalid-interface]
+    lab.clab.yml:12:29: r2:much-too-long-a-name cannot be an interface's name: Linux takes 1 to 15 bytes without `/`, `:`, `%` and blanks, and it has 20 [invalid-interface]
       hint: write a name like eth1; in containerlab, too, one that does not fit is only a second name beside a random one
     lab.clab.yml:13:18: topology.links[4] needs exactly 2 endpoints, not 1 [bad-endpoint]
       hint: write `endpoints: ["r1:eth1", "r2:eth1"]`

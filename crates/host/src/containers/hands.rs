@@ -6,7 +6,7 @@ use std::time::Duration;
 use archetype_model::observed::Busy;
 
 /// A run that ends later than this after somebody's signal ended by itself: `docker stop` gives a node time first.
-const OBEYS_WITHIN: Duration = Duration::from_secs(120);
+const OBEYS_WITHIN: Duration = Duration::from_secs(900);
 
 /// What was done by hand, by the full ids of containers. Times are the engine's, since the Unix epoch.
 #[derive(Debug, Default)]
@@ -30,6 +30,11 @@ impl Hands {
     /// Somebody had the engine tell the container's run to end.
     pub fn told(&mut self, id: &str, at: Duration) {
         self.told.insert(id.to_owned(), at);
+    }
+
+    /// What ends the container's run from here on is ours.
+    pub fn not_told(&mut self, id: &str) {
+        self.told.remove(id);
     }
 
     /// The container's run ended. Says whether by somebody's hand, who may start it again: it is to be looked at a while
@@ -126,6 +131,9 @@ mod tests {
         assert!(!hands.ended(ID, None, at(1)));
         hands.told(ID, at(10));
         assert!(!hands.ended(ID, None, at(1000)), "it went on for long");
+        hands.told(ID, at(1001));
+        hands.not_told(ID);
+        assert!(!hands.ended(ID, None, at(1001)), "we did it");
         hands.told(ID, at(1001));
         hands.engine_went();
         assert!(!hands.ended(ID, None, at(1002)));

@@ -229,6 +229,10 @@ impl Replica {
         if self.working.contains_key(name) {
             return false;
         }
+        if let Some(node) = self.find(name).filter(|_| working.ends_the_run) {
+            let id = node.id.clone();
+            self.hands.not_told(&id);
+        }
         self.working.insert(name.clone(), working);
         true
     }

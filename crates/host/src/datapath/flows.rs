@@ -169,6 +169,19 @@ fn everything() -> io::Result<Vec<u8>> {
     Ok([config, openflow::ask_for_ports()?, openflow::ask_for_flows()?, barrier].concat())
 }
 
+/// What the switch has against a question, in words: the type and code of an `ofp_error_msg` (OpenFlow 1.0, 5.4.4) and what
+/// follows them, which is text where the versions do not meet.
+fn refused(body: &[u8]) -> String {
+    const HELLO_FAILED: [u8; 2] = [0, 0];
+    match (body.get(..2), body.get(4..)) {
+        (Some(kind), Some(text)) if kind == HELLO_FAILED => format!(
+            "the switch does not speak OpenFlow 1.0, see the bridge's column `protocols` ({})",
+            String::from_utf8_lossy(text).trim_end_matches('\0')
+        ),
+        _ => format!("the switch refused a question: {body:02x?}"),
+    }
+}
+
 // === impl Heard ===
 
 impl Heard {
@@ -176,9 +189,7 @@ impl Heard {
     fn take(&mut self, message: &Message) -> io::Result<Vec<u8>> {
         match message.kind {
             openflow::ECHO_REQUEST => return openflow::message(openflow::ECHO_REPLY, &message.body),
-            openflow::ERROR => {
-                return Err(io::Error::other(format!("the switch refused a question: {:02x?}", message.body)));
-            }
+            openflow::ERROR => return Err(io::Error::other(refused(&message.body))),
             openflow::CONFIG_REPLY => return self.take_config(message),
             openflow::PORT_STATUS => {
                 if let Some((name, settings)) = message.port_status() {

@@ -7,18 +7,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use archetype_model::ContainerName;
-use archetype_model::facts::{InterfaceFacts, NamespaceFacts, RouteFacts};
+use archetype_model::facts::{InterfaceFacts, NamespaceFacts};
 use archetype_model::observed::{DatapathKind, Mark};
 use archetype_model::spec::{HostSpec, InterfaceSpec, LabSpec, NodeSpec};
 use archetype_model::step::Step;
-use archetype_netns::rtnl::network::{address_removal, address_request, route_removal, route_request};
 use archetype_netns::rtnl::{LinkChange, LinkKey, Socket};
-use archetype_netns::{Error, Namespace, VethOrder, folder, pin, veth};
-use ipnet::IpNet;
+use archetype_netns::{Error, Lock, Namespace, VethOrder, folder, pin, veth};
 
 use super::Links;
 use super::facts::{self, controller};
 use super::inside::Space;
+use super::readdress::{readdress, ways};
 use crate::place::Place;
 
 /// Single removals at once: each waits for the same kernel barriers, so many cost what one does.
@@ -26,6 +25,8 @@ const REMOVALS: usize = 32;
 
 /// A namespace that nothing holds takes its devices along within this: 60 ms for a hundred nodes.
 const GOING: Duration = Duration::from_millis(500);
+/// A start makes a namespace as declared in less.
+const START_WITHIN: Duration = Duration::from_millis(300);
 
 type Done = Result<(), Error>;
 
@@ -117,20 +118,21 @@ impl Links {
         let claimed: Vec<Done> = containers.iter().map(|container| self.claim(spec, container)).collect();
         let living: Vec<Option<Namespace>> =
             containers.iter().map(|container| self.living(spec, container, processes.get(*container))).collect();
+        let is_new = |living: &Option<Namespace>, claimed: &Done| living.is_none() && claimed.is_ok();
         let new: Vec<PathBuf> = containers
             .iter()
-            .zip(&living)
-            .filter(|(_, living)| living.is_none())
+            .zip(living.iter().zip(&claimed))
+            .filter(|(_, (living, claimed))| is_new(living, claimed))
             .map(|(container, _)| self.place.pin(container))
             .collect();
         let mut made = pin::many(&new).into_iter();
         let mut finish = |((container, living), claimed): ((&&ContainerName, Option<Namespace>), Done)| {
+            claimed?;
             let missing = || Err(Error::Missing { what: format!("no namespace was made for {container}") });
             let namespace = match living {
                 Some(living) => pin::pin_again(&living, &self.place.pin(container)),
                 None => made.next().unwrap_or_else(missing),
             }?;
-            claimed?;
             let published = pin::publish(&namespace, container.as_str());
             self.spaces.insert((*container).clone(), Space::new(namespace));
             // A name that leads to somebody else's namespace is told by the next look.
@@ -147,7 +149,7 @@ impl Links {
         let is_marked =
             file.try_exists().map_err(|error| Error::system(format!("look for {}", file.display()), error))?;
         if !is_marked {
-            pin::unpin(&self.place.pin(container))?;
+            pin::detach(&self.place.pin(container))?;
         }
         write(&file, &Mark::of_node(spec, lab, node).to_string())?;
         drop(fs::remove_file(self.place.facts_digest(container)));
@@ -270,6 +272,9 @@ impl Links {
         }
         let (lab, node) = node_of(spec, container)?;
         let facts = facts::of(spec, lab, node, &self.place, datapath);
+        // A start that is under way goes by the facts that it has read; without facts there is none.
+        let path = self.facts_path(container);
+        let _lock = path.exists().then(|| Lock::take(&path, START_WITHIN)).transpose()?;
         self.resize(container, &facts)?;
         folder::write(&self.place.facts_file(container), &facts)?;
         self.write_container_facts(container, &facts)?;
@@ -310,20 +315,21 @@ impl Links {
                 change = change.mac(one.mac);
             }
             socket.change(&change)?;
-            // A node that does not run, or has shut it, has none.
-            if inner.up {
-                readdress(&mut socket, inner.ifindex, ways(&before, former), ways(facts, one))?;
-            }
+            readdress(&mut socket, inner, &ways(&before, former), &ways(facts, one))?;
         }
         Ok(())
     }
 
     /// A container that exists has its facts under its id, where the runtime looks for them.
     fn write_container_facts(&self, container: &ContainerName, facts: &NamespaceFacts) -> Done {
-        match fs::read_to_string(self.place.container_id_file(container)) {
-            Ok(id) => folder::write(&NamespaceFacts::container_path(id.trim()), facts),
-            Err(_) => Ok(()),
-        }
+        let path = self.facts_path(container);
+        if path == self.place.facts_file(container) { Ok(()) } else { folder::write(&path, facts) }
+    }
+
+    /// The facts by which a node starts: its container's, where it has one.
+    fn facts_path(&self, container: &ContainerName) -> PathBuf {
+        let id = fs::read_to_string(self.place.container_id_file(container));
+        id.map_or_else(|_| self.place.facts_file(container), |id| NamespaceFacts::container_path(id.trim()))
     }
 }
 
@@ -394,31 +400,6 @@ fn find<'a>(spec: &'a HostSpec, step: &Step) -> Result<(&'a LabSpec, &'a NodeSpe
 }
 
 /// Replaces a small file whole.
-/// The declared addresses of an interface, and the ways out by it.
-type Ways<'a> = (&'a [IpNet], Vec<&'a RouteFacts>);
-
-fn ways<'a>(facts: &'a NamespaceFacts, one: &'a InterfaceFacts) -> Ways<'a> {
-    (&one.addresses, facts.routes.iter().filter(|route| route.dev == one.name).collect())
-}
-
-/// Turns the declared addresses and routes of a running node's interface into others. What is to go goes first: an
-/// address takes along those of its subnet that came after it, and routes.
-fn readdress(socket: &mut Socket, index: u32, former: Ways<'_>, now: Ways<'_>) -> Done {
-    if former == now {
-        return Ok(());
-    }
-    let without = |route: &&RouteFacts| route_removal(route.dst, Some(route.via), index);
-    let gone = former.0.iter().filter(|net| !now.0.contains(net)).map(|net| address_removal(index, *net));
-    let gone: Vec<_> = former.1.iter().filter(|route| !now.1.contains(route)).map(without).chain(gone).collect();
-    // What the node itself took away is gone already.
-    socket.batch(&gone)?;
-    let routes = now.1.iter().map(|route| route_request(route.dst, Some(route.via), index));
-    let new: Vec<_> = now.0.iter().map(|net| address_request(index, *net)).chain(routes).collect();
-    let answers = socket.batch(&new)?;
-    let refused = answers.into_iter().find_map(std::result::Result::err);
-    refused.map_or(Ok(()), |refusal| Err(refusal.about("change the addresses of a running node")))
-}
-
 fn write(path: &Path, text: &str) -> Done {
     if let Some(above) = path.parent() {
         // Others than root may look into it: the node's hosts file is there.

@@ -223,6 +223,11 @@ pub fn route_request(to: Option<IpNet>, via: Option<IpAddr>, index: u32) -> Requ
     route(libc::RTM_NEWROUTE, (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16, (to, via, index))
 }
 
+/// As [`route_request`], where there is none to the same place.
+pub fn route_addition(to: Option<IpNet>, via: Option<IpAddr>, index: u32) -> Request {
+    route(libc::RTM_NEWROUTE, (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16, (to, via, index))
+}
+
 /// The request that takes such a route away.
 pub fn route_removal(to: Option<IpNet>, via: Option<IpAddr>, index: u32) -> Request {
     route(libc::RTM_DELROUTE, 0, (to, via, index))

@@ -69,8 +69,20 @@ impl Watch {
             subscribe(NETLINK_LISTEN_ALL_NSID, 1)?;
         }
         subscribe(libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_LINK)?;
-        subscribe(libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_TC)?;
         subscribe(libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID)?;
+        Ok(Self { fd, buffer: vec![0; 64 * 1024] })
+    }
+
+    /// Watches what is done with the frames of devices of the caller's namespace, by queueing disciplines, classes and
+    /// filters. (What a port of a bridge may do [`Watch::open`] hears.)
+    ///
+    /// # Errors
+    /// When the kernel gives no socket.
+    pub fn of_handling() -> Result<Self> {
+        let fd = open_raw(libc::NETLINK_ROUTE, libc::SOCK_NONBLOCK)?;
+        bind(&fd)?;
+        set_option(&fd, libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_TC)
+            .map_err(|error| Error::system("subscribe to changes of traffic control", error))?;
         Ok(Self { fd, buffer: vec![0; 64 * 1024] })
     }
 
