@@ -25,8 +25,8 @@ const REMOVALS: usize = 32;
 
 /// A namespace that nothing holds takes its devices along within this: 60 ms for a hundred nodes.
 const GOING: Duration = Duration::from_millis(500);
-/// A start makes a namespace as declared in less.
-const START_WITHIN: Duration = Duration::from_millis(300);
+/// A start makes a namespace as declared in less, as a rule; else the facts are written at the next try.
+const START_WITHIN: Duration = Duration::from_millis(50);
 
 type Done = Result<(), Error>;
 
