@@ -122,18 +122,7 @@ impl<'a> Room<'a> {
                 Some(bridge.ok_or_else(absent)?.index)
             }
         };
-        Ok(VethOrder {
-            host_name: interface.peer.name.clone(),
-            host_mtu: interface.peer.mtu,
-            host_alias: interface.peer.alias.clone(),
-            host_up: true,
-            host_group: interface.peer.group,
-            master,
-            node: namespace.as_fd(),
-            node_name: interface.name.clone(),
-            node_mac: interface.mac,
-            node_mtu: interface.mtu,
-        })
+        Ok(VethOrder::of(interface, namespace.as_fd(), master))
     }
 
     /// Sends requests to the node's namespace; the first refusal that is not "it is not there" is

@@ -4,6 +4,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use archetype_model::facts::InterfaceFacts;
 use archetype_model::{InterfaceName, Mac, Mtu};
 
 use crate::error::{Error, Result};
@@ -38,6 +39,25 @@ pub struct VethOrder<'a> {
     pub node_mac: Mac,
     /// The MTU of the node's end.
     pub node_mtu: Mtu,
+}
+
+impl<'a> VethOrder<'a> {
+    /// The pair that facts declare for an interface of the namespace `node`, the host's end up and, with a `master`, a port
+    /// of the bridge of that index.
+    pub fn of(interface: &InterfaceFacts, node: BorrowedFd<'a>, master: Option<u32>) -> Self {
+        Self {
+            host_name: interface.peer.name.clone(),
+            host_mtu: interface.peer.mtu,
+            host_alias: interface.peer.alias.clone(),
+            host_group: interface.peer.group,
+            host_up: true,
+            master,
+            node,
+            node_name: interface.name.clone(),
+            node_mac: interface.mac,
+            node_mtu: interface.mtu,
+        }
+    }
 }
 
 /// A pair that was made.

@@ -61,22 +61,7 @@ fn facts(interfaces: u8) -> NamespaceFacts {
 /// The namespace with its pairs, as an agent makes them.
 fn made(facts: &NamespaceFacts) -> Namespace {
     let node = pin::make(&facts.namespace).unwrap();
-    let orders: Vec<_> = facts
-        .interfaces
-        .iter()
-        .map(|interface| VethOrder {
-            host_name: interface.peer.name.clone(),
-            host_mtu: interface.peer.mtu,
-            host_alias: interface.peer.alias.clone(),
-            host_up: true,
-            host_group: interface.peer.group,
-            master: None,
-            node: node.as_fd(),
-            node_name: interface.name.clone(),
-            node_mac: interface.mac,
-            node_mtu: interface.mtu,
-        })
-        .collect();
+    let orders: Vec<_> = facts.interfaces.iter().map(|one| VethOrder::of(one, node.as_fd(), None)).collect();
     veth::create(&mut Socket::open().unwrap(), &orders).unwrap().into_iter().for_each(|pair| {
         pair.unwrap();
     });

@@ -45,19 +45,7 @@ pub fn facts(name: &str, interfaces: u8) -> NamespaceFacts {
 /// Makes the namespace and the pairs of the facts.
 pub fn made(facts: &NamespaceFacts) -> Namespace {
     let node = pin::make(&facts.namespace).unwrap();
-    let order = |interface: &InterfaceFacts| VethOrder {
-        host_name: interface.peer.name.clone(),
-        host_mtu: interface.peer.mtu,
-        host_alias: interface.peer.alias.clone(),
-        host_up: true,
-        host_group: interface.peer.group,
-        master: None,
-        node: node.as_fd(),
-        node_name: interface.name.clone(),
-        node_mac: interface.mac,
-        node_mtu: interface.mtu,
-    };
-    let orders: Vec<_> = facts.interfaces.iter().map(order).collect();
+    let orders: Vec<_> = facts.interfaces.iter().map(|one| VethOrder::of(one, node.as_fd(), None)).collect();
     for pair in veth::create(&mut Socket::open().unwrap(), &orders).unwrap() {
         pair.unwrap();
     }

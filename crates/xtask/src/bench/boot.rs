@@ -106,19 +106,7 @@ fn interface(number: u8) -> anyhow::Result<InterfaceFacts> {
 /// The namespace with its pairs, as an agent makes them.
 fn made(facts: &NamespaceFacts) -> anyhow::Result<Namespace> {
     let node = pin::make(&facts.namespace)?;
-    let order = |interface: &InterfaceFacts| VethOrder {
-        host_name: interface.peer.name.clone(),
-        host_mtu: interface.peer.mtu,
-        host_alias: interface.peer.alias.clone(),
-        host_up: true,
-        host_group: interface.peer.group,
-        master: None,
-        node: node.as_fd(),
-        node_name: interface.name.clone(),
-        node_mac: interface.mac,
-        node_mtu: interface.mtu,
-    };
-    let orders: Vec<_> = facts.interfaces.iter().map(order).collect();
+    let orders: Vec<_> = facts.interfaces.iter().map(|one| VethOrder::of(one, node.as_fd(), None)).collect();
     for pair in veth::create(&mut Socket::open()?, &orders)? {
         pair.context("make a pair")?;
     }
