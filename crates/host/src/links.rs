@@ -1,8 +1,8 @@
 //! Devices and namespaces: the host's ends of interfaces, the namespaces that hold the nodes'
 //! ends, and what is inside them.
 //!
-//! One netlink watch hears the host's namespace and every node's; what it says narrows what is
-//! read again. All of it is synchronous and quick; callers run it on a thread that may wait.
+//! One netlink watch hears the host's namespace and every node's, another what becomes of frames on the host's devices; what
+//! they say narrows what is read again. All of it is synchronous and quick; callers run it on a thread that may wait.
 
 mod apply;
 mod facts;
@@ -130,15 +130,9 @@ impl Links {
 
     /// Takes in what the watches heard.
     fn hear(&mut self) {
-        let (events, handlings) = (self.watch.read(), self.handling.read());
+        let heard = [self.watch.read(), self.handling.read()];
         self.heard.fetch_add(1, Ordering::Release);
-        for event in handlings.unwrap_or_else(|_| vec![LinkEvent::Lost]) {
-            match event {
-                LinkEvent::Handling { index, .. } => self.handled(index),
-                _ => self.missed += 1,
-            }
-        }
-        for event in events.unwrap_or_else(|_| vec![LinkEvent::Lost]) {
+        for event in heard.into_iter().flat_map(|read| read.unwrap_or_else(|_| vec![LinkEvent::Lost])) {
             match event {
                 LinkEvent::Changed { nsid: None, link } => {
                     if let Some(devices) = &mut self.devices {

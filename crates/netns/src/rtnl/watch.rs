@@ -59,18 +59,11 @@ impl Watch {
     /// # Errors
     /// When the kernel gives no socket.
     pub fn open(all: bool) -> Result<Self> {
-        let fd = open_raw(libc::NETLINK_ROUTE, libc::SOCK_NONBLOCK)?;
-        bind(&fd)?;
-        let subscribe = |option, value| {
-            set_option(&fd, libc::SOL_NETLINK, option, value)
-                .map_err(|error| Error::system("subscribe to changes of devices", error))
-        };
+        let watch = Self::of(&[RTNLGRP_LINK, RTNLGRP_NSID])?;
         if all {
-            subscribe(NETLINK_LISTEN_ALL_NSID, 1)?;
+            watch.subscribe(NETLINK_LISTEN_ALL_NSID, 1)?;
         }
-        subscribe(libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_LINK)?;
-        subscribe(libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID)?;
-        Ok(Self { fd, buffer: vec![0; 64 * 1024] })
+        Ok(watch)
     }
 
     /// Watches what is done with the frames of devices of the caller's namespace, by queueing disciplines, classes and
@@ -79,11 +72,20 @@ impl Watch {
     /// # Errors
     /// When the kernel gives no socket.
     pub fn of_handling() -> Result<Self> {
+        Self::of(&[RTNLGRP_TC])
+    }
+
+    fn of(groups: &[libc::c_int]) -> Result<Self> {
         let fd = open_raw(libc::NETLINK_ROUTE, libc::SOCK_NONBLOCK)?;
         bind(&fd)?;
-        set_option(&fd, libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_TC)
-            .map_err(|error| Error::system("subscribe to changes of traffic control", error))?;
-        Ok(Self { fd, buffer: vec![0; 64 * 1024] })
+        let watch = Self { fd, buffer: vec![0; 64 * 1024] };
+        groups.iter().try_for_each(|group| watch.subscribe(libc::NETLINK_ADD_MEMBERSHIP, *group))?;
+        Ok(watch)
+    }
+
+    fn subscribe(&self, option: libc::c_int, value: libc::c_int) -> Result<()> {
+        set_option(&self.fd, libc::SOL_NETLINK, option, value)
+            .map_err(|error| Error::system("subscribe to changes of devices", error))
     }
 
     /// Everything that has happened since the last call; empty when nothing has.
