@@ -445,7 +445,7 @@ pub(crate) fn is_coming(observed: &Observed, node: &NodeSpec, memory: &Memory) -
 /// The node to which a step does something that must not be done twice.
 fn happens_once(step: &Step) -> Option<&ContainerName> {
     match step {
-        Step::Node { container, action: NodeAction::Exec { .. } | NodeAction::Restart } => Some(container),
+        Step::Node { container, action } if action.happens_once() => Some(container),
         _ => None,
     }
 }

@@ -308,8 +308,7 @@ impl<H: Host> Agent<H> {
     fn task_ended(&mut self, ended: TaskEnded) {
         let resource = Resource::Node(ended.container.clone());
         // The end of a start may be told after the first command was begun: that one is not over with it.
-        let is_once = matches!(ended.action, NodeAction::Exec { .. } | NodeAction::Restart);
-        let begun = is_once.then(|| self.memory.begun.remove(&ended.container)).flatten();
+        let begun = ended.action.happens_once().then(|| self.memory.begun.remove(&ended.container)).flatten();
         if let NodeAction::Exec { index, start } = &ended.action {
             let state = match ended.exec.unwrap_or_else(|| of_failed(ended.error.as_ref())) {
                 // The start that it is for is still to come, and is not to come without it.

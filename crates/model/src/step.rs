@@ -147,6 +147,13 @@ pub enum NodeAction {
     },
 }
 
+impl NodeAction {
+    /// Whether it must not be done twice: once it was begun, its end is waited for.
+    pub fn happens_once(&self) -> bool {
+        matches!(self, Self::Exec { .. } | Self::Restart)
+    }
+}
+
 /// The tag a port is to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "as", rename_all = "kebab-case")]
