@@ -114,13 +114,8 @@ fn too_slow(container: &ContainerName, node: &NodeReport) -> Vec<Finding> {
 
 fn execs(done: &Done, node: &NodeSpec, run: Option<&RunObserved>) -> Vec<ExecReport> {
     let states = match (run, done.execs.get(&node.container)) {
-        (Some(RunObserved::Running { start, .. } | RunObserved::Ended { start, .. }), Some((of, states)))
-            if of == start =>
-        {
-            states.as_slice()
-        }
         // What ran before a start belongs to it.
-        (Some(_), Some((of, states))) if stages::is_before(of) => states.as_slice(),
+        (Some(run), Some((of, states))) if run.start() == Some(of) || stages::is_before(of) => states.as_slice(),
         _ => &[],
     };
     let state = |index: usize| states.get(index).cloned().unwrap_or(ExecState::Waiting);

@@ -99,8 +99,9 @@ impl Told {
         self.by_hand.retain(|name, _| part.node(name).is_some());
         for node in &part.nodes {
             let ended = heard.report.nodes.get(&node.container).and_then(|report| report.ended_by_hand_ms);
-            if let Some(ended) = ended.filter(|ended| self.by_hand.get(&node.name) != Some(ended)) {
-                self.by_hand.insert(node.name.clone(), ended);
+            if let Some(ended) = ended
+                && self.by_hand.insert(node.name.clone(), ended) != Some(ended)
+            {
                 let message = "ended by docker stop, kill or restart".to_owned();
                 notes.push(note(Some(lab), "node", Some(node.name.to_string()), message, json!({ "at_ms": ended })));
             }

@@ -154,9 +154,8 @@ impl Replica {
             Some(sight) => self.containers.insert(id.to_owned(), sight.clone()).as_ref() != Some(&sight),
             None => self.containers.remove(id).is_some(),
         };
-        if let Some(RunObserved::Running { start, .. }) = self.run(id) {
-            let start = start.clone();
-            self.hands.runs(id, &start);
+        if let Some(RunObserved::Running { start, .. }) = run_of(&self.containers, id) {
+            self.hands.runs(id, start);
         }
         if !self.containers.contains_key(id) {
             self.writes.remove(id);
@@ -170,14 +169,9 @@ impl Replica {
     /// The engine announced the end of a container's run with the status it also gives where it
     /// saw none.
     pub(super) fn end_announced(&mut self, id: &str) {
-        if let Some(RunObserved::Running { start, .. }) = self.run(id) {
-            let start = start.clone();
-            self.ends_seen.insert(start);
+        if let Some(RunObserved::Running { start, .. }) = run_of(&self.containers, id) {
+            self.ends_seen.insert(start.clone());
         }
-    }
-
-    fn run(&self, id: &str) -> Option<&RunObserved> {
-        self.containers.get(id).map(|sight| &sight.node.run)
     }
 
     // --- what people have the engine do ---
@@ -194,11 +188,8 @@ impl Replica {
 
     /// A container's run ended, at this time of the engine's. Says whether by somebody's hand: see [`Hands::ended`].
     pub(super) fn ended(&mut self, id: &str, at: Duration) -> bool {
-        let start = match self.run(id) {
-            Some(RunObserved::Running { start, .. } | RunObserved::Ended { start, .. }) => Some(start.clone()),
-            _ => None,
-        };
-        self.hands.ended(id, start.as_deref(), at)
+        let start = run_of(&self.containers, id).and_then(RunObserved::start);
+        self.hands.ended(id, start, at)
     }
 
     /// Nothing more comes of the end that somebody brought about at this time of the engine's.
@@ -263,6 +254,10 @@ impl Replica {
     pub(super) fn release(&mut self, name: &ContainerName) {
         self.working.remove(name);
     }
+}
+
+fn run_of<'c>(containers: &'c BTreeMap<String, Sight>, id: &str) -> Option<&'c RunObserved> {
+    containers.get(id).map(|sight| &sight.node.run)
 }
 
 fn absent(mark: &Mark, busy: &Busy) -> NodeObserved {

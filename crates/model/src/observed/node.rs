@@ -59,6 +59,16 @@ pub enum RunObserved {
     },
 }
 
+impl RunObserved {
+    /// Which start it is in, or was in last; none before the first.
+    pub fn start(&self) -> Option<&str> {
+        match self {
+            Self::Running { start, .. } | Self::Ended { start, .. } => Some(start),
+            Self::Absent | Self::Created => None,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "kebab-case")]
