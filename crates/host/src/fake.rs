@@ -208,7 +208,7 @@ impl State {
     }
 
     fn set_network(&mut self, spec: &HostSpec, name: &NetworkName) {
-        let Some(wanted) = spec.networks.iter().find(|network| &network.name == name) else { return };
+        let Some(wanted) = spec.network(name) else { return };
         let ifindex = match self.networks.get(name).and_then(|network| network.bridge) {
             Some(ifindex) => ifindex,
             None => self.number(),
@@ -246,8 +246,7 @@ impl State {
             }
             Step::WriteFacts { container } => {
                 let (_, node) = spec.node(container).ok_or("no such node")?;
-                self.namespaces.get_mut(container).ok_or("no such namespace")?.facts =
-                    Some(node.facts_digest(&spec.networks));
+                self.namespaces.get_mut(container).ok_or("no such namespace")?.facts = Some(spec.facts_digest(node));
             }
             Step::RemoveNamespace { container } => {
                 let gone = self.namespaces.remove(container).ok_or("no such namespace")?;
@@ -292,9 +291,7 @@ impl State {
 
     fn controller_of(&self, spec: &HostSpec, interface: &InterfaceSpec) -> Option<u32> {
         let bridge = match &interface.attachment {
-            Attachment::Network { network, .. } => {
-                spec.networks.iter().find(|candidate| &candidate.name == network)?.bridge.clone()
-            }
+            Attachment::Network { network, .. } => spec.network_bridge(network)?.clone(),
             Attachment::ForeignBridge { bridge } => bridge.clone(),
             Attachment::Wire { .. } | Attachment::Host => return None,
         };

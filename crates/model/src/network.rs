@@ -60,7 +60,7 @@ pub struct NamesWanted {
 impl HostSpec {
     /// What is wanted of the management network `name`; none when the spec does not have it.
     pub fn network_wanted(&self, name: &NetworkName) -> Option<NetworkWanted> {
-        let network = self.networks.iter().find(|network| &network.name == name)?.clone();
+        let network = self.network(name)?.clone();
         let mut wanted = NetworkWanted { network, ports: Vec::new(), nodes: BTreeMap::new(), labs: BTreeMap::new() };
         for lab in self.present() {
             let members = lab.nodes.iter().filter(|node| wanted.take(lab, node)).count();

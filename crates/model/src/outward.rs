@@ -93,7 +93,7 @@ impl HostSpec {
 
     /// The bridge of a management network.
     pub fn network_bridge(&self, name: &NetworkName) -> Option<&BridgeName> {
-        self.networks.iter().find(|network| &network.name == name).map(|network| &network.bridge)
+        self.network(name).map(|network| &network.bridge)
     }
 }
 

@@ -183,6 +183,30 @@ impl HostSpec {
         self.labs.iter().find(|lab| &lab.name == name)
     }
 
+    /// The management network of this name.
+    pub fn network(&self, name: &NetworkName) -> Option<&NetworkSpec> {
+        self.networks.iter().find(|network| &network.name == name)
+    }
+
+    /// What a node's namespace is made from, as a digest: other interfaces or sysctls, or other subnets and gateways of the
+    /// management networks that it is on, other facts.
+    pub fn facts_digest(&self, node: &NodeSpec) -> String {
+        // A cable that is cut is so on the host's side alone.
+        let up = |interface: &InterfaceSpec| InterfaceSpec { desired: DesiredLink::Up, ..interface.clone() };
+        let interfaces: Cow<'_, [InterfaceSpec]> = match node.interfaces.iter().all(|one| one.desired.is_up()) {
+            true => Cow::Borrowed(&node.interfaces),
+            false => Cow::Owned(node.interfaces.iter().map(up).collect()),
+        };
+        let ways = |interface: &InterfaceSpec| {
+            let Attachment::Network { network, .. } = &interface.attachment else { return None };
+            let network = self.network(network)?;
+            let ipv4 = network.ipv4.as_ref().map(|subnet| (subnet.net, subnet.gateway));
+            Some((ipv4, network.ipv6.as_ref().map(|subnet| (subnet.net, subnet.gateway))))
+        };
+        let ways: Vec<_> = node.interfaces.iter().filter_map(ways).collect();
+        crate::digest(&(interfaces, node.sysctls(), ways))
+    }
+
     /// The MTU of the host's end of an interface. On a wire as large as it can be; on a management
     /// bridge the network's, for a bridge is as small as its smallest port; where the host or a
     /// bridge of its uses the end, the link's own: what is larger would be lost at the node.
@@ -190,10 +214,7 @@ impl HostSpec {
         match &interface.attachment {
             Attachment::Wire { .. } => Mtu::HOST_END,
             Attachment::Host | Attachment::ForeignBridge { .. } => interface.mtu,
-            Attachment::Network { network, .. } => {
-                let found = self.networks.iter().find(|candidate| &candidate.name == network);
-                found.map_or(Mtu::HOST_END, |network| network.mtu)
-            }
+            Attachment::Network { network, .. } => self.network(network).map_or(Mtu::HOST_END, |network| network.mtu),
         }
     }
 
@@ -276,27 +297,6 @@ impl NodeSpec {
     /// The interface of this Linux name.
     pub fn interface(&self, name: &InterfaceName) -> Option<&InterfaceSpec> {
         self.interfaces.iter().find(|interface| &interface.name == name)
-    }
-
-    /// What the namespace is made from, as a digest: other interfaces or sysctls, or other subnets and gateways of the
-    /// management networks among `networks` that it is on, other facts.
-    pub fn facts_digest(&self, networks: &[NetworkSpec]) -> String {
-        // A cable that is cut is so on the host's side alone.
-        let up = |interface: &InterfaceSpec| InterfaceSpec { desired: DesiredLink::Up, ..interface.clone() };
-        let interfaces: Cow<'_, [InterfaceSpec]> = match self.interfaces.iter().all(|one| one.desired.is_up()) {
-            true => Cow::Borrowed(&self.interfaces),
-            false => Cow::Owned(self.interfaces.iter().map(up).collect()),
-        };
-        let on = |interface: &InterfaceSpec| match &interface.attachment {
-            Attachment::Network { network, .. } => networks.iter().find(|candidate| &candidate.name == network),
-            _ => None,
-        };
-        let ways = |network: &NetworkSpec| {
-            let ipv4 = network.ipv4.as_ref().map(|subnet| (subnet.net, subnet.gateway));
-            (ipv4, network.ipv6.as_ref().map(|subnet| (subnet.net, subnet.gateway)))
-        };
-        let ways: Vec<_> = self.interfaces.iter().filter_map(on).map(ways).collect();
-        crate::digest(&(interfaces, self.sysctls(), ways))
     }
 
     /// What the node is made from, as a digest: another body asks for re-creation. What the

@@ -23,9 +23,7 @@ impl Wanted {
         Self { resources: resources(spec, &bodies), bodies }
     }
 
-    /// What a node's namespace is made from ([`NodeSpec::facts_digest`]); none of a node without one of its own.
-    ///
-    /// [`NodeSpec::facts_digest`]: archetype_model::spec::NodeSpec::facts_digest
+    /// What a node's namespace is made from ([`HostSpec::facts_digest`]); none of a node without one of its own.
     pub fn facts(&self, container: &ContainerName) -> Option<&str> {
         self.resources.get(&Resource::Namespace(container.clone())).map(String::as_str)
     }
@@ -57,7 +55,7 @@ fn resources(spec: &HostSpec, bodies: &BTreeMap<ContainerName, String>) -> BTree
     let wires: BTreeMap<(&LabName, &LinkId), &WireSpec> = all.collect();
     for (lab, node) in spec.nodes() {
         if node.has_namespace() {
-            wanted.insert(Resource::Namespace(node.container.clone()), node.facts_digest(&spec.networks));
+            wanted.insert(Resource::Namespace(node.container.clone()), spec.facts_digest(node));
         }
         let run = (bodies.get(&node.container), node.desired, node.restarts);
         wanted.insert(Resource::Node(node.container.clone()), digest(&run));

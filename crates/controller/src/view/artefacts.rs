@@ -33,7 +33,7 @@ fn network<'a>(now: &'a Now, part: &LabSpec) -> Option<&'a NetworkSpec> {
         Attachment::Network { network, .. } => Some(network),
         _ => None,
     })?;
-    now.spec()?.networks.iter().find(|network| &network.name == name)
+    now.spec()?.network(name)
 }
 
 /// Ids of containers, and the MACs of the host's devices at links that lead out of nodes.

@@ -275,15 +275,18 @@ impl Links {
         // A start that is under way goes by the facts that it has read; without facts there is none.
         let path = self.facts_path(container);
         let _lock = path.exists().then(|| Lock::take(&path, START_WITHIN)).transpose()?;
-        self.resize(container, &facts)?;
+        self.set_anew(container, &facts)?;
         folder::write(&self.place.facts_file(container), &facts)?;
-        self.write_container_facts(container, &facts)?;
-        write(&self.place.facts_digest(container), &node.facts_digest(&spec.networks))
+        // A container that exists has its facts under its id, too, where the runtime looks for them.
+        if path != self.place.facts_file(container) {
+            folder::write(&path, &facts)?;
+        }
+        write(&self.place.facts_digest(container), &spec.facts_digest(node))
     }
 
     /// Sets what the spec says anew of an interface that is there: once, when it is said. From then on
     /// the inside is the node's own again, until its next start.
-    fn resize(&mut self, container: &ContainerName, facts: &NamespaceFacts) -> Done {
+    fn set_anew(&mut self, container: &ContainerName, facts: &NamespaceFacts) -> Done {
         // What cannot be read was written by nobody who could be running by it.
         let Ok(Some(before)) = folder::read(&self.place.facts_file(container)) else { return Ok(()) };
         let former = |one: &InterfaceFacts| {
@@ -307,23 +310,16 @@ impl Links {
         for (one, former) in others {
             let peer = indexes.get(one.peer.name.as_str());
             let Some(inner) = peer.and_then(|peer| inside.get(peer)) else { continue };
-            let mut change = LinkChange::new(LinkKey::Index(inner.ifindex), None);
+            let change = LinkChange::new(LinkKey::Index(inner.ifindex), None);
             if former.mtu != one.mtu {
-                change = change.mtu(one.mtu);
+                socket.change(&change.clone().mtu(one.mtu))?;
             }
             if former.mac != one.mac {
-                change = change.mac(one.mac);
+                socket.change(&change.mac(one.mac))?;
             }
-            socket.change(&change)?;
             readdress(&mut socket, inner, &ways(&before, former), &ways(facts, one))?;
         }
         Ok(())
-    }
-
-    /// A container that exists has its facts under its id, where the runtime looks for them.
-    fn write_container_facts(&self, container: &ContainerName, facts: &NamespaceFacts) -> Done {
-        let path = self.facts_path(container);
-        if path == self.place.facts_file(container) { Ok(()) } else { folder::write(&path, facts) }
     }
 
     /// The facts by which a node starts: its container's, where it has one.

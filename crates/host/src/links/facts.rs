@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use archetype_model::InterfaceName;
 use archetype_model::facts::{FACTS_FORMAT, InterfaceFacts, NamespaceFacts, PeerFacts, RouteFacts};
 use archetype_model::observed::{DatapathKind, Mark};
-use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec, LabSpec, NetworkSpec, NodeSpec};
-use archetype_model::{InterfaceName, NetworkName};
+use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec, LabSpec, NodeSpec};
 use ipnet::IpNet;
 
 use crate::place::Place;
@@ -66,7 +66,7 @@ fn interface(
 /// The Linux bridge that the host's end is a port of.
 pub(super) fn controller(spec: &HostSpec, one: &InterfaceSpec) -> Option<InterfaceName> {
     let bridge = match &one.attachment {
-        Attachment::Network { network, .. } => &network_of(spec, network)?.bridge,
+        Attachment::Network { network, .. } => spec.network_bridge(network)?,
         Attachment::ForeignBridge { bridge } => bridge,
         Attachment::Wire { .. } | Attachment::Host => return None,
     };
@@ -75,7 +75,7 @@ pub(super) fn controller(spec: &HostSpec, one: &InterfaceSpec) -> Option<Interfa
 
 fn addresses(spec: &HostSpec, one: &InterfaceSpec) -> Vec<IpNet> {
     let Attachment::Network { network, ipv4, ipv6, .. } = &one.attachment else { return Vec::new() };
-    let Some(network) = network_of(spec, network) else { return Vec::new() };
+    let Some(network) = spec.network(network) else { return Vec::new() };
     let prefix4 = network.ipv4.as_ref().map(|subnet| subnet.net.prefix_len());
     let prefix6 = network.ipv6.as_ref().map(|subnet| subnet.net.prefix_len());
     let with = |address: Option<IpAddr>, prefix: Option<u8>| IpNet::new(address?, prefix?).ok();
@@ -84,13 +84,9 @@ fn addresses(spec: &HostSpec, one: &InterfaceSpec) -> Vec<IpNet> {
 
 fn routes(spec: &HostSpec, one: &InterfaceSpec) -> Vec<RouteFacts> {
     let Attachment::Network { network, ipv4, ipv6, primary: true } = &one.attachment else { return Vec::new() };
-    let Some(network) = network_of(spec, network) else { return Vec::new() };
+    let Some(network) = spec.network(network) else { return Vec::new() };
     let gateway4 = ipv4.and(network.ipv4.as_ref()).map(|subnet| IpAddr::from(subnet.gateway));
     let gateway6 = ipv6.and(network.ipv6.as_ref()).map(|subnet| IpAddr::from(subnet.gateway));
     let route = |via: IpAddr| RouteFacts { dst: None, via, dev: one.name.clone() };
     [gateway4, gateway6].into_iter().flatten().map(route).collect()
-}
-
-fn network_of<'a>(spec: &'a HostSpec, name: &NetworkName) -> Option<&'a NetworkSpec> {
-    spec.networks.iter().find(|network| &network.name == name)
 }

@@ -112,9 +112,7 @@ fn wanted_controller(look: &Look<'_>, interface: &InterfaceSpec) -> Option<Bridg
     match &interface.attachment {
         Attachment::Wire { .. } | Attachment::Host => None,
         Attachment::ForeignBridge { bridge } => Some(bridge.clone()),
-        Attachment::Network { network, .. } => {
-            look.spec.networks.iter().find(|candidate| &candidate.name == network).map(|found| found.bridge.clone())
-        }
+        Attachment::Network { network, .. } => look.spec.network_bridge(network).cloned(),
     }
 }
 
