@@ -4,7 +4,7 @@
 
 mod lab;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,11 @@ impl Bench {
     /// How many steps whose words begin so the host has taken.
     fn taken(&self, beginning: &str) -> usize {
         self.host.with(|state| state.writes.iter().filter(|step| step.to_string().starts_with(beginning)).count())
+    }
+
+    /// Waits until the agent has nothing to do for a moment.
+    async fn still(&mut self) {
+        while let Ok(Some(_)) = tokio::time::timeout(Duration::from_millis(400), self.reports.recv()).await {}
     }
 
     /// The report after everything that is under way has been seen through.
@@ -296,6 +301,32 @@ async fn commands_of_a_node_that_somebody_else_started_again_do_not_wait_as_its_
     tokio::time::sleep(Duration::from_secs(10)).await;
     let run = bench.host.with(|state| state.processes[&node.container].run.clone());
     assert!(matches!(run, RunObserved::Ended { .. }), "its seventh end has it wait for longer: {run:?}");
+}
+
+/// A pass may find a node running and begin its first command before it hears that the start is over; and that the
+/// command is over may be seen before it is heard.
+#[tokio::test(start_paused = true)]
+async fn a_command_runs_once_although_the_end_of_its_start_is_told_late() {
+    let mut bench = Bench::new();
+    let spec = Arc::new(spec_of(&Shape::pair(), 1));
+    let (_, node) = spec.nodes().next().unwrap();
+    bench.host.with(|state| state.untold = Some(VecDeque::new()));
+    bench.handle.accept(spec.clone()).await.unwrap();
+    while bench.taken("run command") == 0 {
+        bench.reports.recv().await.unwrap();
+        bench.host.disturb(Part::Processes, |_| {});
+    }
+    bench.still().await;
+    for start in 0..2 {
+        assert!(bench.host.tell_end(), "the command was begun before any start was told: {start}");
+    }
+    bench.still().await;
+    bench.host.disturb(Part::Processes, |state| state.node_mut(&node.container).unwrap().busy = None);
+    bench.reports.recv().await.unwrap();
+    assert!(bench.host.tell_end(), "the command's end");
+    bench.still().await;
+    assert!(!bench.host.tell_end(), "something was begun anew");
+    assert_eq!(bench.taken("run command"), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,21 +7,21 @@ mod frames;
 mod nodes;
 mod switch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use archetype_model::observed::{
-    DaemonStart, DatapathObserved, DeviceObserved, InsideObserved, Mark, NamespaceObserved, NetworkObserved,
+    Busy, DaemonStart, DatapathObserved, DeviceObserved, InsideObserved, Mark, NamespaceObserved, NetworkObserved,
     NodeObserved, Observed, Part, PassagesObserved, Reading,
 };
 use archetype_model::report::ProbeResult;
 use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec};
-use archetype_model::step::{Outcome, Resource, Step};
+use archetype_model::step::{NodeAction, Outcome, Resource, Step};
 use archetype_model::{BridgeName, ContainerName, InterfaceName, NetworkName};
 use async_trait::async_trait;
 
 use crate::contract::{Host, ProbeOrder};
-use crate::event::{Event, Waker};
+use crate::event::{Event, TaskEnded, Waker};
 
 /// A host in memory.
 #[derive(Debug)]
@@ -58,6 +58,9 @@ pub struct State {
     pub undone: BTreeSet<Resource>,
     /// Ends (host device names) that swallow frames although all reads back right.
     pub swallowing: BTreeSet<InterfaceName>,
+    /// Ends of tasks that are still to be told, oldest first, whose nodes stay busy where a command runs in them; none
+    /// where every task is over, and told, at once.
+    pub untold: Option<VecDeque<TaskEnded>>,
     /// Every step carried out, oldest first.
     pub writes: Vec<Step>,
     next: u32,
@@ -85,6 +88,7 @@ impl FakeHost {
             failing: BTreeSet::new(),
             undone: BTreeSet::new(),
             swallowing: BTreeSet::new(),
+            untold: None,
             writes: Vec::new(),
             next: 10,
         };
@@ -100,6 +104,23 @@ impl FakeHost {
     pub fn disturb(&self, part: Part, change: impl FnOnce(&mut State)) {
         self.with(change);
         self.waker.ring(Event::Changed(part));
+    }
+
+    /// Tells the oldest end of a task that is still to be told; says whether there was one.
+    pub fn tell_end(&self) -> bool {
+        let end = self.with(|state| state.untold.as_mut().and_then(VecDeque::pop_front));
+        end.map(|end| self.waker.ring(Event::TaskEnded(end))).is_some()
+    }
+
+    fn end_task(&self, ended: TaskEnded) {
+        let mut state = self.lock();
+        let Some(untold) = &mut state.untold else { return self.waker.ring(Event::TaskEnded(ended)) };
+        untold.push_back(ended.clone());
+        if let NodeAction::Exec { .. } = ended.action
+            && let Some(seen) = state.node_mut(&ended.container)
+        {
+            seen.busy = Some(Busy { doing: "command".into(), since_ms: 0, outside: None });
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -123,7 +144,7 @@ impl Host for FakeHost {
             .map(|step| {
                 let error = self.lock().carry_out(spec, step, &self.bridge).err();
                 if let (None, Step::Node { container, action }) = (&error, step) {
-                    self.waker.ring(Event::TaskEnded(nodes::ended(container, action)));
+                    self.end_task(nodes::ended(container, action));
                 }
                 Outcome { step: step.clone(), error: error.map(Into::into) }
             })
@@ -139,6 +160,11 @@ impl Host for FakeHost {
 // === impl State ===
 
 impl State {
+    /// A node, of whichever sort.
+    pub fn node_mut(&mut self, container: &ContainerName) -> Option<&mut NodeObserved> {
+        self.processes.get_mut(container).or(self.containers.get_mut(container))
+    }
+
     fn number(&mut self) -> u32 {
         self.next += 1;
         self.next
