@@ -13,7 +13,7 @@ use archetype_testbed::scratch_dir;
 
 use super::frames::{self, End};
 use super::size::{Size, mac};
-use super::switch::{Port, Switch, add_ports, bridge_with};
+use super::switch::{Port, Seen, Switch, add_ports, bridge_with, remove_ports};
 
 const LOOPBACK: u32 = 1;
 /// Threads that work inside namespaces: the kernel lets no more than two gain anything.
@@ -106,6 +106,18 @@ impl<'r> Floor<'r> {
         self.switch.settled(next_cfg)?;
         frames::cross(&self.sockets, &ends)?;
         Ok(begun.elapsed())
+    }
+
+    /// Takes the link made last away. Its switch must watch ports ([`Switch::connect`]).
+    pub fn take_last_away(&mut self) -> anyhow::Result<()> {
+        let names = [2, 1].map(|back| format!("{}{}", self.series, self.made - back));
+        let has_both = |seen: &Seen| names.iter().all(|name| seen.ports.contains_key(name));
+        self.switch.until(has_both)?;
+        let seen = self.switch.seen();
+        let rows = names.iter().filter_map(|name| Some(seen.ports.get(name)?.0));
+        self.switch.settled(self.switch.commit(remove_ports(rows))?)?;
+        let mut host = Socket::open()?;
+        names.iter().try_for_each(|name| host.delete(&LinkKey::Name(name.parse()?)).context("remove a device"))
     }
 
     /// Two bare changes of a port's tag, each waited for until the switch has carried it out.

@@ -123,6 +123,12 @@ impl Served {
         self.wished(self.client.add_link(&lab, &NewLink { endpoints }))
     }
 
+    /// Takes such a link away again, and waits until it is gone.
+    pub fn remove_link(&self, link: &str) -> anyhow::Result<()> {
+        let lab = LAB.parse()?;
+        self.wished(self.client.remove_link(&lab, link)).map(drop)
+    }
+
     fn wished(
         &self,
         wish: impl Future<Output = Result<Accepted, ClientError>>,

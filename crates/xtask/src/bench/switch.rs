@@ -164,6 +164,12 @@ pub fn add_ports(ports: &[Port]) -> Vec<Operation> {
     operations
 }
 
+/// The operations that take ports off the bridge.
+pub fn remove_ports(rows: impl Iterator<Item = Uuid>) -> Vec<Operation> {
+    let bridge = mutate("Bridge", Where::equals("name", BRIDGE));
+    vec![bridge.delete("ports", Value::set(rows)).into()]
+}
+
 fn insert_ports(ports: &[Port], operations: &mut Vec<Operation>) -> Vec<archetype_ovsdb::Atom> {
     let mut named = Vec::with_capacity(ports.len());
     for (at, (device, tag)) in ports.iter().enumerate() {

@@ -19,7 +19,7 @@ use super::size::Size;
 use super::switch::Switch;
 use super::table::{Table, Target};
 
-const FLOOR_TAGS: i64 = 3000;
+const FLOOR_TAG: i64 = 3000;
 const WATCHED: Duration = Duration::from_secs(5);
 /// After so long Open vSwitch has done everything that a link more made it do.
 const AT_REST: Duration = Duration::from_millis(1500);
@@ -80,34 +80,40 @@ fn standing(
     one_link_more(runtime, served, ovs, size, more, table)
 }
 
+/// One link more, again and again, each taken away before the next: the lab is always as large.
 fn one_link_more(
     runtime: &Runtime,
     served: &Served,
     ovs: &Ovs,
-    mut size: Size,
+    size: Size,
     more: usize,
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    let mut floor = Floor::new(Switch::connect(runtime, ovs, false)?, "h");
+    let mut floor = Floor::new(Switch::connect(runtime, ovs, true)?, "h");
     floor.add_nodes(2)?;
     floor.open_sockets()?;
+    let with_one_more = Size { links: size.links + 1, ..size };
     let (mut bare, mut durable, mut proven) = <(Timings, Timings, Timings)>::default();
     let (mut alone, mut synced) = <(Timings, Timings)>::default();
-    let mut log = File::create(scratch_dir("synced").join("log"))?;
+    let rest = || std::thread::sleep(AT_REST);
     for number in 0..more {
-        bare.push(floor.add_link((0, 1), number + 1, FLOOR_TAGS + number as i64)?);
-        std::thread::sleep(AT_REST);
-        size.links += 1;
-        let text = served.write(size, Nodes::Namespaces)?;
-        let (kept, done) = served.deploy(&text)?;
+        bare.push(floor.add_link((0, 1), number + 1, FLOOR_TAG)?);
+        rest();
+        floor.take_last_away()?;
+        rest();
+        let (kept, done) = served.deploy(&served.write(with_one_more, Nodes::Namespaces)?)?;
         durable.push(kept);
         proven.push(done);
-        std::thread::sleep(AT_REST);
+        rest();
+        served.deploy(&served.write(size, Nodes::Namespaces)?)?;
+        rest();
+        let ends = ["n0:more1", "n1:more1"].map(str::to_owned);
+        alone.push(served.add_link(ends)?.0);
+        rest();
+        served.remove_link("n0:more1")?;
+        rest();
     }
-    for number in 0..more {
-        alone.push(served.add_link([0, 1].map(|node| format!("n{node}:more{number}")))?.0);
-        std::thread::sleep(AT_REST);
-    }
+    let mut log = File::create(scratch_dir("synced").join("log"))?;
     for _ in 0..SYNCS {
         synced.push(sync(&mut log)?);
         std::thread::sleep(BETWEEN_SYNCS);
