@@ -148,6 +148,8 @@ impl Links {
                 LinkEvent::Handling { nsid: None, index } => self.handled(index),
                 // Inside a node its own software rules.
                 LinkEvent::Handling { nsid: Some(_), .. } => {}
+                // Neither watch asks for them.
+                LinkEvent::Addressed { .. } => {}
                 LinkEvent::Changed { nsid: Some(nsid), .. } | LinkEvent::Gone { nsid: Some(nsid), .. } => {
                     self.spaces.values_mut().filter(|space| space.nsid() == Some(nsid)).for_each(Space::forget);
                 }

@@ -6,13 +6,14 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | `bridge` | the device, its addresses, the kernel's settings |
+//! | `bridge`, `addresses` | the device, its addresses and the news of them, the kernel's settings |
 //! | `rules`, `nftables`, `user_chain` | our nft table, the kernel's word on it, our rules in Docker's chain |
 //! | `ports`, `listeners` | published ports bound on the host, and who else listens |
 //! | `hosts`, `resolvers` | hosts files edited in place, resolv.conf for nodes |
 //! | `guests` | the Docker network laid over, by a replica of the engine's networks |
 //! | `record` | what was last meant: the measure for what is read |
 
+mod addresses;
 mod apply;
 mod bridge;
 mod conflict;
@@ -32,8 +33,8 @@ mod user_chain;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use archetype_model::observed::{NetworkObserved, Part, PassagesObserved, Reading};
@@ -50,6 +51,9 @@ use record::{Meant, Record};
 
 pub use error::Error;
 pub use survey::{HeldNetwork, HeldPort, Survey};
+
+/// News that could not be heard are listened for again after so long.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// What the room needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +91,7 @@ pub struct Networks {
     guests: Arc<Guests>,
     /// The ruleset's generation after our own last write.
     own_generation: Arc<AtomicU32>,
-    news: JoinHandle<()>,
+    news: [JoinHandle<()>; 2],
 }
 
 /// What is kept between calls. Every call takes it as a whole.
@@ -141,14 +145,12 @@ impl Networks {
         let guests = Guests::open(installation.clone(), socket, deadline, waker.clone());
         let own_generation = Arc::new(AtomicU32::new(0));
         let names = vec![format!("archetype_{installation}"), user_chain::CHAIN.to_owned()];
-        let news = tokio::spawn(watch(names, own_generation.clone(), waker));
-        Self {
-            settings: Arc::new(settings),
-            state: Arc::new(Mutex::new(state)),
-            guests: Arc::new(guests),
-            own_generation,
-            news,
-        }
+        let state = Arc::new(Mutex::new(state));
+        let news = [
+            tokio::spawn(watch(names, own_generation.clone(), waker.clone())),
+            tokio::spawn(watch_addresses(Arc::downgrade(&state), waker)),
+        ];
+        Self { settings: Arc::new(settings), state, guests: Arc::new(guests), own_generation, news }
     }
 
     /// Reads every network of ours. Never waits for the engine: its part is what it last told.
@@ -254,7 +256,7 @@ impl Networks {
 
 impl Drop for Networks {
     fn drop(&mut self) {
-        self.news.abort();
+        self.news.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -297,6 +299,14 @@ async fn watch(names: Vec<String>, own_generation: Arc<AtomicU32>, waker: Waker)
             // A kernel without nftables: setting a network says so.
             Err(error) => tracing::debug!(%error, "changes of packet rules are not heard"),
         }
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Wakes the agent at every change of the addresses of our bridges. It keeps no port bound: the state is the room's.
+async fn watch_addresses(state: Weak<Mutex<State>>, waker: Waker) {
+    while let Err(error) = addresses::ring(&state, &waker).await {
+        tracing::warn!(%error, "changes of addresses are not heard; only the timed full read sees them");
+        tokio::time::sleep(AGAIN).await;
     }
 }

@@ -197,7 +197,7 @@ fn every_change_behind_our_back_is_seen_and_mended() {
         for change in changes {
             bed.quiet().await;
             run(change[0], &change[1..]);
-            if change[0] == "nft" {
+            if change[0] == "nft" || change[1] == "addr" {
                 bed.rung().await;
             }
             assert!(!bed.looks_right(&spec).await, "{change:?} was not seen");

@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 
 const RTNLGRP_LINK: libc::c_int = 1;
 const RTNLGRP_TC: libc::c_int = 4;
+const RTNLGRP_IPV4_IFADDR: libc::c_int = 5;
+const RTNLGRP_IPV6_IFADDR: libc::c_int = 9;
 const RTNLGRP_NSID: libc::c_int = 28;
 const NETLINK_LISTEN_ALL_NSID: libc::c_int = 8;
 
@@ -36,6 +38,13 @@ pub enum LinkEvent {
     /// What is done with a device's frames became another: its queueing disciplines, classes or filters, or what it may
     /// do as a port of a bridge.
     Handling {
+        /// In which namespace, as the watching one numbers others; nothing when it is its own.
+        nsid: Option<i32>,
+        /// The device's number.
+        index: u32,
+    },
+    /// A device got or lost an address.
+    Addressed {
         /// In which namespace, as the watching one numbers others; nothing when it is its own.
         nsid: Option<i32>,
         /// The device's number.
@@ -73,6 +82,14 @@ impl Watch {
     /// When the kernel gives no socket.
     pub fn of_handling() -> Result<Self> {
         Self::of(&[RTNLGRP_TC])
+    }
+
+    /// Watches the addresses of devices of the caller's namespace.
+    ///
+    /// # Errors
+    /// When the kernel gives no socket.
+    pub fn of_addresses() -> Result<Self> {
+        Self::of(&[RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR])
     }
 
     fn of(groups: &[libc::c_int]) -> Result<Self> {
@@ -172,12 +189,15 @@ unsafe fn nsid_in(header: &libc::msghdr) -> Option<i32> {
 }
 
 fn event(nsid: Option<i32>, message: &Message) -> Option<LinkEvent> {
-    // Of `ifinfomsg` and `tcmsg` alike: the family in the first byte, the device's number in the second word.
+    // Of `ifinfomsg`, `tcmsg` and `ifaddrmsg` alike: the family in the first byte, the device's number in the second word.
     let of_bridge = || i32::from(message.body.first().copied().unwrap_or_default()) == libc::AF_BRIDGE;
     match message.kind {
         libc::RTM_NEWLINK if of_bridge() => Some(LinkEvent::Handling { nsid, index: read_u32(&message.body, 4)? }),
         libc::RTM_NEWLINK => Some(LinkEvent::Changed { nsid, link: Box::new(Link::parse(message)?) }),
         libc::RTM_DELLINK => Some(LinkEvent::Gone { nsid, link: Box::new(Link::parse(message)?) }),
+        libc::RTM_NEWADDR | libc::RTM_DELADDR => {
+            Some(LinkEvent::Addressed { nsid, index: read_u32(&message.body, 4)? })
+        }
         libc::RTM_NEWQDISC..=libc::RTM_GETTFILTER => {
             Some(LinkEvent::Handling { nsid, index: read_u32(&message.body, 4)? })
         }
