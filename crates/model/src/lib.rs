@@ -5,6 +5,7 @@
 //! over these nouns live in `archetype-plan`, effects in `archetype-host`.
 
 pub mod blueprint;
+pub mod capability;
 pub mod digest;
 pub mod facts;
 pub mod name;

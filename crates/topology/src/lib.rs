@@ -8,6 +8,7 @@
 
 mod check;
 mod definition;
+mod engine;
 mod env_file;
 pub mod environment;
 mod free;

@@ -15,7 +15,7 @@ use crate::merge::{Level, States};
 
 use crate::environment::Environment;
 use crate::walk::Walker;
-use crate::{env_file, ports};
+use crate::{engine, env_file, ports};
 
 /// What the file stands in: its directory, the lab's directory, the caller's environment.
 pub struct Surroundings<'a> {
@@ -81,13 +81,13 @@ pub struct Places<'a> {
 
 impl Places<'_> {
     /// Where the value of `key` is stated by the level that decides.
-    fn key(&self, key: &str) -> Position {
+    pub fn key(&self, key: &str) -> Position {
         let stated = |level: &Level<'_>| self.positions.get(&format!("{}.{key}", level.path)).copied();
         self.levels.iter().rev().find_map(stated).unwrap_or(self.node)
     }
 
     /// Where `text` stands in the list under `key`, whichever level has it.
-    fn item(&self, key: &str, text: &str, list: fn(&NodeDefinition) -> &Vec<String>) -> Position {
+    pub fn item(&self, key: &str, text: &str, list: fn(&NodeDefinition) -> &Vec<String>) -> Position {
         let stated = |level: &Level<'_>| {
             let index = list(level.definition).iter().position(|item| item == text)?;
             self.positions.get(&format!("{}.{key}[{index}]", level.path)).copied()
@@ -157,6 +157,7 @@ pub fn node(w: &mut Walker, s: &Surroundings<'_>, node: &mut NodeDecl, places: &
     }
     node.definition = definition;
     files_of_devices(w, s, node, places);
+    engine::refused(w, node, places);
     let definition = &node.definition;
     if definition.enforce_startup_config == Some(true) && definition.suppress_startup_config == Some(true) {
         let message = format!("node {name}: enforce-startup-config and suppress-startup-config exclude each other");
@@ -239,6 +240,23 @@ fn words(w: &mut Walker, stated: &Stated<'_>) -> Option<Vec<String>> {
     }
 }
 
+/// What the Docker Engine takes as options of a bind.
+const BIND_OPTIONS: [&str; 13] = [
+    "ro",
+    "rw",
+    "z",
+    "Z",
+    "private",
+    "rprivate",
+    "shared",
+    "rshared",
+    "slave",
+    "rslave",
+    "cached",
+    "consistent",
+    "delegated",
+];
+
 fn binds(
     w: &mut Walker,
     s: &Surroundings<'_>,
@@ -263,6 +281,11 @@ fn binds(
         if !target.starts_with('/') {
             let message = format!("node {node}: the target of bind {text:?} is not an absolute path");
             w.problem("bad-bind", at, message);
+            continue;
+        }
+        if let Some(option) = mode.split(',').find(|option| !option.is_empty() && !BIND_OPTIONS.contains(option)) {
+            let message = format!("node {node}: bind {text:?} has an option {option:?} that there is not");
+            w.problem("bad-bind", at, message).hint = Some(format!("options: {}", BIND_OPTIONS.join(", ")));
             continue;
         }
         let source = s.absolute(&s.replace(written, node));

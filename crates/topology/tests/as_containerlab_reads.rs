@@ -21,6 +21,7 @@ const LATER: &[&str] = &[
     "missing-image",
     "bind-missing",
     "certificate-refused",
+    "device-missing",
     "env-file-missing",
     "interface-reserved",
     "interface-used-twice",
@@ -28,6 +29,7 @@ const LATER: &[&str] = &[
     "license-missing",
     "startup-config-missing",
     "management-address-outside",
+    "not-runnable-value",
     "management-address-outside-default",
 ];
 

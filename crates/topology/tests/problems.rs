@@ -518,3 +518,58 @@ topology:
     assert_eq!(places, ["topology.links"]);
     assert_eq!(topology.links[0].endpoints[1].position.to_string(), "5:29");
 }
+
+#[test]
+fn what_the_engine_would_refuse_of_a_node_is_told_before_anything_is_made() {
+    insta::assert_snapshot!(problems("\
+name: x
+topology:
+  kinds:
+    linux: {cap-add: [net_admin, CAP_SYS_ADMIN, ALL, NET_ADMINN]}
+  nodes:
+    c1:
+      kind: linux
+      image: a
+      memory: 1kB
+      cpu-set: 3-1
+      devices: [/dev/null, \"/dev/null:/dev/zero:r\", dev/null, /dev/nothing-of-the-sort]
+      sysctls: {net.ipv4.ip_forward: 1, kernel.shmmax: 1, kernel.hostname: x, net.ipv6.conf.all.forwarding: }
+      aliases: [web.lab, \"a b\", \"\"]
+      env: {\"\": x}
+      binds: [\"/:/a:ro,z\", \"/:/b:readonly\"]
+    c2: {kind: linux, image: a, memory: 6MiB, cpu-set: \"0,2-3\", cap-add: [SYS_PTRACE]}
+    n1:
+      kind: linux
+      labels: {archetype.runtime: namespace}
+      memory: 1kB
+      devices: [nothing]
+      sysctls: {kernel.shmmax: 1}
+"), @r#"
+    lab.clab.yml:4:54: node c1: there is no capability "NET_ADMINN" [not-runnable-value]
+      hint: did you mean "NET_ADMIN"?
+    lab.clab.yml:4:54: node c2: there is no capability "NET_ADMINN" [not-runnable-value]
+      hint: did you mean "NET_ADMIN"?
+    lab.clab.yml:9:15: node c1: memory "1kB" is less than the 6 MiB that a container has at least [not-runnable-value]
+      hint: state more, or leave it out
+    lab.clab.yml:10:16: node c1: the cpu-set "3-1" is no list of processors [not-runnable-value]
+      hint: write for instance 0-2,4
+    lab.clab.yml:11:53: node c1: the device "dev/null" does not begin with a path of the host [not-runnable-value]
+      hint: for instance /dev/kvm, or /dev/sda:/dev/xvda:r
+    lab.clab.yml:11:63: node c1: the device "/dev/nothing-of-the-sort" is not there: /dev/nothing-of-the-sort [device-missing]
+      hint: load its driver, correct the path, or leave it out
+    lab.clab.yml:12:59: node c1: the sysctl kernel.hostname cannot be a node's own [not-runnable-value]
+      hint: a container has its own net.*, fs.mqueue.*, kernel.domainname, kernel.msg*, kernel.sem and kernel.shm*
+    lab.clab.yml:12:79: node c1: the sysctl net.ipv6.conf.all.forwarding has no value [not-runnable-value]
+      hint: write for instance net.ipv6.conf.all.forwarding: 1
+    lab.clab.yml:13:26: node c1: the alias "a b" is no name [not-runnable-value]
+      hint: write one without white space, for instance web.lab
+    lab.clab.yml:13:33: node c1: the alias "" is no name [not-runnable-value]
+      hint: write one without white space, for instance web.lab
+    lab.clab.yml:14:12: node c1: a variable under env has no name [not-runnable-value]
+      hint: write NAME: value
+    lab.clab.yml:15:28: node c1: bind "/:/b:readonly" has an option "readonly" that there is not [bad-bind]
+      hint: options: ro, rw, z, Z, private, rprivate, shared, rshared, slave, rslave, cached, consistent, delegated
+    lab.clab.yml:22:17: node n1: the sysctl kernel.shmmax cannot be a node's own [not-runnable-value]
+      hint: a namespace has its own net.*
+    "#);
+}

@@ -27,7 +27,7 @@ pub fn remedy(code: &str) -> Option<&'static str> {
 pub const CODES: &[Code] = &[
     code("bad-address", "An address or a subnet is not one.",
         "Write IPv4 or IPv6 addresses in their usual form; subnets and addresses of links with a prefix length."),
-    code("bad-bind", "A bind is not `source:target[:options]`, or its target is not an absolute path.",
+    code("bad-bind", "A bind is not `source:target[:options]`, its target is not an absolute path, or an option is unknown.",
         "A path inside the node alone belongs under `volumes`."),
     code("bad-command", "A command line has a quote that is not closed.",
         "`cmd`, `entrypoint` and `exec` are split into words as a shell splits them, but no shell runs them."),
@@ -54,6 +54,8 @@ pub const CODES: &[Code] = &[
         "Create it. Relative paths begin at the topology file, `~` is the home of the caller."),
     code("certificate-refused", "A certificate of a node, or of the authority that signs it, cannot be had.",
         "The message says what is wrong; what is under `.tls` in the lab's folder may be removed and is made anew."),
+    code("device-missing", "A device that a container is to have does not exist on the host of the file.",
+        "Load its driver, correct the path, or leave it out of `devices`."),
     code("duplicate-key", "A key stands twice in one mapping.", "Leave one of the two."),
     code("empty-file", "The file declares nothing.", "A topology has `name` and `topology`."),
     code("env-file-missing", "An env file cannot be read.", "Relative paths begin at the topology file."),
@@ -103,6 +105,9 @@ pub const CODES: &[Code] = &[
     code("not-runnable-port", "A port is published at the host's address `::1`, which the kernel does not route out.",
         "Publish it at `127.0.0.1`, at another address of the host, or without an address."),
     code("not-runnable-runtime", "The node asks for a container engine other than Docker.", "Leave out `runtime`."),
+    code("not-runnable-value", "A value that the container engine or the kernel refuses when the node is made: a capability \
+         that there is not, less memory than a container has at least, a setting of which it has none of its own.",
+        "Write what the message asks for, or leave the node out with `--partial`."),
     code("not-runnable-veth-stitch-link", "This version makes no veth-stitch links.",
         "Leave the link out with `--partial`."),
     code("not-runnable-vxlan-link", "This version makes no vxlan links.", "Leave the link out with `--partial`."),
