@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use archetype_model::report::{ExecState, Repair};
-use archetype_model::spec::{FORMAT, HostSpec};
-use archetype_model::stages::Passage;
+use archetype_model::spec::{FORMAT, HostSpec, NodeSpec};
+use archetype_model::stages::{Command, Passage};
+use archetype_model::topology::value::ExecTarget;
 use archetype_model::{ContainerName, Generation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub struct Done {
     pub restarts: BTreeMap<ContainerName, u64>,
     /// Commands of exec lists, by node: the start they belong to, and their states.
     pub execs: BTreeMap<ContainerName, (String, Vec<ExecState>)>,
+    /// Digests of a node's commands as they were when the first of them was begun in that start: the states are theirs.
+    #[serde(default)]
+    pub commands: BTreeMap<ContainerName, Vec<String>>,
     /// How far nodes have come in labs with stages.
     #[serde(default)]
     pub stages: BTreeMap<ContainerName, Passage>,
@@ -51,6 +55,28 @@ pub struct Done {
     pub open: Vec<Repair>,
     /// Repairs done that the controller has not acknowledged yet.
     pub closed: Vec<Repair>,
+}
+
+impl Done {
+    /// What became of the node's commands as they are now, in their order, and in which start. One that is not as it was
+    /// when that start's first was begun is of the next start.
+    pub(crate) fn exec_states(&self, node: &NodeSpec) -> Option<(&str, Vec<ExecState>)> {
+        let (start, states) = self.execs.get(&node.container)?;
+        let begun = self.commands.get(&node.container);
+        let state = |(index, digest): (usize, String)| match begun {
+            Some(begun) if begun.get(index) != Some(&digest) => ExecState::NextStart,
+            _ => states.get(index).cloned().unwrap_or(ExecState::Waiting),
+        };
+        Some((start, digests(node).into_iter().enumerate().map(state).collect()))
+    }
+}
+
+/// A digest of each of a node's commands.
+pub(crate) fn digests(node: &NodeSpec) -> Vec<String> {
+    let digest = |command: Command<'_>| {
+        archetype_model::digest(&(command.when, command.target == ExecTarget::Host, command.words))
+    };
+    node.commands().into_iter().map(digest).collect()
 }
 
 /// Why a spec is not accepted.

@@ -58,7 +58,7 @@ impl Looking<'_> {
         let found = node_in(self.observed, node);
         let impatient =
             self.memory.running_since(&node.container).is_some_and(|since| self.now_ms >= since + PATIENCE_MS);
-        let execs = self.done.execs.get(&node.container);
+        let execs = self.done.exec_states(node);
         NodeSeen {
             run: found
                 .as_ref()
@@ -66,7 +66,7 @@ impl Looking<'_> {
             busy: found.flatten().is_some_and(|found| found.busy.is_some()),
             attached: attached || impatient,
             proven: proven || impatient,
-            execs: execs.map(|(start, states)| ExecMemory { start: start.clone(), states: states.clone() }),
+            execs: execs.map(|(start, states)| ExecMemory { start: start.to_owned(), states }),
         }
     }
 

@@ -113,10 +113,10 @@ fn too_slow(container: &ContainerName, node: &NodeReport) -> Vec<Finding> {
 }
 
 fn execs(done: &Done, node: &NodeSpec, run: Option<&RunObserved>) -> Vec<ExecReport> {
-    let states = match (run, done.execs.get(&node.container)) {
+    let states = match (run, done.exec_states(node)) {
         // What ran before a start belongs to it.
-        (Some(run), Some((of, states))) if run.start() == Some(of) || stages::is_before(of) => states.as_slice(),
-        _ => &[],
+        (Some(run), Some((of, states))) if run.start() == Some(of) || stages::is_before(of) => states,
+        _ => Vec::new(),
     };
     let state = |index: usize| states.get(index).cloned().unwrap_or(ExecState::Waiting);
     let stage = |when: When| (when != When::Listed).then_some(when);

@@ -13,7 +13,7 @@ use archetype_host::fake::FakeHost;
 use archetype_host::{Host, Waker};
 use archetype_model::ContainerName;
 use archetype_model::observed::{Busy, Exit, Part, Reading, RunObserved};
-use archetype_model::report::{NodeReport, RepairOutcome};
+use archetype_model::report::{ExecState, NodeReport, RepairOutcome};
 use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, Presence};
 use archetype_model::status::LinkState;
 use archetype_model::step::{NodeAction, Resource, Step};
@@ -327,6 +327,28 @@ async fn a_command_runs_once_although_the_end_of_its_start_is_told_late() {
     bench.still().await;
     assert!(!bench.host.tell_end(), "something was begun anew");
     assert_eq!(bench.taken("run command"), 1);
+}
+
+/// What became of a command is told of that command, and not of another that now stands in its place.
+#[tokio::test(start_paused = true)]
+async fn commands_that_are_changed_under_a_running_node_are_of_its_next_start() {
+    let (mut bench, spec) = settled_pair().await;
+    let node = spec.nodes().next().unwrap().1.container.clone();
+    let ran = bench.taken("run command");
+    let mut told = Vec::new();
+    for (number, restarts) in [(2, 0), (3, 1)] {
+        let mut next = HostSpec { generation: generation(number), ..(*spec).clone() };
+        let node = next.labs[0].nodes.iter_mut().next().unwrap();
+        node.execs = vec![vec!["false".into()], vec!["true".into()]];
+        node.restarts = restarts;
+        bench.handle.accept(Arc::new(next)).await.unwrap();
+        let report = bench.settled().await.report;
+        let states = report.nodes[&spec.nodes().next().unwrap().1.container].execs.iter();
+        told.push((bench.taken("run command") - ran, states.map(|exec| exec.state.clone()).collect::<Vec<_>>()));
+    }
+    let ended = ExecState::Ended { code: 0, output: String::new() };
+    let next = ExecState::NextStart;
+    assert_eq!(told, [(0, vec![next.clone(), next]), (2, vec![ended.clone(), ended])], "{node}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -138,7 +138,7 @@ pub struct Exec {
     /// The stage it belongs to, as `configure on-exit`; null for the list `exec`.
     #[serde(default)]
     pub stage: Option<String>,
-    /// `waiting`, `running`, `ended`, `out-of-time` (killed, for it took too long), `given-up` (ended before it was over, for
+    /// `waiting`, `next-start` (the commands were changed while the node ran), `running`, `ended`, `out-of-time` (killed, for it took too long), `given-up` (ended before it was over, for
     /// its node was to stop) or `unknown`.
     pub state: String,
     /// Its exit status, when it ended.

@@ -69,7 +69,7 @@ fn choice(error: &ReadError, directory: Option<&Path>) -> Failure {
 
 fn local(path: &Path, variables: Vec<PathBuf>) -> Result<Opened, Failure> {
     let unreadable = |source| ReadError::Unreadable { path: path.to_owned(), source };
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let bytes = archetype_topology::bounded(path).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|error| Failure::File(vec![not_text(path, &error).into()]))?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let directory = parent.canonicalize().map_err(unreadable)?;

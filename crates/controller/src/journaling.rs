@@ -127,7 +127,7 @@ impl Told {
                     ExecState::OutOfTime { seconds, .. } => format!("was killed after {seconds} s"),
                     ExecState::GivenUp { .. } => "was given up, for the node ended or was to stop".to_string(),
                     ExecState::Unknown => "ended, how is not known".to_string(),
-                    ExecState::Waiting | ExecState::Running { .. } => continue,
+                    ExecState::Waiting | ExecState::Running { .. } | ExecState::NextStart => continue,
                 };
                 let key = (node.name.clone(), start.clone(), index);
                 if ended.insert(key.clone()) && !self.execs.contains(&key) {

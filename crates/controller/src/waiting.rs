@@ -74,9 +74,15 @@ impl Waiting {
         if revision.number > self.revision {
             return Some(Settled::Overtaken);
         }
+        if revision.number < self.revision {
+            // It is still to come, if it ever does.
+            return None;
+        }
         // What was kept from before a restart is shown, but nobody's waiting ends by it.
         let fresh = now.heard.as_ref().is_some_and(|heard| heard.received.is_some());
-        let unplannable = now.planned.get(&self.lab).is_some_and(|planning| !planning.problems.is_empty());
+        // What was planned before this revision says nothing of it.
+        let planning = now.planned.get(&self.lab).filter(|planning| planning.revision >= revision.number);
+        let unplannable = planning.is_some_and(|planning| !planning.problems.is_empty());
         if unplannable {
             return Some(Settled::Finding);
         }

@@ -146,10 +146,12 @@ pub enum ExecState {
     },
     /// The engine no longer knows it.
     Unknown,
+    /// The commands were changed while the node ran: this one is of its next start.
+    NextStart,
 }
 
 impl ExecState {
-    /// Whether nothing more comes of it.
+    /// Whether nothing more comes of it in this start.
     pub fn is_over(&self) -> bool {
         !matches!(self, Self::Waiting | Self::Running { .. })
     }

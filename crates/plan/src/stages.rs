@@ -158,7 +158,7 @@ impl Lab<'_> {
             return true;
         }
         let since = *self.ready.entry(node.container.clone()).or_insert(self.now_ms);
-        self.now_ms >= since + node.stages.delay * 1000
+        self.now_ms >= due(since, node)
     }
 
     /// What is waited for before a stage and is not there yet. A node that is not on this host or
@@ -184,7 +184,7 @@ impl Lab<'_> {
         if !runs && node.desired == DesiredRun::Running && waits {
             order.held.insert(name.clone());
         }
-        order.delays.extend(self.ready.get(name).map(|since| since + node.stages.delay * 1000));
+        order.delays.extend(self.ready.get(name).map(|since| due(*since, node)));
         order.waits.extend(self.waits(node, passage).map(|waits| (name.clone(), waits)));
     }
 
@@ -306,6 +306,11 @@ fn next_command(node: &NodeSpec, seen: &NodeSeen, passage: &Passage) -> Option<(
         }
         _ => first_command(node, seen, passage),
     }
+}
+
+/// When the delay of a node is over for which everything else was there at `since`, in milliseconds.
+fn due(since: u64, node: &NodeSpec) -> u64 {
+    since.saturating_add(node.stages.delay.saturating_mul(1000))
 }
 
 /// The next command before the first start, when it may run.

@@ -39,6 +39,7 @@ pub fn refused(w: &mut Walker, node: &NodeDecl, places: &Places<'_>) {
     }
     let mut all = aliases(&node.definition, places);
     all.extend(settings(node, places));
+    all.extend(health_check(&node.definition, places));
     if node.runtime() == RuntimeKind::Container {
         all.extend(variable_without_name(node, places));
         all.extend(capabilities(&node.definition, places));
@@ -70,9 +71,8 @@ fn settings(node: &NodeDecl, places: &Places<'_>) -> Vec<Refused> {
     let mut all = Vec::new();
     for (name, stated) in &node.definition.sysctls {
         let at = places.key(&format!("sysctls.{name}"));
-        let dotted = name.replace('/', ".");
-        let of_container = || dotted.starts_with("fs.mqueue.") || OF_CONTAINERS.contains(&dotted.as_str());
-        let is_own = dotted.starts_with("net.") || is_container && of_container();
+        let of_container = || name.starts_with("fs.mqueue.") || OF_CONTAINERS.contains(&name.as_str());
+        let is_own = name.starts_with("net.") || is_container && of_container();
         if !is_own {
             let hint = if is_container {
                 "a container has its own net.*, fs.mqueue.*, kernel.domainname, kernel.msg*, kernel.sem and kernel.shm*"
@@ -85,6 +85,18 @@ fn settings(node: &NodeDecl, places: &Places<'_>) -> Vec<Refused> {
         }
     }
     all
+}
+
+/// Of another form than these no check is ever run, and none of these without words passes.
+fn health_check(definition: &NodeDefinition, places: &Places<'_>) -> Option<Refused> {
+    let test = &definition.healthcheck.as_ref()?.test;
+    let fits = match test.split_first() {
+        None => true,
+        Some((form, words)) => form == "NONE" || matches!(form.as_str(), "CMD" | "CMD-SHELL") && !words.is_empty(),
+    };
+    let message = || format!("the health check {test:?} can never pass");
+    let hint = "write [CMD, program, argument…], [CMD-SHELL, line], or [NONE]";
+    (!fits).then(|| value(places.key("healthcheck"), message(), hint))
 }
 
 fn variable_without_name(node: &NodeDecl, places: &Places<'_>) -> Option<Refused> {

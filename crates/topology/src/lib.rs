@@ -11,6 +11,7 @@ mod definition;
 mod engine;
 mod env_file;
 pub mod environment;
+mod files;
 mod free;
 mod git;
 mod kinds;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 use archetype_model::topology::{Problem, Topology};
 
 pub use environment::Environment;
+pub use files::bounded;
 pub use kinds::alike as kinds_alike;
 pub use reading::OWNER;
 
@@ -105,7 +107,7 @@ pub fn find(path: &Path) -> Result<PathBuf, ReadError> {
 pub fn read(path: &Path, variables: &[PathBuf]) -> Result<Reading, ReadError> {
     let path = find(path)?;
     let unreadable = |source| ReadError::Unreadable { path: path.clone(), source };
-    let bytes = std::fs::read(&path).map_err(unreadable)?;
+    let bytes = files::bounded(&path).map_err(unreadable)?;
     let text = String::from_utf8(bytes)
         .map_err(|error| ReadError::NotText { path: path.clone(), byte: error.utf8_error().valid_up_to() })?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -223,18 +223,13 @@ fn endpoint(w: &mut Walker, path: &str, tree: &Tree) -> Option<EndpointDecl> {
         return None;
     };
     let f = &mut fields;
-    let (node, interface) = (f.text(w, "node"), f.text(w, "interface"));
+    let (node, interface) = (needed(w, f, "node"), needed(w, f, "interface"));
     let mac = f.parsed(w, "mac", "bad-mac", |text| text.parse::<Mac>().map_err(|e| e.to_string()));
     let network = "is not an address with a prefix length like";
     let ipv4 = f.parsed(w, "ipv4", "bad-address", |t| t.parse().map_err(|_| format!("{t:?} {network} 192.0.2.1/24")));
     let ipv6 = f.parsed(w, "ipv6", "bad-address", |t| t.parse().map_err(|_| format!("{t:?} {network} 2001:db8::1/64")));
     let vars = f.free_map(w, "vars");
     let position = f.at;
-    for (key, value) in [("node", &node), ("interface", &interface)] {
-        if value.is_none() && f.place(key) == position {
-            w.problem("missing-value", position, format!("{path} has no {key}"));
-        }
-    }
     fields.finish(w);
     Some(EndpointDecl { mac, ipv4, ipv6, vars, ..end(Place::Node, &node?, &interface?, position) })
 }
@@ -252,15 +247,12 @@ fn one_end(w: &mut Walker, f: &mut Fields<'_>) -> Option<EndpointDecl> {
 /// A node's end and a device of the host.
 fn host_side(w: &mut Walker, f: &mut Fields<'_>, place: Place) -> Option<Vec<EndpointDecl>> {
     let near = one_end(w, f);
-    let device = f.text(w, "host-interface");
+    let device = needed(w, f, "host-interface");
     let node = match place {
         Place::MgmtNet => "mgmt-net",
         Place::MacvlanParent => "macvlan",
         _ => "host",
     };
-    if device.is_none() {
-        w.problem("missing-value", f.at, format!("{} has no host-interface", f.path));
-    }
     let far = end(place, node, &device?, f.place("host-interface"));
     Some(vec![near?, far])
 }
@@ -279,18 +271,33 @@ fn macvlan(w: &mut Walker, f: &mut Fields<'_>) -> Option<(LinkKind, Vec<Endpoint
 
 fn vxlan(w: &mut Walker, f: &mut Fields<'_>) -> Option<(VxlanDecl, Vec<EndpointDecl>)> {
     let near = one_end(w, f);
-    let remote = f.text(w, "remote");
-    let vni = number(w, f, "vni", 0xff_ffff);
+    let remote = needed(w, f, "remote");
+    let vni = stated(w, f, "vni", |w, f| number(w, f, "vni", 0xff_ffff));
     let ports = ["dst-port", "udp-port", "src-port"].map(|key| number(w, f, key, 0xffff).map(|port| port as u16));
     let parent_interface = f.text(w, "parent-interface");
-    for (key, missing) in [("remote", remote.is_none()), ("vni", vni.is_none())] {
-        if missing && f.place(key) == f.at {
-            w.problem("missing-value", f.at, format!("{} has no {key}", f.path));
-        }
-    }
     let dst_port = ports[0].or(ports[1]).unwrap_or(VXLAN_PORT);
     let tunnel = VxlanDecl { remote: remote?, vni: vni?, dst_port, src_port: ports[2], parent_interface };
     Some((tunnel, vec![near?]))
+}
+
+/// A text that must be stated. Nothing and the empty text are not: the link would be left out without a word.
+fn needed(w: &mut Walker, f: &mut Fields<'_>, key: &'static str) -> Option<String> {
+    stated(w, f, key, |w, f| f.text(w, key))
+}
+
+/// What `read` finds under `key`; that it found nothing is a problem where it told none itself.
+fn stated<T>(
+    w: &mut Walker,
+    f: &mut Fields<'_>,
+    key: &'static str,
+    read: impl FnOnce(&mut Walker, &mut Fields<'_>) -> Option<T>,
+) -> Option<T> {
+    let before = w.problems.len();
+    let value = read(w, f);
+    if value.is_none() && w.problems.len() == before {
+        w.problem("missing-value", f.place(key), format!("{} has no {key}", f.path));
+    }
+    value
 }
 
 /// A whole number from 1 to `largest`; 0 is not stated.

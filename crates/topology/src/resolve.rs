@@ -15,7 +15,7 @@ use crate::merge::{Level, States};
 
 use crate::environment::Environment;
 use crate::walk::Walker;
-use crate::{engine, env_file, ports};
+use crate::{engine, env_file, files, ports};
 
 /// What the file stands in: its directory, the lab's directory, the caller's environment.
 pub struct Surroundings<'a> {
@@ -344,7 +344,7 @@ fn environment(w: &mut Walker, s: &Surroundings<'_>, files: &[String], node: &st
     for file in files {
         let at = places.item("env-files", file, |d| &d.env_files);
         let path = s.absolute(file);
-        match std::fs::read_to_string(&path) {
+        match files::text(&path) {
             Ok(text) => match env_file::parse(&text) {
                 Ok(read) => variables.extend(read),
                 Err((line, why)) => {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use archetype_gotemplate::{Limits, Set, Value};
 use archetype_model::topology::{Position, Problem};
 
+use crate::files;
 use crate::source::Text;
 
 /// The directory of further templates, beside the file.
@@ -116,7 +117,7 @@ fn beside(with: &Surroundings<'_>, sources: &mut Vec<Source>, problems: &mut Vec
     for name in names(&with.directory.join(BESIDE)).into_iter().filter(|name| name.ends_with(".gotmpl")) {
         let inside = Path::new(BESIDE).join(&name);
         let shown = shown(with, &inside);
-        match std::fs::read_to_string(with.directory.join(&inside)) {
+        match files::text(&with.directory.join(&inside)) {
             Ok(text) => sources.push(Source { name, shown, text }),
             Err(error) => {
                 let message = format!("the template cannot be read: {error}");

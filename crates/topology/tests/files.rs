@@ -102,3 +102,20 @@ fn the_lab_s_folder_may_be_elsewhere_and_magic_variables_follow() {
     let reading = read(Path::new("/nowhere"), text, &[("CLAB_LABDIR_BASE", "/labs")]);
     assert_eq!(reading.topology.unwrap().nodes[0].execs[0], ["ls", "/labs/clab-x/r1", "clab-x"]);
 }
+
+/// A name may lead to what has no end, or to what nobody writes to.
+#[test]
+fn only_regular_files_of_a_usual_size_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::File::create(folder.path().join("large")).unwrap().set_len(17 << 20).unwrap();
+    let text = "name: x\ntopology:\n  nodes:\n    a: {kind: linux, image: a, env-files: [pipe, /dev/zero, large]}\n";
+    let reading = read_text("x.clab.yml", folder.path(), text, &Environment::new());
+    let said: Vec<&str> = reading.problems.iter().map(|problem| problem.message.as_str()).collect();
+    let file = |name: &str, why: &str| format!("node a: env file {name:?} cannot be read: {why}");
+    let regular = "it is no regular file";
+    assert_eq!(said, [file("pipe", regular), file("/dev/zero", regular), file("large", "it has more than 16 MiB")]);
+    let zero = archetype_topology::read(Path::new("/dev/zero"), &[]).unwrap_err();
+    assert!(format!("{zero:?}").contains("more than 16 MiB"), "{zero:?}");
+}

@@ -573,3 +573,35 @@ topology:
       hint: a namespace has its own net.*
     "#);
 }
+
+#[test]
+fn a_link_with_an_empty_end_is_told_and_not_left_out() {
+    insta::assert_snapshot!(problems("\
+name: x
+topology:
+  nodes:
+    a: {kind: linux, image: a, healthcheck: {test: [CMD]}}
+    b: {kind: linux, image: a, healthcheck: {test: [NONE]}}
+  links:
+    - {type: veth, endpoints: [{node: a, interface: eth1}, {node: b, interface: }]}
+    - {type: veth, endpoints: [{node: a, interface: eth2}, {node: \"\", interface: eth2}]}
+    - {type: host, host-interface: \"\", endpoint: {node: a, interface: eth3}}
+    - {type: vxlan, remote: \"\", vni: 0, endpoint: {node: a, interface: eth4}}
+    - {type: vxlan, vni: 1, endpoint: {node: a, interface: eth5}}
+"), @r#"
+    lab.clab.yml:4:45: node a: the health check ["CMD"] can never pass [not-runnable-value]
+      hint: write [CMD, program, argument…], [CMD-SHELL, line], or [NONE]
+    lab.clab.yml:7:79: topology.links[0].endpoints[1] has no interface [missing-value]
+      hint: add what the message names
+    lab.clab.yml:8:67: topology.links[1].endpoints[1] has no node [missing-value]
+      hint: add what the message names
+    lab.clab.yml:9:36: topology.links[2] has no host-interface [missing-value]
+      hint: add what the message names
+    lab.clab.yml:10:29: topology.links[3] has no remote [missing-value]
+      hint: add what the message names
+    lab.clab.yml:10:38: topology.links[3] has no vni [missing-value]
+      hint: add what the message names
+    lab.clab.yml:11:7: topology.links[4] has no remote [missing-value]
+      hint: add what the message names
+    "#);
+}

@@ -84,11 +84,11 @@ fn a_merge_key_may_have_its_tag_and_not_its_quotes() {
 
 #[test]
 fn nothing_and_the_empty_text_are_one_key() {
-    for env in ["{~: a, '': b}", "{null: a, ~: b}", "{'': a, '': b}"] {
-        assert_eq!(codes(&node(&format!("env: {env}"))), ["duplicate-key"], "{env}");
+    for labels in ["{~: a, '': b}", "{null: a, ~: b}", "{'': a, '': b}"] {
+        assert_eq!(codes(&node(&format!("labels: {labels}"))), ["duplicate-key"], "{labels}");
     }
-    let reading = node("env: {~: a, A: b}");
-    assert_eq!(json!(reading.topology.unwrap().nodes[0].definition.env), json!({"": "a", "A": "b"}));
+    let reading = node("labels: {~: a, A: b}");
+    assert_eq!(json!(reading.topology.unwrap().nodes[0].definition.labels), json!({"": "a", "A": "b"}));
 }
 
 #[test]

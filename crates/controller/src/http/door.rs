@@ -51,8 +51,11 @@ impl Token {
 /// Lets those through who bring the token.
 pub(crate) async fn with_token(State(token): State<Token>, request: Request, next: Next) -> Result<Response, Failure> {
     let brought = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match brought.and_then(|value| value.strip_prefix("Bearer ")) {
-        Some(brought) if token.is(brought.trim()) => Ok(next.run(request).await),
+    // The scheme's name is the same in any case (RFC 9110, 11.1).
+    let brought =
+        brought.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    match brought {
+        Some((_, brought)) if token.is(brought.trim()) => Ok(next.run(request).await),
         _ => Err(Problem::new(401, codes::TOKEN_MISSING, "this address asks for a token")
             .hint("send `Authorization: Bearer TOKEN` with the content of the file `token` in the data directory")
             .into()),
@@ -77,10 +80,15 @@ fn is_own(headers: &HeaderMap, of_uri: Option<&str>) -> bool {
 }
 
 fn is_own_authority(authority: &str) -> bool {
-    let name = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(rest),
-        None => authority.split(':').next().unwrap_or(authority),
+    let (name, rest) = match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').unwrap_or((rest, "]")),
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
+    let is_port =
+        |rest: &str| rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    if !rest.is_empty() && !is_port(rest) {
+        return false;
+    }
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
@@ -93,7 +101,17 @@ mod tests {
         for own in ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "127.1.2.3", "[::1]:7", "[::1]"] {
             assert!(is_own_authority(own), "{own}");
         }
-        for other in ["", "example.org", "localhost.example.org:80", "10.0.0.1", "[fe80::1]:80", "127.0.0.1.nip.io"] {
+        for other in [
+            "",
+            "example.org",
+            "localhost.example.org:80",
+            "10.0.0.1",
+            "[fe80::1]:80",
+            "127.0.0.1.nip.io",
+            "[::1].example.org",
+            "127.0.0.1:80.example.org",
+            "localhost:80@example.org",
+        ] {
             assert!(!is_own_authority(other), "{other}");
         }
     }

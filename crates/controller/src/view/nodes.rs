@@ -79,6 +79,7 @@ fn exec(report: &ExecReport) -> Exec {
         ExecState::OutOfTime { output, .. } => ("out-of-time", None, Some(output.clone())),
         ExecState::GivenUp { output } => ("given-up", None, Some(output.clone())),
         ExecState::Unknown => ("unknown", None, None),
+        ExecState::NextStart => ("next-start", None, None),
     };
     let stage = report.stage.map(|when| when.to_string());
     Exec { command: report.command.clone(), stage, state: state.to_string(), code, output }

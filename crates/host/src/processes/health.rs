@@ -18,6 +18,8 @@ use crate::event::Event;
 const INTERVAL: u64 = 30;
 const TIMEOUT: u64 = 30;
 const RETRIES: u64 = 3;
+/// Nothing takes longer: so much can be added to any time.
+const LONGEST: u64 = 100 * 365 * 86400;
 /// How often a check under way is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -62,7 +64,7 @@ fn begin(inner: &Arc<Inner>, node: Box<NodeSpec>, start: String) {
 /// success ends that period.
 async fn watch(inner: &Arc<Inner>, node: &NodeSpec, check: &HealthcheckSpec, start: &str) {
     let begun = Instant::now();
-    let or = |stated: u64, default: u64| if stated == 0 { default } else { stated };
+    let or = |stated: u64, default: u64| if stated == 0 { default } else { stated.min(LONGEST) };
     let (mut failures, mut was_healthy) = (0, false);
     loop {
         tokio::time::sleep(Duration::from_secs(or(check.interval, INTERVAL))).await;

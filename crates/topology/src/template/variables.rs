@@ -7,6 +7,7 @@ use archetype_gotemplate::{Key, Value};
 use archetype_model::topology::{Position, Problem};
 
 use super::{Surroundings, file_name, names, shown};
+use crate::files;
 use crate::scalar::{Resolved, resolved};
 use crate::source::Text;
 use crate::tree::{self, Fault, Tree};
@@ -46,7 +47,7 @@ fn found(with: &Surroundings<'_>) -> Vec<(PathBuf, String)> {
 
 fn read(path: &Path, shown: &str) -> Result<BTreeMap<Key, Value>, Box<Problem>> {
     let refused = |at, message: String| Box::new(Problem::new("bad-variables", shown, at, message));
-    let text = std::fs::read_to_string(path)
+    let text = files::text(path)
         .map_err(|error| refused(Position::START, format!("the file of variables cannot be read: {error}")))?;
     let (tree, faults) = tree::parse_last_wins(&Text::whole(&text));
     if let Some(fault) = faults.into_iter().next() {

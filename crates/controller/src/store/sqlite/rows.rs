@@ -180,7 +180,8 @@ pub(super) async fn journal(readers: &SqlitePool, stretch: &Stretch) -> Result<V
          WHERE id > $1 AND ($2 IS NULL OR lab = $2) ORDER BY id DESC LIMIT $3";
     let query = if stretch.since.is_some() { OLDEST } else { NEWEST };
     let found = sqlx::query(query)
-        .bind(stretch.since.unwrap_or(0) as i64)
+        // No entry has a larger one.
+        .bind(i64::try_from(stretch.since.unwrap_or(0)).unwrap_or(i64::MAX))
         .bind(stretch.lab.as_ref().map(LabName::as_str))
         .bind(i64::from(stretch.limit))
         .fetch_all(readers)
