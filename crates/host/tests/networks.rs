@@ -185,11 +185,13 @@ fn every_change_behind_our_back_is_seen_and_mended() {
         bed.room.apply_set(&spec, &network()).await.unwrap();
         bed.is_right(&spec).await;
         let table = format!("archetype_ab1c2_{NETWORK}");
-        let changes: [&[&str]; 7] = [
+        let changes: [&[&str]; 9] = [
             &["nft", "delete", "table", "inet", &table],
             &["nft", "flush", "chain", "inet", &table, "prerouting"],
             &["nft", "delete", "element", "inet", &table, "ports4", "{ tcp . 8080 }"],
             &["ip", "addr", "flush", "dev", "aab1c2-m0"],
+            &["ip", "route", "del", "100.64.9.0/24"],
+            &["ip", "-6", "route", "del", "fd00:9::/64"],
             &["ip", "link", "set", "aab1c2-m0", "down"],
             &["sysctl", "-qw", "net.ipv4.ip_forward=0"],
             &["ip", "link", "del", "aab1c2-m0"],
@@ -197,7 +199,7 @@ fn every_change_behind_our_back_is_seen_and_mended() {
         for change in changes {
             bed.quiet().await;
             run(change[0], &change[1..]);
-            if change[0] == "nft" || change[1] == "addr" {
+            if change[0] == "nft" || ["addr", "route", "-6"].contains(&change[1]) {
                 bed.rung().await;
             }
             assert!(!bed.looks_right(&spec).await, "{change:?} was not seen");

@@ -1,5 +1,6 @@
-//! The news of addresses on our bridges: one that somebody takes away or adds is told by no device.
+//! The news of addresses and routes of our bridges: what somebody takes away is told by no device.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Weak;
 
@@ -13,7 +14,7 @@ use tokio::sync::Mutex;
 use super::State;
 use crate::event::{Event, Waker};
 
-/// Rings at each change of the addresses of a bridge of ours, until the room is closed. Needs a tokio runtime.
+/// Rings at each change of the addresses of a bridge of ours, and when a route out of it goes, until the room is closed. Needs a tokio runtime.
 ///
 /// # Errors
 /// What the kernel said when it told no more.
@@ -26,17 +27,23 @@ pub(super) async fn ring(state: &Weak<Mutex<State>>, waker: &Waker) -> io::Resul
         let events = ready.get_inner_mut().read().map_err(io::Error::other)?;
         ready.clear_ready();
         let Some(state) = state.upgrade() else { return Ok(()) };
-        let state = state.lock().await;
-        if events.iter().any(|event| concerns(event, &state)) {
+        if concern(&events, &*state.lock().await) {
             waker.ring(Event::Changed(Part::Networks));
         }
     }
 }
 
-/// Whether something happened to a bridge of ours; it may have where news were lost. One that is gone is the news of devices.
-fn concerns(event: &LinkEvent, state: &State) -> bool {
-    let LinkEvent::Addressed { index, .. } = event else { return matches!(event, LinkEvent::Lost) };
-    let name = if_indextoname(*index).unwrap_or_default();
-    let is_it = |bridge: &str| name.to_str() == Ok(bridge);
-    state.records.values().any(|meant| is_it(meant.record.wanted.network.bridge.as_str()))
+/// Whether something happened to a bridge of ours; it may have where news were lost. One that is gone is the news of
+/// devices.
+fn concern(events: &[LinkEvent], state: &State) -> bool {
+    let index = |event: &LinkEvent| match event {
+        LinkEvent::Addressed { index, .. } => Some(*index),
+        _ => None,
+    };
+    // A host that routes for others has thousands of news at once, of few devices.
+    let indexes: BTreeSet<u32> = events.iter().filter_map(index).collect();
+    let names: BTreeSet<String> =
+        indexes.into_iter().filter_map(|index| if_indextoname(index).ok()?.into_string().ok()).collect();
+    let mut bridges = state.records.values().map(|meant| meant.record.wanted.network.bridge.as_str());
+    events.contains(&LinkEvent::Lost) || bridges.any(|bridge| names.contains(bridge))
 }

@@ -22,6 +22,8 @@ pub(super) struct Bridge {
     pub link: Link,
     /// Its addresses.
     pub addresses: Vec<IpNet>,
+    /// The networks that the host reaches through it.
+    reached: Vec<IpNet>,
 }
 
 impl Bridge {
@@ -30,7 +32,9 @@ impl Bridge {
         let Some(link) = socket.link(&key(name))? else { return Ok(None) };
         let addresses = socket.addresses()?.into_iter().filter(|address| address.index == link.index);
         let addresses = addresses.map(|Address { net, .. }| net).collect();
-        Ok(Some(Self { link, addresses }))
+        let routes = socket.routes_of(link.index)?;
+        let reached = routes.into_iter().filter(|route| route.via.is_none()).filter_map(|route| route.to).collect();
+        Ok(Some(Self { link, addresses, reached }))
     }
 
     /// Whose it is.
@@ -44,8 +48,12 @@ impl Bridge {
             && self.link.is_up()
             && self.link.mtu == network.mtu.get()
             && self.mark().as_ref() == Some(mark)
-            && gateways(network).all(|gateway| self.addresses.contains(&gateway))
+            && gateways(network).all(|gateway| self.addresses.contains(&gateway) && self.reaches(gateway))
             && settings(network).iter().all(|(path, value)| read_setting(path).as_deref() == Some(*value))
+    }
+
+    fn reaches(&self, gateway: IpNet) -> bool {
+        self.reached.contains(&gateway.trunc())
     }
 
     /// The ports that no node of any installation has.
@@ -62,13 +70,22 @@ pub(super) fn set(socket: &mut Socket, mark: &BridgeMark, network: &NetworkSpec)
     if let Some(bridge) = there.as_ref().filter(|bridge| bridge.is_right(mark, network)) {
         return Ok(bridge.link.index);
     }
-    let (index, addresses) = match there {
+    let unreached: Vec<IpNet> = match &there {
+        Some(bridge) if bridge.link.is_up() => gateways(network).filter(|gateway| !bridge.reaches(*gateway)).collect(),
+        _ => Vec::new(),
+    };
+    let (index, mut addresses) = match there {
         Some(bridge) => (bridge.link.index, bridge.addresses),
         None => (socket.create(&new(name, mark))?, Vec::new()),
     };
     // An MTU set by hand stays: a bridge left alone takes the smallest of its ports.
     let change = LinkChange::new(LinkKey::Index(index), Some(true)).mtu(network.mtu).alias(&mark.to_string());
     socket.change(&change)?;
+    // The kernel makes the way to a network with the address, and only then.
+    for gateway in unreached {
+        remove_address(socket, index, gateway)?;
+        addresses.retain(|address| *address != gateway);
+    }
     for gateway in gateways(network).filter(|gateway| !addresses.contains(gateway)) {
         if gateway.addr().is_ipv6() {
             set_setting(&per_device("ipv6", name, "disable_ipv6"), "0")?;

@@ -314,6 +314,27 @@ impl Socket {
         Ok(self.table(Table::Routes)?.iter().filter_map(Route::parse).collect())
     }
 
+    /// Every route of the main table that leads out of one device.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn routes_of(&mut self, index: u32) -> Result<Vec<Route>> {
+        let mut all = Vec::new();
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let mut fixed = [0; RTMSG];
+            (fixed[0], fixed[4]) = (family as u8, libc::RT_TABLE_MAIN);
+            let mut request = Request::new(libc::RTM_GETROUTE, 0, &fixed);
+            request.put_u32(libc::RTA_OIF, index);
+            match self.dump("list the routes of a device", &request) {
+                Err(error) if matches!(error.errno(), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT)) => {}
+                answer => all.extend(answer?.iter().filter_map(Route::parse)),
+            }
+        }
+        // Kernels before 4.20 list them all.
+        all.retain(|route| route.index == Some(index) && route.table == u32::from(libc::RT_TABLE_MAIN));
+        Ok(all)
+    }
+
     /// The remotes of a VXLAN device's all-zero forwarding entries.
     ///
     /// # Errors

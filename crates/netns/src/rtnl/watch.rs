@@ -14,8 +14,12 @@ use crate::error::{Error, Result};
 const RTNLGRP_LINK: libc::c_int = 1;
 const RTNLGRP_TC: libc::c_int = 4;
 const RTNLGRP_IPV4_IFADDR: libc::c_int = 5;
+const RTNLGRP_IPV4_ROUTE: libc::c_int = 7;
 const RTNLGRP_IPV6_IFADDR: libc::c_int = 9;
+const RTNLGRP_IPV6_ROUTE: libc::c_int = 11;
 const RTNLGRP_NSID: libc::c_int = 28;
+/// Bytes of a `rtmsg`.
+const RTMSG: usize = 12;
 const NETLINK_LISTEN_ALL_NSID: libc::c_int = 8;
 
 /// One thing that happened to a device.
@@ -43,7 +47,7 @@ pub enum LinkEvent {
         /// The device's number.
         index: u32,
     },
-    /// A device got or lost an address.
+    /// A device got or lost an address, or a route that led out of it is gone.
     Addressed {
         /// In which namespace, as the watching one numbers others; nothing when it is its own.
         nsid: Option<i32>,
@@ -84,12 +88,12 @@ impl Watch {
         Self::of(&[RTNLGRP_TC])
     }
 
-    /// Watches the addresses of devices of the caller's namespace.
+    /// Watches the addresses of devices of the caller's namespace, and the routes that go.
     ///
     /// # Errors
     /// When the kernel gives no socket.
     pub fn of_addresses() -> Result<Self> {
-        Self::of(&[RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR])
+        Self::of(&[RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE])
     }
 
     fn of(groups: &[libc::c_int]) -> Result<Self> {
@@ -197,6 +201,10 @@ fn event(nsid: Option<i32>, message: &Message) -> Option<LinkEvent> {
         libc::RTM_DELLINK => Some(LinkEvent::Gone { nsid, link: Box::new(Link::parse(message)?) }),
         libc::RTM_NEWADDR | libc::RTM_DELADDR => {
             Some(LinkEvent::Addressed { nsid, index: read_u32(&message.body, 4)? })
+        }
+        libc::RTM_DELROUTE => {
+            let out = message.attributes(RTMSG).find(|attribute| attribute.kind == libc::RTA_OIF)?;
+            Some(LinkEvent::Addressed { nsid, index: out.u32() })
         }
         libc::RTM_NEWQDISC..=libc::RTM_GETTFILTER => {
             Some(LinkEvent::Handling { nsid, index: read_u32(&message.body, 4)? })
