@@ -439,7 +439,7 @@ fn a_published_port_leads_to_its_container_also_after_the_engine_was_started_aga
         world_outside();
         world.engine.import_busybox("bb");
         let lab = "name: web\ntopology:\n  nodes:\n    w:\n      kind: linux\n      image: bb\n      ports: [\"18080:80\"]\n      \
-                   cmd: sh -c 'while true; do echo served | nc -l -p 80; done'\n    c: {kind: linux, image: bb}\n";
+                   cmd: sh -c 'while true; do echo served | nc -l -p 80; done'\n    c: {kind: linux, image: bb, restart-policy: \"no\"}\n";
         world.write("web.clab.yml", lab);
         world.cli(["deploy", "-t", "web.clab.yml", "--wait", "60s"]).fine();
         served(world, "deployed");

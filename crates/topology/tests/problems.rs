@@ -605,3 +605,23 @@ topology:
       hint: add what the message names
     "#);
 }
+
+#[test]
+fn a_management_network_whose_addresses_no_node_can_have_is_told() {
+    let mgmt = |mgmt: &str| {
+        problems(&format!("name: x\nmgmt: {{{mgmt}}}\ntopology: {{nodes: {{a: {{kind: linux, image: a}}}}}}\n"))
+    };
+    for (subnet, whose) in [
+        ("ipv4-subnet: 127.0.0.0/8", "127.0.0.0/8 is each machine's own"),
+        ("ipv4-subnet: 0.0.0.0/0", "0.0.0.0/8 stands for this network"),
+        ("ipv4-subnet: 255.255.255.0/24", "240.0.0.0/4 is reserved"),
+        ("ipv6-subnet: fe80::/64", "fe80::/10 is each link's own"),
+        ("ipv6-subnet: ff00::/64", "ff00::/8 is multicast"),
+    ] {
+        let told = mgmt(subnet);
+        assert!(told.starts_with("lab.clab.yml:2:") && told.contains(whose), "{subnet}: {told}");
+    }
+    let told = mgmt("mtu: 1279, ipv6-subnet: 2001:db8::/64");
+    assert!(told.starts_with("lab.clab.yml:2:") && told.contains("mgmt.mtu 1279 is less than IPv6 needs"), "{told}");
+    assert_eq!(mgmt("mtu: 1279, ipv4-subnet: 10.9.0.0/24"), "");
+}

@@ -26,8 +26,14 @@ pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failur
         return Ok(Exit::Fine);
     }
     let end = wait::settled(connection, &accepted, args.wait.wait).await?;
+    // What keeps the rest of the lab from being as wished was not asked about.
+    let of_others = matches!(end, End::Settled(Settled::AtRest | Settled::Finding) | End::TimeUp);
+    if of_others && is_as_wished(connection, &lab, &args).await {
+        print(&format!("{} {done}", args.node))?;
+        return Ok(Exit::Fine);
+    }
     let exit = wait::told(connection, &accepted, end, args.wait.wait).await;
-    if exit == Exit::Fine || end == End::Settled(Settled::AtRest) && is_as_wished(connection, &lab, &args).await {
+    if exit == Exit::Fine {
         print(&format!("{} {done}", args.node))?;
     }
     Ok(exit)

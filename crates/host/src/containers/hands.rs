@@ -8,6 +8,9 @@ use archetype_model::observed::Busy;
 /// A run that ends later than this after somebody's signal ended by itself: `docker stop` gives a node time first.
 const OBEYS_WITHIN: Duration = Duration::from_secs(900);
 
+/// An engine that is told to end gives its containers 15 s, and ends some seconds later.
+const GOES_WITHIN: Duration = Duration::from_secs(20);
+
 /// What was done by hand, by the full ids of containers. Times are the engine's, since the Unix epoch.
 #[derive(Debug, Default)]
 pub(super) struct Hands {
@@ -63,10 +66,13 @@ impl Hands {
         }
     }
 
-    /// The engine went, and whoever had it do something with it. What it has just ended it ended on its way.
-    pub fn engine_went(&mut self) {
+    /// The engine went, and whoever had it do something with it. What was ended just before it ended on its way: gives
+    /// the starts of those.
+    pub fn engine_went(&mut self, now: Duration) -> Vec<String> {
         self.told.clear();
-        self.ended.retain(|_, ended| !ended.is_open);
+        let on_its_way = |ended: &Ended| ended.is_open || now.saturating_sub(ended.at) <= GOES_WITHIN;
+        let gone = self.ended.extract_if(.., |_, ended| on_its_way(ended));
+        gone.filter_map(|(_, ended)| ended.start).collect()
     }
 
     /// The container is gone.
@@ -135,12 +141,16 @@ mod tests {
         hands.not_told(ID);
         assert!(!hands.ended(ID, None, at(1001)), "we did it");
         hands.told(ID, at(1001));
-        hands.engine_went();
+        assert!(hands.engine_went(at(1001)).is_empty(), "nothing has ended");
         assert!(!hands.ended(ID, None, at(1002)));
         hands.told(ID, at(1003));
-        assert!(hands.ended(ID, None, at(1003)));
-        hands.engine_went();
-        assert_eq!((hands.busy(ID), hands.last_end_ms(ID)), (None, None), "the engine ends its nodes before it goes");
+        assert!(hands.ended(ID, Some("first"), at(1003)));
+        assert_eq!(hands.engine_went(at(1003)), ["first"], "the engine ends its nodes before it goes");
+        assert_eq!((hands.busy(ID), hands.last_end_ms(ID)), (None, None));
+        hands.told(ID, at(1004));
+        assert!(hands.ended(ID, Some("second"), at(1004)));
+        hands.is_over(ID, at(1004));
+        assert!(hands.engine_went(at(1100)).is_empty(), "that was long before");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! heard; unreadable from the moment they are not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use archetype_model::ContainerName;
 use archetype_model::observed::{Busy, Exit, Mark, NodeObserved, Outside, Reading, RunObserved};
@@ -42,6 +42,8 @@ pub(super) struct Replica {
     writes: BTreeMap<String, u64>,
     /// Starts whose end, though it looks like one that the engine missed, was announced by it.
     ends_seen: BTreeSet<String>,
+    /// Starts that were over when the engine came back from being away, or which it ended on its way.
+    went_with_engine: BTreeSet<String>,
     hands: Hands,
     working: BTreeMap<ContainerName, Working>,
     differences: u64,
@@ -56,6 +58,7 @@ impl Replica {
             containers: BTreeMap::new(),
             writes: BTreeMap::new(),
             ends_seen: BTreeSet::new(),
+            went_with_engine: BTreeSet::new(),
             hands: Hands::default(),
             working: BTreeMap::new(),
             differences: 0,
@@ -83,11 +86,12 @@ impl Replica {
         let mut node = sight.node.clone();
         node.ended_by_hand_ms = self.hands.last_end_ms(&node.id);
         node.busy = node.busy.or_else(|| self.hands.busy(&node.id));
-        if let RunObserved::Ended { start, exit } = &mut node.run
-            && sight.doubtful_end
-            && self.ends_seen.contains(start)
-        {
-            *exit = Exit::Status { code: 255 };
+        if let RunObserved::Ended { start, exit } = &mut node.run {
+            if self.went_with_engine.contains(start) {
+                *exit = Exit::Lost;
+            } else if sight.doubtful_end && self.ends_seen.contains(start) {
+                *exit = Exit::Status { code: 255 };
+            }
         }
         node
     }
@@ -108,11 +112,24 @@ impl Replica {
     pub(super) fn connected(&mut self, link: Link, containers: Vec<Sight>) {
         (self.link, self.silent) = (Reading::Known(link), None);
         self.containers = containers.into_iter().map(|sight| (sight.node.id.clone(), sight)).collect();
+        let ended = |sight: &Sight| match &sight.node.run {
+            RunObserved::Ended { start, .. } => Some(start.clone()),
+            _ => None,
+        };
+        // What runs on outlived the engine: its end, when it comes, is its own.
+        let ended: BTreeSet<String> = self.containers.values().filter_map(ended).collect();
+        self.went_with_engine.retain(|start| ended.contains(start));
     }
 
     /// Nothing can be known any more. Says whether that is news.
     pub(super) fn lost(&mut self, why: String) -> bool {
-        self.hands.engine_went();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.went_with_engine.extend(self.hands.engine_went(now));
+        let running = |sight: &Sight| match &sight.node.run {
+            RunObserved::Running { start, .. } => Some(start.clone()),
+            _ => None,
+        };
+        self.went_with_engine.extend(self.containers.values().filter_map(running));
         self.unreadable(why)
     }
 

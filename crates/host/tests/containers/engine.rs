@@ -314,14 +314,22 @@ fn a_node_restarted_by_hand_is_never_seen_ended_and_left_alone() {
 }
 
 #[test]
-fn an_engine_that_restarts_in_good_order_ends_its_nodes_by_signal() {
+fn what_an_engine_ends_on_its_way_is_no_end_of_the_nodes_own() {
     on_an_engine(async |bed| {
-        let node = shell("r1", "sleep 1000");
-        bed.started(&node).await;
+        // One is killed in the end, the other obeys at once.
+        let nodes = [shell("r1", "sleep 1000"), shell("r2", "trap 'exit 0' TERM; while :; do sleep 0.1; done")];
+        for node in &nodes {
+            bed.started(node).await;
+        }
         bed.engine.restart();
-        assert_eq!(bed.exit_of("r1").await, Exit::Signal { signal: 9 });
-        bed.done(&node, NodeAction::Start).await;
-        assert!(is_running(&bed.run("r1")));
+        for (node, name) in nodes.iter().zip(["r1", "r2"]) {
+            assert_eq!(bed.exit_of(name).await, Exit::Lost, "{name}");
+            bed.done(node, NodeAction::Start).await;
+            assert!(is_running(&bed.run(name)), "{name}");
+        }
+        // The next end is its own.
+        bed.engine.docker(["exec", "clab-lab1-r2", "kill", "-TERM", "1"]);
+        assert_eq!(bed.exit_of("r2").await, Exit::Status { code: 0 });
     });
 }
 

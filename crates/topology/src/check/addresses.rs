@@ -12,6 +12,9 @@ impl Check {
     /// The addresses that nodes and the network itself state.
     pub(super) fn addresses(&mut self, topology: &Topology) {
         self.network(topology);
+        if topology.nodes.iter().any(NodeDecl::is_managed) {
+            self.usable(topology);
+        }
         let mut seen: HashMap<IpAddr, &NodeDecl> = HashMap::new();
         for node in &topology.nodes {
             let stated = [
@@ -69,6 +72,30 @@ impl Check {
     }
 
     /// The gateway and the range of the network lie in its subnet.
+    /// Whether nodes can have addresses of the subnets at all.
+    fn usable(&mut self, topology: &Topology) {
+        let mgmt = &topology.mgmt;
+        for (key, subnet) in [("ipv4-subnet", net(mgmt.ipv4())), ("ipv6-subnet", net(mgmt.ipv6()))] {
+            let Declared::Net(subnet) = subnet else { continue };
+            let overlaps = |other: &IpNet| other.contains(&subnet) || subnet.contains(other);
+            let taken = SPECIAL.into_iter().map(|(net, whose)| (net.parse::<IpNet>(), whose));
+            let Some((_, whose)) = taken.into_iter().find(|(net, _)| net.as_ref().is_ok_and(overlaps)) else {
+                continue;
+            };
+            let at = topology.positions.get(&format!("mgmt.{key}")).copied().unwrap_or_default();
+            let message = format!("no node can have an address of the management subnet {subnet}: {whose}");
+            let problem = self.add("not-runnable-value", at, message);
+            problem.hint = Some("state a subnet that is free, for instance 172.20.20.0/24, or auto".into());
+        }
+        let narrow = mgmt.mtu.filter(|mtu| mtu.get() < IPV6_LEAST);
+        if let (Some(mtu), Declared::Net(_) | Declared::Auto) = (narrow, net(mgmt.ipv6())) {
+            let at = topology.positions.get("mgmt.mtu").copied().unwrap_or_default();
+            let message = format!("mgmt.mtu {mtu} is less than IPv6 needs");
+            let problem = self.add("not-runnable-value", at, message);
+            problem.hint = Some(format!("state at least {IPV6_LEAST}, or no IPv6 subnet"));
+        }
+    }
+
     fn network(&mut self, topology: &Topology) {
         let mgmt = &topology.mgmt;
         let stated = [
@@ -90,6 +117,20 @@ impl Check {
         }
     }
 }
+
+/// No link that carries IPv6 is smaller (RFC 8200, 5).
+const IPV6_LEAST: u32 = 1280;
+
+/// Addresses with a meaning of their own (RFC 6890), and which.
+const SPECIAL: [(&str, &str); 7] = [
+    ("0.0.0.0/8", "0.0.0.0/8 stands for this network"),
+    ("127.0.0.0/8", "127.0.0.0/8 is each machine's own"),
+    ("224.0.0.0/4", "224.0.0.0/4 is multicast"),
+    ("240.0.0.0/4", "240.0.0.0/4 is reserved"),
+    ("::/127", "::1 is each machine's own"),
+    ("fe80::/10", "fe80::/10 is each link's own"),
+    ("ff00::/8", "ff00::/8 is multicast"),
+];
 
 /// A subnet of the management network.
 enum Declared {
