@@ -172,6 +172,19 @@ fn a_link_whose_device_is_another_one_is_not_up_and_is_proven_again_with_a_repai
     });
 }
 
+#[test]
+fn a_host_end_that_somebody_moved_away_is_made_anew_in_place() {
+    on_a_machine(LIMIT, |world| {
+        deployed_pair(world);
+        let (entry, moved) = (last_entry(world), port(world, "pair", 0));
+        run("ip", ["netns", "add", "mine"]);
+        run("ip", ["link", "set", &moved, "netns", "mine"]);
+        proven_again(world, "host end moved away", entry);
+        assert!(attempt("ip", ["-n", "mine", "link", "show", &moved]).is_err(), "the end that was moved is left");
+        run("ip", ["netns", "delete", "mine"]);
+    });
+}
+
 fn alias(device: &str) -> String {
     std::fs::read_to_string(format!("/sys/class/net/{device}/ifalias")).unwrap().trim().to_owned()
 }

@@ -73,6 +73,11 @@ impl Error {
         }
     }
 
+    /// Whether the kernel said that there is one already.
+    pub fn is_taken(&self) -> bool {
+        self.errno() == Some(libc::EEXIST)
+    }
+
     /// Whether the kernel said that the thing is not there.
     pub fn is_absent(&self) -> bool {
         self.errno().is_some_and(|e| matches!(e, libc::ENODEV | libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL))

@@ -8,6 +8,7 @@ use archetype_model::facts::InterfaceFacts;
 use archetype_model::{InterfaceName, Mac, Mtu};
 
 use crate::error::{Error, Result};
+use crate::namespace::Namespace;
 use crate::rtnl::link::{IFLA_NUM_RX_QUEUES, IFLA_NUM_TX_QUEUES, ifinfo};
 use crate::rtnl::{Link, LinkChange, LinkKey, Refusal, Request, Socket};
 
@@ -100,6 +101,22 @@ pub fn create(host: &mut Socket, orders: &[VethOrder<'_>]) -> Result<Vec<Result<
         pairs.push(made.and_then(|()| finish(host, order)));
     }
     Ok(pairs)
+}
+
+/// Takes away the node's end of a pair like the ordered one whose host's end is not where it belongs any more: moved to
+/// another namespace it lives on, and so does the node's end, under the name that the new pair is to have. Says whether
+/// there was one. `node` is the namespace that the order names.
+///
+/// # Errors
+/// When the kernel cannot be asked, or refuses.
+pub fn remove_orphan(node: &Namespace, order: &VethOrder<'_>) -> Result<bool> {
+    let mut socket = node.rtnl()?;
+    let found = socket.link(&LinkKey::Name(order.node_name.clone()))?;
+    // By its kind and address it is ours; whatever else the node's software made under that name is its own.
+    let Some(orphan) = found.filter(|link| link.kind == "veth" && link.mac() == Some(order.node_mac)) else {
+        return Ok(false);
+    };
+    socket.delete(&LinkKey::Index(orphan.index)).map(|()| true)
 }
 
 /// Whether a device of the calling thread's namespace has the name.

@@ -97,6 +97,8 @@ async fn pool(path: &PathBuf, connections: u32) -> Result<SqlitePool, StoreError
         .synchronous(SqliteSynchronous::Full)
         // Of 64 MB: only where there was no moment without a write.
         .pragma("wal_autocheckpoint", "16384")
+        // Of 8 MiB: what a long log once took is given back.
+        .pragma("journal_size_limit", "8388608")
         // In KiB when below zero: rows are large, few, and each is read or written as a whole.
         .pragma("cache_size", "-512")
         .foreign_keys(true)

@@ -185,7 +185,7 @@ impl Links {
         let indexes = self.ifindexes();
         let mut answers: Vec<Done> = Vec::with_capacity(steps.len());
         let mut orders = Vec::new();
-        let mut ordered = Vec::new();
+        let mut ordered: Vec<(usize, &ContainerName)> = Vec::new();
         for (at, step) in steps.iter().enumerate() {
             answers.push(
                 match find(spec, step).and_then(|(lab, node, one)| {
@@ -198,17 +198,26 @@ impl Links {
                         let bridge = controller(spec, one).and_then(|bridge| indexes.get(bridge.as_str()).copied());
                         let host_up = matches!(step, Step::MakePair { up: true, .. });
                         orders.push(VethOrder { host_up, ..order(spec, lab, node, one, space.namespace(), bridge) });
-                        ordered.push(at);
+                        ordered.push((at, &node.container));
                         Ok(())
                     }
                 },
             );
         }
         match veth::create(&mut self.host, &orders) {
-            Ok(made) => ordered.into_iter().zip(made).for_each(|(at, pair)| answers[at] = pair.map(drop)),
+            Ok(made) => {
+                for (((at, container), pair), order) in ordered.into_iter().zip(made).zip(&orders) {
+                    answers[at] = match (pair, self.spaces.get(container)) {
+                        (Err(error), Some(space)) if error.is_taken() => {
+                            make_in_place_of_orphan(&mut self.host, space, order, error)
+                        }
+                        (pair, _) => pair.map(drop),
+                    };
+                }
+            }
             Err(error) => {
                 let words = error.to_string();
-                ordered.into_iter().for_each(|at| answers[at] = Err(Error::Missing { what: words.clone() }));
+                ordered.into_iter().for_each(|(at, _)| answers[at] = Err(Error::Missing { what: words.clone() }));
             }
         }
         self.spaces.values_mut().for_each(Space::forget_if_new);
@@ -375,6 +384,15 @@ fn remove_devices(steps: &[&Step]) -> Vec<Done> {
         });
     }
     answers
+}
+
+/// Makes a pair whose name inside is taken by what is left of a former one; else the refusal stands.
+fn make_in_place_of_orphan(host: &mut Socket, space: &Space, order: &VethOrder<'_>, refusal: Error) -> Done {
+    if !veth::remove_orphan(space.namespace(), order)? {
+        return Err(refusal);
+    }
+    let made = veth::create(host, std::slice::from_ref(order))?;
+    made.into_iter().try_for_each(|pair| pair.map(drop))
 }
 
 fn container_of(step: &Step) -> Option<&ContainerName> {
