@@ -18,6 +18,7 @@ use archetype_model::spec::{FORMAT, HostSpec, NodeSpec};
 use archetype_model::stages::{Command, Passage};
 use archetype_model::topology::value::ExecTarget;
 use archetype_model::{ContainerName, Generation};
+use archetype_plan::stages;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -58,21 +59,36 @@ pub struct Done {
 }
 
 impl Done {
-    /// What became of the node's commands as they are now, in their order, and in which start. One that is not as it was
-    /// when that start's first was begun is of the next start.
+    /// What became of the node's commands as they are now, in their order, and in which start. One that is not what it was
+    /// when that start's first was begun is of the next start; before the first start none has to wait for that.
     pub(crate) fn exec_states(&self, node: &NodeSpec) -> Option<(&str, Vec<ExecState>)> {
         let (start, states) = self.execs.get(&node.container)?;
-        let begun = self.commands.get(&node.container);
-        let state = |(index, digest): (usize, String)| match begun {
-            Some(begun) if begun.get(index) != Some(&digest) => ExecState::NextStart,
-            _ => states.get(index).cloned().unwrap_or(ExecState::Waiting),
+        let state = |index: usize| states.get(index).cloned().unwrap_or(ExecState::Waiting);
+        let Some(begun) = self.commands.get(&node.container) else {
+            return Some((start, (0..node.commands().len()).map(state).collect()));
         };
-        Some((start, digests(node).into_iter().enumerate().map(state).collect()))
+        let is_before = stages::is_before(start);
+        let state_of = |(index, digest): (usize, String)| match state(index) {
+            ExecState::Waiting if is_before => ExecState::Waiting,
+            _ if begun.get(index) != Some(&digest) => ExecState::NextStart,
+            state => state,
+        };
+        Some((start, digests(node).into_iter().enumerate().map(state_of).collect()))
+    }
+
+    /// Notes what the node's commands are as the first of a start is about to begin; those that were begun before the start
+    /// keep what they were.
+    pub(crate) fn note_commands(&mut self, node: &NodeSpec) {
+        let begun = self.execs.get(&node.container).map_or(0, |(_, states)| states.len());
+        let kept = self.commands.entry(node.container.clone()).or_default();
+        kept.truncate(begun);
+        let known = kept.len();
+        kept.extend(digests(node).into_iter().skip(known));
     }
 }
 
 /// A digest of each of a node's commands.
-pub(crate) fn digests(node: &NodeSpec) -> Vec<String> {
+fn digests(node: &NodeSpec) -> Vec<String> {
     let digest = |command: Command<'_>| {
         archetype_model::digest(&(command.when, command.target == ExecTarget::Host, command.words))
     };

@@ -21,7 +21,7 @@ use archetype_plan::stages::{self, HeldWires, Order};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::clock::Clock;
-use crate::ledger::{self, Ledger};
+use crate::ledger::Ledger;
 use crate::memory::{Begun, Memory, step_failed};
 use crate::ordering::{self, Looking, PATIENCE_MS, tell_held};
 use crate::probes::{Proofs, Wires};
@@ -244,13 +244,13 @@ impl<H: Host> Pass<'_, H> {
                         let entry = done.execs.entry(container.clone()).or_default();
                         if entry.0 != *start {
                             // What ran before this start belongs to it.
-                            let goes_on = stages::is_before(&entry.0);
-                            let states = if goes_on { take(&mut entry.1) } else { Vec::new() };
+                            let states = if stages::is_before(&entry.0) { take(&mut entry.1) } else { Vec::new() };
                             *entry = (start.clone(), states);
-                            if let Some((_, node)) = spec.node(container).filter(|_| !goes_on) {
-                                done.commands.insert(container.clone(), ledger::digests(node));
+                            if let Some((_, node)) = spec.node(container) {
+                                done.note_commands(node);
                             }
                         }
+                        let entry = done.execs.entry(container.clone()).or_default();
                         if entry.1.len() <= *index {
                             entry.1.resize(*index, ExecState::Waiting);
                             entry.1.push(ExecState::Running { id: None });

@@ -123,7 +123,8 @@ fn execs(done: &Done, node: &NodeSpec, run: Option<&RunObserved>) -> Vec<ExecRep
     let runs = matches!(run, Some(RunObserved::Running { .. }));
     // What came before an earlier start does not come again.
     let is_past = |when: When, index: usize| {
-        runs && when == When::Stage(Stage::Create, ExecPhase::OnEnter) && state(index) == ExecState::Waiting
+        let unbegun = matches!(state(index), ExecState::Waiting | ExecState::NextStart);
+        runs && when == When::Stage(Stage::Create, ExecPhase::OnEnter) && unbegun
     };
     let commands = node.commands().into_iter().enumerate();
     commands

@@ -25,7 +25,7 @@ impl RestartRule {
     /// crash of the engine) is none of the node's own doing: after it every node starts again.
     pub fn starts_again(self, exit: &Exit) -> bool {
         match (self, exit) {
-            (_, Exit::Lost) | (Self::Always | Self::UnlessStopped, _) => true,
+            (_, Exit::Lost | Exit::WithEngine) | (Self::Always | Self::UnlessStopped, _) => true,
             (Self::OnFailure, exit) => *exit != Exit::Status { code: 0 },
             (Self::No, _) => false,
         }

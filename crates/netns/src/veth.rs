@@ -110,6 +110,9 @@ pub fn create(host: &mut Socket, orders: &[VethOrder<'_>]) -> Result<Vec<Result<
 /// # Errors
 /// When the kernel cannot be asked, or refuses.
 pub fn remove_orphan(node: &Namespace, order: &VethOrder<'_>) -> Result<bool> {
+    if is_taken(&order.host_name) {
+        return Ok(false);
+    }
     let mut socket = node.rtnl()?;
     let found = socket.link(&LinkKey::Name(order.node_name.clone()))?;
     // By its kind and address it is ours; whatever else the node's software made under that name is its own.

@@ -39,12 +39,13 @@ pub fn refused(w: &mut Walker, node: &NodeDecl, places: &Places<'_>) {
     }
     let mut all = aliases(&node.definition, places);
     all.extend(settings(node, places));
-    all.extend(health_check(&node.definition, places));
     if node.runtime() == RuntimeKind::Container {
         all.extend(variable_without_name(node, places));
         all.extend(capabilities(&node.definition, places));
         all.extend(devices(&node.definition, places));
         all.extend(limits(&node.definition, places));
+    } else {
+        all.extend(health_check(&node.definition, places));
     }
     for Refused { code, at, message, hint } in all {
         w.problem(code, at, format!("node {}: {message}", node.name)).hint = Some(hint);
@@ -73,7 +74,10 @@ fn settings(node: &NodeDecl, places: &Places<'_>) -> Vec<Refused> {
         let at = places.key(&format!("sysctls.{name}"));
         let of_container = || name.starts_with("fs.mqueue.") || OF_CONTAINERS.contains(&name.as_str());
         let is_own = name.starts_with("net.") || is_container && of_container();
-        if !is_own {
+        if name.contains('/') {
+            let hint = format!("write {}", name.replace('/', "."));
+            all.push(value(at, format!("the sysctl {name} is not written with dots"), hint));
+        } else if !is_own {
             let hint = if is_container {
                 "a container has its own net.*, fs.mqueue.*, kernel.domainname, kernel.msg*, kernel.sem and kernel.shm*"
             } else {
@@ -87,7 +91,7 @@ fn settings(node: &NodeDecl, places: &Places<'_>) -> Vec<Refused> {
     all
 }
 
-/// Of another form than these no check is ever run, and none of these without words passes.
+/// Of another form than these no check is ever run, and none of these without words passes. (An engine takes them.)
 fn health_check(definition: &NodeDefinition, places: &Places<'_>) -> Option<Refused> {
     let test = &definition.healthcheck.as_ref()?.test;
     let fits = match test.split_first() {

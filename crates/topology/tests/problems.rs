@@ -580,7 +580,7 @@ fn a_link_with_an_empty_end_is_told_and_not_left_out() {
 name: x
 topology:
   nodes:
-    a: {kind: linux, image: a, healthcheck: {test: [CMD]}}
+    a: {kind: linux, labels: {archetype.runtime: namespace}, healthcheck: {test: [CMD]}}
     b: {kind: linux, image: a, healthcheck: {test: [NONE]}}
   links:
     - {type: veth, endpoints: [{node: a, interface: eth1}, {node: b, interface: }]}
@@ -589,7 +589,7 @@ topology:
     - {type: vxlan, remote: \"\", vni: 0, endpoint: {node: a, interface: eth4}}
     - {type: vxlan, vni: 1, endpoint: {node: a, interface: eth5}}
 "), @r#"
-    lab.clab.yml:4:45: node a: the health check ["CMD"] can never pass [not-runnable-value]
+    lab.clab.yml:4:75: node a: the health check ["CMD"] can never pass [not-runnable-value]
       hint: write [CMD, program, argument…], [CMD-SHELL, line], or [NONE]
     lab.clab.yml:7:79: topology.links[0].endpoints[1] has no interface [missing-value]
       hint: add what the message names
@@ -624,4 +624,5 @@ fn a_management_network_whose_addresses_no_node_can_have_is_told() {
     let told = mgmt("mtu: 1279, ipv6-subnet: 2001:db8::/64");
     assert!(told.starts_with("lab.clab.yml:2:") && told.contains("mgmt.mtu 1279 is less than IPv6 needs"), "{told}");
     assert_eq!(mgmt("mtu: 1279, ipv4-subnet: 10.9.0.0/24"), "");
+    assert_eq!(mgmt("mtu: 1279"), "", "the installation may have no IPv6");
 }

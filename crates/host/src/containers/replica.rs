@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use archetype_model::ContainerName;
-use archetype_model::observed::{Busy, Exit, Mark, NodeObserved, Outside, Reading, RunObserved};
+use archetype_model::observed::{Busy, DaemonStart, Exit, Mark, NodeObserved, Outside, Reading, RunObserved};
 use bollard::Docker;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +42,8 @@ pub(super) struct Replica {
     writes: BTreeMap<String, u64>,
     /// Starts whose end, though it looks like one that the engine missed, was announced by it.
     ends_seen: BTreeSet<String>,
+    /// Which start of the engine was last connected to.
+    engine: Option<DaemonStart>,
     /// Starts that were over when the engine came back from being away, or which it ended on its way.
     went_with_engine: BTreeSet<String>,
     hands: Hands,
@@ -58,6 +60,7 @@ impl Replica {
             containers: BTreeMap::new(),
             writes: BTreeMap::new(),
             ends_seen: BTreeSet::new(),
+            engine: None,
             went_with_engine: BTreeSet::new(),
             hands: Hands::default(),
             working: BTreeMap::new(),
@@ -87,8 +90,8 @@ impl Replica {
         node.ended_by_hand_ms = self.hands.last_end_ms(&node.id);
         node.busy = node.busy.or_else(|| self.hands.busy(&node.id));
         if let RunObserved::Ended { start, exit } = &mut node.run {
-            if self.went_with_engine.contains(start) {
-                *exit = Exit::Lost;
+            if *exit != Exit::Lost && self.went_with_engine.contains(start) {
+                *exit = Exit::WithEngine;
             } else if sight.doubtful_end && self.ends_seen.contains(start) {
                 *exit = Exit::Status { code: 255 };
             }
@@ -110,6 +113,12 @@ impl Replica {
 
     /// A connection works, and this is everything there is.
     pub(super) fn connected(&mut self, link: Link, containers: Vec<Sight>) {
+        let start = link.facts.start;
+        if start.is_some() && start == self.engine {
+            // It was there all the time, and only not heard.
+            self.went_with_engine.clear();
+        }
+        self.engine = start;
         (self.link, self.silent) = (Reading::Known(link), None);
         self.containers = containers.into_iter().map(|sight| (sight.node.id.clone(), sight)).collect();
         let ended = |sight: &Sight| match &sight.node.run {

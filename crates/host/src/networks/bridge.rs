@@ -8,7 +8,7 @@ use archetype_model::observed::Mark;
 use archetype_model::spec::NetworkSpec;
 use archetype_model::{BridgeName, InterfaceName, Mac};
 use archetype_netns::rtnl::link::LinkKind;
-use archetype_netns::rtnl::network::address_request;
+use archetype_netns::rtnl::network::{address_request, route_addition};
 use archetype_netns::rtnl::{Address, Link, LinkChange, LinkKey, NewLink, Socket};
 use ipnet::IpNet;
 
@@ -52,8 +52,9 @@ impl Bridge {
             && settings(network).iter().all(|(path, value)| read_setting(path).as_deref() == Some(*value))
     }
 
+    /// Whether the host's way to the network leads here. A bridge that is in a VRF has its routes in another table.
     fn reaches(&self, gateway: IpNet) -> bool {
-        self.reached.contains(&gateway.trunc())
+        self.link.master.is_some() || self.reached.contains(&gateway.trunc())
     }
 
     /// The ports that no node of any installation has.
@@ -74,17 +75,17 @@ pub(super) fn set(socket: &mut Socket, mark: &BridgeMark, network: &NetworkSpec)
         Some(bridge) if bridge.link.is_up() => gateways(network).filter(|gateway| !bridge.reaches(*gateway)).collect(),
         _ => Vec::new(),
     };
-    let (index, mut addresses) = match there {
+    let (index, addresses) = match there {
         Some(bridge) => (bridge.link.index, bridge.addresses),
         None => (socket.create(&new(name, mark))?, Vec::new()),
     };
     // An MTU set by hand stays: a bridge left alone takes the smallest of its ports.
     let change = LinkChange::new(LinkKey::Index(index), Some(true)).mtu(network.mtu).alias(&mark.to_string());
     socket.change(&change)?;
-    // The kernel makes the way to a network with the address, and only then.
-    for gateway in unreached {
-        remove_address(socket, index, gateway)?;
-        addresses.retain(|address| *address != gateway);
+    // The kernel makes the way to a network with the address, and not again when it is taken away alone.
+    for gateway in unreached.into_iter().filter(|gateway| addresses.contains(gateway)) {
+        let what = format!("lead {} to {name}", gateway.trunc());
+        socket.request(&what, &route_addition(Some(gateway.trunc()), None, index))?;
     }
     for gateway in gateways(network).filter(|gateway| !addresses.contains(gateway)) {
         if gateway.addr().is_ipv6() {

@@ -323,7 +323,7 @@ fn what_an_engine_ends_on_its_way_is_no_end_of_the_nodes_own() {
         }
         bed.engine.restart();
         for (node, name) in nodes.iter().zip(["r1", "r2"]) {
-            assert_eq!(bed.exit_of(name).await, Exit::Lost, "{name}");
+            assert_eq!(bed.exit_of(name).await, Exit::WithEngine, "{name}");
             bed.done(node, NodeAction::Start).await;
             assert!(is_running(&bed.run(name)), "{name}");
         }

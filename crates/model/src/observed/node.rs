@@ -85,6 +85,8 @@ pub enum Exit {
     },
     /// The kernel ended it for want of memory.
     OutOfMemory,
+    /// The engine ended it on its own way out, or when it came back: that is none of the node's doing.
+    WithEngine,
     /// The engine lost it (reboot, engine crash), or nobody saw it end.
     Lost,
 }
@@ -117,6 +119,7 @@ impl std::fmt::Display for Exit {
             Self::Status { code } => write!(f, "exit status {code}"),
             Self::Signal { signal } => write!(f, "signal {signal}"),
             Self::OutOfMemory => f.write_str("out of memory"),
+            Self::WithEngine => f.write_str("ended with its engine"),
             Self::Lost => f.write_str("end not seen"),
         }
     }

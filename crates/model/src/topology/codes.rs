@@ -105,9 +105,10 @@ pub const CODES: &[Code] = &[
     code("not-runnable-port", "A port is published at the host's address `::1`, which the kernel does not route out.",
         "Publish it at `127.0.0.1`, at another address of the host, or without an address."),
     code("not-runnable-runtime", "The node asks for a container engine other than Docker.", "Leave out `runtime`."),
-    code("not-runnable-value", "A value that the container engine or the kernel refuses when the node is made: a capability \
-         that there is not, less memory than a container has at least, a setting of which it has none of its own.",
-        "Write what the message asks for, or leave the node out with `--partial`."),
+    code("not-runnable-value", "A value with which a node, or its management network, could not be made or would not work: \
+         a capability that there is not, less memory than a container has at least, a setting of which it has none of its \
+         own, a subnet of loopback addresses.",
+        "Write what the message asks for; a node can be left out with `--partial`."),
     code("not-runnable-veth-stitch-link", "This version makes no veth-stitch links.",
         "Leave the link out with `--partial`."),
     code("not-runnable-vxlan-link", "This version makes no vxlan links.", "Leave the link out with `--partial`."),

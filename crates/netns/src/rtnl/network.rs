@@ -14,7 +14,7 @@ use crate::error::Result;
 
 const RTM_NEWNEXTHOP: u16 = 104;
 const IFADDR: usize = 8;
-const RTMSG: usize = 12;
+pub(super) const RTMSG: usize = 12;
 const NDMSG: usize = 12;
 const IFA_F_NODAD: u32 = 0x02;
 
@@ -326,7 +326,8 @@ impl Socket {
             let mut request = Request::new(libc::RTM_GETROUTE, 0, &fixed);
             request.put_u32(libc::RTA_OIF, index);
             match self.dump("list the routes of a device", &request) {
-                Err(error) if matches!(error.errno(), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT)) => {}
+                // Without the family, or as long as the table has no route at all.
+                Err(error) if matches!(error.errno(), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::ENOENT)) => {}
                 answer => all.extend(answer?.iter().filter_map(Route::parse)),
             }
         }

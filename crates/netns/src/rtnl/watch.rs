@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::link::Link;
+use super::network::RTMSG;
 use super::socket::{open_raw, set_option};
 use super::wire::{Message, read_u32};
 use crate::error::{Error, Result};
@@ -18,8 +19,6 @@ const RTNLGRP_IPV4_ROUTE: libc::c_int = 7;
 const RTNLGRP_IPV6_IFADDR: libc::c_int = 9;
 const RTNLGRP_IPV6_ROUTE: libc::c_int = 11;
 const RTNLGRP_NSID: libc::c_int = 28;
-/// Bytes of a `rtmsg`.
-const RTMSG: usize = 12;
 const NETLINK_LISTEN_ALL_NSID: libc::c_int = 8;
 
 /// One thing that happened to a device.

@@ -71,7 +71,6 @@ impl Check {
         problem.subject = Some(Subject::Node(name.clone()));
     }
 
-    /// The gateway and the range of the network lie in its subnet.
     /// Whether nodes can have addresses of the subnets at all.
     fn usable(&mut self, topology: &Topology) {
         let mgmt = &topology.mgmt;
@@ -88,7 +87,7 @@ impl Check {
             problem.hint = Some("state a subnet that is free, for instance 172.20.20.0/24, or auto".into());
         }
         let narrow = mgmt.mtu.filter(|mtu| mtu.get() < IPV6_LEAST);
-        if let (Some(mtu), Declared::Net(_) | Declared::Auto) = (narrow, net(mgmt.ipv6())) {
+        if let (Some(mtu), Some(_)) = (narrow, mgmt.ipv6_subnet) {
             let at = topology.positions.get("mgmt.mtu").copied().unwrap_or_default();
             let message = format!("mgmt.mtu {mtu} is less than IPv6 needs");
             let problem = self.add("not-runnable-value", at, message);
@@ -96,6 +95,7 @@ impl Check {
         }
     }
 
+    /// The gateway and the range of the network lie in its subnet.
     fn network(&mut self, topology: &Topology) {
         let mgmt = &topology.mgmt;
         let stated = [
