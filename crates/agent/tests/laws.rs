@@ -15,8 +15,10 @@ use archetype_model::ContainerName;
 use archetype_model::observed::{Busy, Exit, Part, Reading, RunObserved};
 use archetype_model::report::{ExecState, NodeReport, RepairOutcome};
 use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, Presence};
+use archetype_model::stages::StageCommand;
 use archetype_model::status::LinkState;
 use archetype_model::step::{NodeAction, Resource, Step};
+use archetype_model::topology::value::{ExecPhase, ExecTarget, Stage};
 use archetype_plan::diff::{Memory, diff};
 use archetype_plan::judge::{self, ToCome};
 use archetype_plan::resources::Wanted;
@@ -349,6 +351,41 @@ async fn commands_that_are_changed_under_a_running_node_are_of_its_next_start() 
     let ended = ExecState::Ended { code: 0, output: String::new() };
     let next = ExecState::NextStart;
     assert_eq!(told, [(0, vec![next.clone(), next]), (2, vec![ended.clone(), ended])], "{node}");
+}
+
+/// What is not begun before the first start need not wait for the next one.
+#[tokio::test(start_paused = true)]
+async fn commands_that_are_changed_before_a_nodes_first_start_run_in_it() {
+    let mut bench = Bench::new();
+    let accepted = async |number: u64, execs: &[&str]| {
+        let mut spec = spec_of(&Shape::pair(), number);
+        let node = spec.labs[0].nodes.iter_mut().next().unwrap();
+        let pre = StageCommand {
+            stage: Stage::Create,
+            phase: ExecPhase::OnEnter,
+            target: ExecTarget::Host,
+            words: vec!["pre".into()],
+        };
+        node.stages.commands = vec![pre];
+        node.execs = execs.iter().map(|word| vec![(*word).to_owned()]).collect();
+        let name = node.container.clone();
+        bench.handle.accept(Arc::new(spec)).await.unwrap();
+        name
+    };
+    bench.host.with(|state| state.untold = Some(VecDeque::new()));
+    accepted(1, &["a"]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.taken("run command"), 1, "the command before the start is under way");
+    let node = accepted(2, &["b", "c"]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.host.with(|state| state.node_mut(&node).unwrap().busy = None);
+    while bench.host.tell_end() {}
+    bench.host.with(|state| state.untold = None);
+    let report = bench.settled().await.report;
+    let execs: Vec<_> = report.nodes[&node].execs.iter().map(|exec| (&exec.command[0], exec.state.is_over())).collect();
+    assert_eq!(execs, [(&"pre".into(), true), (&"b".into(), true), (&"c".into(), true)]);
+    assert!(report.nodes[&node].execs.iter().all(|exec| exec.state != ExecState::NextStart), "{report:#?}");
+    assert_eq!(bench.taken("run command"), 3);
 }
 
 #[tokio::test(start_paused = true)]

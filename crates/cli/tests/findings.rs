@@ -318,8 +318,8 @@ fn a_host_without_an_engine_or_without_a_program_says_what_is_missing() {
 fn what_the_engine_refuses_of_a_node_is_told_in_its_words() {
     on_a_machine(LIMIT, |world| {
         world.engine.import_busybox("bb");
-        deploy(world, "small", &one("small", "image: bb, cpu: 9999"));
-        found(world, "small", "node-create-refused", "range of CPUs", "engine");
+        deploy(world, "small", &one("small", "image: bb, cpu-set: \"4000\""));
+        found(world, "small", "node-create-refused", "Requested CPUs are not available", "engine");
         refused(
             &world.cli(["logs", "small", "a"]),
             "logs-failed",
