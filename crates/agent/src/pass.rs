@@ -242,13 +242,15 @@ impl<H: Host> Pass<'_, H> {
                     }
                     NodeAction::Exec { index, start } => {
                         let entry = done.execs.entry(container.clone()).or_default();
-                        if entry.0 != *start {
+                        let is_first = entry.0 != *start;
+                        if is_first {
                             // What ran before this start belongs to it.
                             let states = if stages::is_before(&entry.0) { take(&mut entry.1) } else { Vec::new() };
                             *entry = (start.clone(), states);
-                            if let Some((_, node)) = spec.node(container) {
-                                done.note_commands(node);
-                            }
+                        }
+                        // Before the first start each is what it is when it begins.
+                        if let Some((_, node)) = spec.node(container).filter(|_| is_first || stages::is_before(start)) {
+                            done.note_commands(node);
                         }
                         let entry = done.execs.entry(container.clone()).or_default();
                         if entry.1.len() <= *index {

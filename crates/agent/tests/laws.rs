@@ -357,35 +357,36 @@ async fn commands_that_are_changed_under_a_running_node_are_of_its_next_start() 
 #[tokio::test(start_paused = true)]
 async fn commands_that_are_changed_before_a_nodes_first_start_run_in_it() {
     let mut bench = Bench::new();
-    let accepted = async |number: u64, execs: &[&str]| {
+    let accepted = async |number: u64, before: [&str; 2], execs: &[&str]| {
         let mut spec = spec_of(&Shape::pair(), number);
         let node = spec.labs[0].nodes.iter_mut().next().unwrap();
-        let pre = StageCommand {
+        let command = |word: &str| StageCommand {
             stage: Stage::Create,
             phase: ExecPhase::OnEnter,
             target: ExecTarget::Host,
-            words: vec!["pre".into()],
+            words: vec![word.into()],
         };
-        node.stages.commands = vec![pre];
+        node.stages.commands = before.map(command).into();
         node.execs = execs.iter().map(|word| vec![(*word).to_owned()]).collect();
         let name = node.container.clone();
         bench.handle.accept(Arc::new(spec)).await.unwrap();
         name
     };
     bench.host.with(|state| state.untold = Some(VecDeque::new()));
-    accepted(1, &["a"]).await;
+    accepted(1, ["p", "q"], &["a"]).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(bench.taken("run command"), 1, "the command before the start is under way");
-    let node = accepted(2, &["b", "c"]).await;
+    let node = accepted(2, ["p", "r"], &["b", "c"]).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     bench.host.with(|state| state.node_mut(&node).unwrap().busy = None);
     while bench.host.tell_end() {}
     bench.host.with(|state| state.untold = None);
     let report = bench.settled().await.report;
     let execs: Vec<_> = report.nodes[&node].execs.iter().map(|exec| (&exec.command[0], exec.state.is_over())).collect();
-    assert_eq!(execs, [(&"pre".into(), true), (&"b".into(), true), (&"c".into(), true)]);
+    let told: Vec<_> = execs.iter().map(|(word, is_over)| (word.as_str(), *is_over)).collect();
+    assert_eq!(told, [("p", true), ("r", true), ("b", true), ("c", true)]);
     assert!(report.nodes[&node].execs.iter().all(|exec| exec.state != ExecState::NextStart), "{report:#?}");
-    assert_eq!(bench.taken("run command"), 3);
+    assert_eq!(bench.taken("run command"), 4);
 }
 
 #[tokio::test(start_paused = true)]
