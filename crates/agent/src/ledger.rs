@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use archetype_model::report::{ExecState, Repair};
 use archetype_model::spec::{FORMAT, HostSpec, NodeSpec};
-use archetype_model::stages::{Command, Passage};
+use archetype_model::stages::{Command, Passage, When};
 use archetype_model::topology::value::ExecTarget;
 use archetype_model::{ContainerName, Generation};
 use archetype_plan::stages;
@@ -43,9 +43,9 @@ pub struct Done {
     pub restarts: BTreeMap<ContainerName, u64>,
     /// Commands of exec lists, by node: the start they belong to, and their states.
     pub execs: BTreeMap<ContainerName, (String, Vec<ExecState>)>,
-    /// Digests of a node's commands as they were when the first of them was begun in that start: the states are theirs.
+    /// What a node's commands were when the first of them was begun in that start: the states are theirs.
     #[serde(default)]
-    pub commands: BTreeMap<ContainerName, Vec<String>>,
+    pub begun_as: BTreeMap<ContainerName, Vec<BegunAs>>,
     /// How far nodes have come in labs with stages.
     #[serde(default)]
     pub stages: BTreeMap<ContainerName, Passage>,
@@ -58,41 +58,55 @@ pub struct Done {
     pub closed: Vec<Repair>,
 }
 
+/// A command as it was: when it is due, where it runs, its words.
+pub type BegunAs = (When, ExecTarget, Vec<String>);
+
 impl Done {
     /// What became of the node's commands as they are now, in their order, and in which start. One that is not what it was
     /// when that start's first was begun is of the next start; before the first start none has to wait for that.
     pub(crate) fn exec_states(&self, node: &NodeSpec) -> Option<(&str, Vec<ExecState>)> {
         let (start, states) = self.execs.get(&node.container)?;
-        let state = |index: usize| states.get(index).cloned().unwrap_or(ExecState::Waiting);
-        let Some(begun) = self.commands.get(&node.container) else {
-            return Some((start, (0..node.commands().len()).map(state).collect()));
-        };
+        let begun_as = self.begun_as.get(&node.container);
         let is_before = stages::is_before(start);
-        let state_of = |(index, digest): (usize, String)| match state(index) {
-            ExecState::Waiting if is_before => ExecState::Waiting,
-            _ if begun.get(index) != Some(&digest) => ExecState::NextStart,
-            state => state,
+        let state = |(index, command): (usize, Command<'_>)| {
+            let state = states.get(index).cloned().unwrap_or(ExecState::Waiting);
+            let is_it = |begun: &Vec<BegunAs>| begun.get(index).is_some_and(|begun| was(begun, &command));
+            match state {
+                ExecState::Waiting if is_before => ExecState::Waiting,
+                state if begun_as.is_none_or(is_it) => state,
+                _ => ExecState::NextStart,
+            }
         };
-        Some((start, digests(node).into_iter().enumerate().map(state_of).collect()))
+        Some((start, node.commands().into_iter().enumerate().map(state).collect()))
     }
 
-    /// Notes what the node's commands are as the first of a start is about to begin; those that were begun before the start
-    /// keep what they were.
-    pub(crate) fn note_commands(&mut self, node: &NodeSpec) {
-        let begun = self.execs.get(&node.container).map_or(0, |(_, states)| states.len());
-        let kept = self.commands.entry(node.container.clone()).or_default();
-        kept.truncate(begun);
-        let known = kept.len();
-        kept.extend(digests(node).into_iter().skip(known));
+    /// Notes that the command at a place is about to begin in a start.
+    pub(crate) fn begin_command(&mut self, node: &NodeSpec, index: usize, start: &str) {
+        let (of, states) = self.execs.entry(node.container.clone()).or_default();
+        let is_first = of != start;
+        if is_first {
+            // What ran before this start belongs to it.
+            if !stages::is_before(of) {
+                states.clear();
+            }
+            start.clone_into(of);
+        }
+        // Those that were begun keep what they were. Before the first start each is what it is when it begins.
+        if is_first || stages::is_before(start) {
+            let begun_as = self.begun_as.entry(node.container.clone()).or_default();
+            begun_as.truncate(states.len());
+            let now = node.commands().into_iter().skip(begun_as.len());
+            begun_as.extend(now.map(|command| (command.when, command.target, command.words.to_vec())));
+        }
+        if states.len() <= index {
+            states.resize(index, ExecState::Waiting);
+            states.push(ExecState::Running { id: None });
+        }
     }
 }
 
-/// A digest of each of a node's commands.
-fn digests(node: &NodeSpec) -> Vec<String> {
-    let digest = |command: Command<'_>| {
-        archetype_model::digest(&(command.when, command.target == ExecTarget::Host, command.words))
-    };
-    node.commands().into_iter().map(digest).collect()
+fn was((when, target, words): &BegunAs, command: &Command<'_>) -> bool {
+    (*when, *target, words.as_slice()) == (command.when, command.target, command.words)
 }
 
 /// Why a spec is not accepted.

@@ -4,13 +4,12 @@
 //! run the same pass.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::mem::take;
 use std::sync::Arc;
 
 use archetype_host::{Event, Host};
 use archetype_model::ContainerName;
 use archetype_model::observed::{NodeObserved, Observed, RunObserved};
-use archetype_model::report::{ExecState, Finding, Report};
+use archetype_model::report::{Finding, Report};
 use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, NodeSpec};
 use archetype_model::step::{NodeAction, Outcome, Resource, Step};
 use archetype_plan::carrier::Carriers;
@@ -126,7 +125,7 @@ impl<H: Host> Pass<'_, H> {
         self.ledger.note(|done| {
             done.restarts = all;
             done.execs.retain(|container, _| execs.contains(container));
-            done.commands.retain(|container, _| execs.contains(container));
+            done.begun_as.retain(|container, _| execs.contains(container));
         });
     }
 
@@ -241,21 +240,8 @@ impl<H: Host> Pass<'_, H> {
                         }
                     }
                     NodeAction::Exec { index, start } => {
-                        let entry = done.execs.entry(container.clone()).or_default();
-                        let is_first = entry.0 != *start;
-                        if is_first {
-                            // What ran before this start belongs to it.
-                            let states = if stages::is_before(&entry.0) { take(&mut entry.1) } else { Vec::new() };
-                            *entry = (start.clone(), states);
-                        }
-                        // Before the first start each is what it is when it begins.
-                        if let Some((_, node)) = spec.node(container).filter(|_| is_first || stages::is_before(start)) {
-                            done.note_commands(node);
-                        }
-                        let entry = done.execs.entry(container.clone()).or_default();
-                        if entry.1.len() <= *index {
-                            entry.1.resize(*index, ExecState::Waiting);
-                            entry.1.push(ExecState::Running { id: None });
+                        if let Some((_, node)) = spec.node(container) {
+                            done.begin_command(node, *index, start);
                         }
                     }
                     NodeAction::Create
