@@ -81,12 +81,10 @@ impl Waiting {
         // What was kept from before a restart is shown, but nobody's waiting ends by it.
         let fresh = now.heard.as_ref().is_some_and(|heard| heard.received.is_some());
         // What was planned before this revision says nothing of it.
-        let planning = now.planned.get(&self.lab).filter(|planning| planning.revision >= revision.number);
-        let unplannable = planning.is_some_and(|planning| !planning.problems.is_empty());
-        if unplannable {
+        let planned = now.is_planned(revision);
+        if planned && now.planned.get(&self.lab).is_some_and(|planning| !planning.problems.is_empty()) {
             return Some(Settled::Finding);
         }
-        let planned = now.is_planned(revision);
         if fresh && planned && matches!(judged.state.state, LabState::Up | LabState::Down) && judged.execs_done {
             return Some(Settled::AsWanted);
         }
