@@ -26,12 +26,11 @@ pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failur
         return Ok(Exit::Fine);
     }
     let end = wait::settled(connection, &accepted, args.wait.wait).await?;
-    // What keeps other nodes from being as wished was not asked about.
-    if end == End::Settled(Settled::AtRest) && is_as_wished(connection, &lab, &args).await {
-        print(&format!("{} {done}", args.node))?;
-        return Ok(Exit::Fine);
-    }
-    let exit = wait::told(connection, &accepted, end, args.wait.wait).await;
+    let exit = match end {
+        // What keeps other nodes from being as wished was not asked about.
+        End::Settled(Settled::AtRest) if is_as_wished(connection, &lab, &args).await => Exit::Fine,
+        end => wait::told(connection, &accepted, end, args.wait.wait).await,
+    };
     if exit == Exit::Fine {
         print(&format!("{} {done}", args.node))?;
     }
