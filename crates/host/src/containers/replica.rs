@@ -121,24 +121,17 @@ impl Replica {
         self.engine = start;
         (self.link, self.silent) = (Reading::Known(link), None);
         self.containers = containers.into_iter().map(|sight| (sight.node.id.clone(), sight)).collect();
-        let ended = |sight: &Sight| match &sight.node.run {
-            RunObserved::Ended { start, .. } => Some(start.clone()),
-            _ => None,
-        };
         // What runs on outlived the engine: its end, when it comes, is its own.
-        let ended: BTreeSet<String> = self.containers.values().filter_map(ended).collect();
-        self.went_with_engine.retain(|start| ended.contains(start));
+        let ended: BTreeSet<&str> = starts(&self.containers, |run| matches!(run, RunObserved::Ended { .. })).collect();
+        self.went_with_engine.retain(|start| ended.contains(start.as_str()));
     }
 
     /// Nothing can be known any more. Says whether that is news.
     pub(super) fn lost(&mut self, why: String) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.went_with_engine.extend(self.hands.engine_went(now));
-        let running = |sight: &Sight| match &sight.node.run {
-            RunObserved::Running { start, .. } => Some(start.clone()),
-            _ => None,
-        };
-        self.went_with_engine.extend(self.containers.values().filter_map(running));
+        let running = starts(&self.containers, |run| matches!(run, RunObserved::Running { .. }));
+        self.went_with_engine.extend(running.map(str::to_owned));
         self.unreadable(why)
     }
 
@@ -280,6 +273,11 @@ impl Replica {
     pub(super) fn release(&mut self, name: &ContainerName) {
         self.working.remove(name);
     }
+}
+
+/// The starts of those containers whose run is so.
+fn starts(containers: &BTreeMap<String, Sight>, is_so: fn(&RunObserved) -> bool) -> impl Iterator<Item = &str> {
+    containers.values().map(|sight| &sight.node.run).filter(move |run| is_so(run)).filter_map(RunObserved::start)
 }
 
 fn run_of<'c>(containers: &'c BTreeMap<String, Sight>, id: &str) -> Option<&'c RunObserved> {

@@ -185,7 +185,7 @@ impl Links {
         let indexes = self.ifindexes();
         let mut answers: Vec<Done> = Vec::with_capacity(steps.len());
         let mut orders = Vec::new();
-        let mut ordered: Vec<(usize, &ContainerName)> = Vec::new();
+        let mut ordered = Vec::new();
         for (at, step) in steps.iter().enumerate() {
             answers.push(
                 match find(spec, step).and_then(|(lab, node, one)| {
@@ -198,7 +198,7 @@ impl Links {
                         let bridge = controller(spec, one).and_then(|bridge| indexes.get(bridge.as_str()).copied());
                         let host_up = matches!(step, Step::MakePair { up: true, .. });
                         orders.push(VethOrder { host_up, ..order(spec, lab, node, one, space.namespace(), bridge) });
-                        ordered.push((at, &node.container));
+                        ordered.push((at, space));
                         Ok(())
                     }
                 },
@@ -206,12 +206,10 @@ impl Links {
         }
         match veth::create(&mut self.host, &orders) {
             Ok(made) => {
-                for (((at, container), pair), order) in ordered.into_iter().zip(made).zip(&orders) {
-                    answers[at] = match (pair, self.spaces.get(container)) {
-                        (Err(error), Some(space)) if error.is_taken() => {
-                            make_in_place_of_orphan(&mut self.host, space, order, error)
-                        }
-                        (pair, _) => pair.map(drop),
+                for (((at, space), pair), order) in ordered.into_iter().zip(made).zip(&orders) {
+                    answers[at] = match pair {
+                        Err(error) if error.is_taken() => make_in_place_of_orphan(&mut self.host, space, order, error),
+                        pair => pair.map(drop),
                     };
                 }
             }

@@ -14,7 +14,8 @@ use tokio::sync::Mutex;
 use super::State;
 use crate::event::{Event, Waker};
 
-/// Rings at each change of the addresses of a bridge of ours, and when a route out of it goes, until the room is closed. Needs a tokio runtime.
+/// Rings at each change of the addresses of a bridge of ours, and when a route out of it goes, until the room is closed.
+/// Needs a tokio runtime.
 ///
 /// # Errors
 /// What the kernel said when it told no more.
