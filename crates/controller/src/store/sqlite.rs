@@ -29,6 +29,9 @@ use checkpoints::Checkpoints;
 use lock::Lock;
 
 const FILE: &str = "archetype.db";
+const LOG: &str = "archetype.db-wal";
+/// How long a statement waits for another connection's.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Keeps everything in a data directory.
 #[derive(Debug)]
@@ -52,7 +55,7 @@ impl Sqlite {
             .map_err(failed("make its directory"))?;
         let lock = Lock::take(directory)?;
         let path = directory.join(FILE);
-        let writer = pool(&path, 1).await?;
+        let writer = pool(&path, 1, PATIENCE).await?;
         let migrator = sqlx::migrate!("migrations/sqlite");
         migrator.run(&writer).await.map_err(|error| match error {
             MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
@@ -61,8 +64,8 @@ impl Sqlite {
             error => StoreError::Failed { what: "bring its tables up to date", why: error.to_string() },
         })?;
         let identity = identity(&writer).await?;
-        let readers = pool(&path, 2).await?;
-        let checkpoints = Checkpoints::begin(readers.clone());
+        let readers = pool(&path, 2, PATIENCE).await?;
+        let checkpoints = Checkpoints::begin(directory.join(LOG), pool(&path, 1, Duration::ZERO).await?);
         Ok(Self { identity, writer, readers, checkpoints, _lock: lock })
     }
 
@@ -77,7 +80,7 @@ impl Sqlite {
 
     /// Ends all connections; what was accepted is on disk already.
     pub async fn close(&self) {
-        self.checkpoints.end();
+        self.checkpoints.end().await;
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -88,7 +91,7 @@ impl Sqlite {
     }
 }
 
-async fn pool(path: &PathBuf, connections: u32) -> Result<SqlitePool, StoreError> {
+async fn pool(path: &PathBuf, connections: u32, patience: Duration) -> Result<SqlitePool, StoreError> {
     let options = SqliteConnectOptions::from_str("sqlite:")
         .map_err(failed("be opened"))?
         .filename(path)
@@ -97,12 +100,10 @@ async fn pool(path: &PathBuf, connections: u32) -> Result<SqlitePool, StoreError
         .synchronous(SqliteSynchronous::Full)
         // Of 64 MB: only where there was no moment without a write.
         .pragma("wal_autocheckpoint", "16384")
-        // Of 8 MiB: what a long log once took is given back.
-        .pragma("journal_size_limit", "8388608")
         // In KiB when below zero: rows are large, few, and each is read or written as a whole.
         .pragma("cache_size", "-512")
         .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(10));
+        .busy_timeout(patience);
     // What a connection of ours came to is seen when it is given back.
     let options_of_pool = SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false);
     let pool = options_of_pool.after_release(|connection, _| {

@@ -15,6 +15,10 @@ async fn beside(directory: &Path) -> sqlx::SqlitePool {
     sqlx::SqlitePool::connect_with(options).await.unwrap()
 }
 
+fn length(directory: &Path, name: &str) -> u64 {
+    std::fs::metadata(directory.join(name)).unwrap().len()
+}
+
 #[tokio::test]
 async fn every_commit_is_synced() {
     let directory = tempfile::tempdir().unwrap();
@@ -27,7 +31,7 @@ async fn every_commit_is_synced() {
 async fn a_long_log_is_moved_into_the_database_after_the_writes_and_not_amid_one() {
     let directory = tempfile::tempdir().unwrap();
     let store = Sqlite::open(directory.path()).await.unwrap();
-    let size = || std::fs::metadata(directory.path().join("archetype.db")).unwrap().len();
+    let size = || length(directory.path(), "archetype.db");
     let long = Draft { files: BTreeMap::from([("hash".to_owned(), vec![7; 6 << 20])]), ..draft("a", "x") };
     let begun = Instant::now();
     store.append_revision(long.written(), note(Some("a"), "one")).await.unwrap();
@@ -37,6 +41,24 @@ async fn a_long_log_is_moved_into_the_database_after_the_writes_and_not_amid_one
         assert!(begun.elapsed() < Duration::from_secs(30), "the log is never moved");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    while length(directory.path(), "archetype.db-wal") > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(40), "the log is never emptied");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The first commit in a log that begins anew syncs the disk twice, so it is not to be each one.
+#[tokio::test]
+async fn a_short_log_is_left_for_the_next_commit() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(directory.path()).await.unwrap();
+    let log = || length(directory.path(), "archetype.db-wal");
+    store.append_revision(draft("a", "x").written(), note(Some("a"), "one")).await.unwrap();
+    let after_one = log();
+    // Longer than a log is left alone for.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    store.append_revision(draft("a", "y").written(), note(Some("a"), "two")).await.unwrap();
+    assert!(log() > after_one, "{} bytes, {after_one} before", log());
 }
 
 #[tokio::test]
