@@ -38,13 +38,13 @@ pub static ALLOCATOR_SETTINGS: &[u8] =
     b"background_thread:true,narenas:2,tcache_max:2048,dirty_decay_ms:3000,muzzy_decay_ms:0\0";
 
 /// SQLite, which is C, allocates with the C library: by itself that has eight arenas for each processor, of which each
-/// keeps what the largest row once took.
+/// keeps what the largest row once took. What a revision of some hundred links takes is kept for the next one.
 #[cfg(target_env = "gnu")]
 fn settle_c_allocator() {
     // SAFETY: it only sets numbers, and no other thread runs yet.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 64 << 10);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 512 << 10);
     }
 }
 
