@@ -61,7 +61,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         data: args.data.clone(),
         socket: args.socket.clone(),
         listen: args.listen,
-        reader: FileReader::new(read_file).preparing(certificates),
+        reader: FileReader::new(read_file).preparing(archetype_certificates::are_wanted, certificates),
         plan,
         // An agent speaks at least at every full read.
         silent_after: args.full_read_interval * 2 + Duration::from_secs(15),

@@ -50,6 +50,10 @@ impl Desk {
         topology: Topology,
         left_out: &[LeftOutPart],
     ) -> Result<(Topology, Vec<topology::Problem>), JoinError> {
+        // A thread of its own is for what takes its time.
+        if !self.reader.prepares(&topology) {
+            return Ok((topology, Vec::new()));
+        }
         let reader = self.reader.clone();
         let rest = (!left_out.is_empty()).then(|| wishing::without(&topology, left_out));
         tokio::task::spawn_blocking(move || {

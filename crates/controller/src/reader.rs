@@ -34,6 +34,7 @@ pub struct FileReading {
 }
 
 type Read = dyn Fn(FileText<'_>) -> FileReading + Send + Sync;
+type Wants = dyn Fn(&Topology) -> bool + Send + Sync;
 type Prepare = dyn Fn(&Topology) -> Vec<Problem> + Send + Sync;
 
 /// Reads the text of a topology file, and makes the files that its nodes will bind. May look at
@@ -41,6 +42,7 @@ type Prepare = dyn Fn(&Topology) -> Vec<Problem> + Send + Sync;
 #[derive(Clone)]
 pub struct FileReader {
     read: Arc<Read>,
+    wants: Arc<Wants>,
     prepare: Arc<Prepare>,
     /// One at a time: two that make one lab's files would take each other's halves for what was there before.
     preparing: Arc<Mutex<()>>,
@@ -49,18 +51,32 @@ pub struct FileReader {
 impl FileReader {
     /// A reader that reads as `read` does and makes no files.
     pub fn new(read: impl Fn(FileText<'_>) -> FileReading + Send + Sync + 'static) -> Self {
-        Self { read: Arc::new(read), prepare: Arc::new(|_| Vec::new()), preparing: Arc::default() }
+        Self {
+            read: Arc::new(read),
+            wants: Arc::new(|_| false),
+            prepare: Arc::new(|_| Vec::new()),
+            preparing: Arc::default(),
+        }
     }
 
-    /// The same reader, making by `prepare` the files of a topology that is to be deployed; what it
-    /// answers is why that cannot be.
-    pub fn preparing(self, prepare: impl Fn(&Topology) -> Vec<Problem> + Send + Sync + 'static) -> Self {
-        Self { prepare: Arc::new(prepare), ..self }
+    /// The same reader, making by `prepare` the files of a topology that is to be deployed and, by `wants`, has any; what
+    /// `prepare` answers is why that cannot be.
+    pub fn preparing(
+        self,
+        wants: impl Fn(&Topology) -> bool + Send + Sync + 'static,
+        prepare: impl Fn(&Topology) -> Vec<Problem> + Send + Sync + 'static,
+    ) -> Self {
+        Self { wants: Arc::new(wants), prepare: Arc::new(prepare), ..self }
     }
 
     /// Reads a file's text.
     pub fn read(&self, file: FileText<'_>) -> FileReading {
         (self.read)(file)
+    }
+
+    /// Whether nodes of `topology` will bind files that are made for them.
+    pub fn prepares(&self, topology: &Topology) -> bool {
+        (self.wants)(topology)
     }
 
     /// Makes the files that the nodes of `topology` will bind and that are not there yet.

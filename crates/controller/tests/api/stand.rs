@@ -9,6 +9,7 @@ use archetype_api::{Accepted, Client, ClientError, DeployRequest, JournalEntry, 
 use archetype_controller::store::Store;
 use archetype_controller::{Controller, FileReader, FileReading, Running, Settings};
 use archetype_model::LabName;
+use archetype_model::topology::Topology;
 use archetype_plan::blueprint::PlanSettings;
 
 use super::agent::{Agent, Host};
@@ -41,7 +42,8 @@ fn reader() -> FileReader {
         let reading = archetype_topology::read_text(file.shown, file.directory, file.text, file.env);
         FileReading { topology: reading.topology, problems: reading.problems, notes: reading.notes }
     });
-    reader.preparing(|topology| {
+    let wants = |_: &Topology| true;
+    reader.preparing(wants, |topology| {
         let names: Vec<&str> = topology.nodes.iter().map(|node| node.name.as_str()).collect();
         std::fs::write(PathBuf::from(&topology.source.directory).join(PREPARED), names.join(" ")).unwrap();
         Vec::new()
