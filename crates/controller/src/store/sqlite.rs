@@ -89,6 +89,12 @@ impl Sqlite {
         self.checkpoints.written();
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin a transaction"))
     }
+
+    async fn commit(&self, transaction: Transaction<'static, Engine>, what: &'static str) -> Result<(), StoreError> {
+        transaction.commit().await.map_err(failed(what))?;
+        self.checkpoints.written();
+        Ok(())
+    }
 }
 
 async fn pool(path: &PathBuf, connections: u32, patience: Duration) -> Result<SqlitePool, StoreError> {
@@ -104,8 +110,10 @@ async fn pool(path: &PathBuf, connections: u32, patience: Duration) -> Result<Sq
         .pragma("cache_size", "-512")
         .foreign_keys(true)
         .busy_timeout(patience);
-    // What a connection of ours came to is seen when it is given back.
+    // What a connection of ours came to is seen when it is given back. None is closed for its age: the last one would move
+    // the log on its way, and the next commit would wait for that.
     let options_of_pool = SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false);
+    let options_of_pool = options_of_pool.idle_timeout(None).max_lifetime(None);
     let pool = options_of_pool.after_release(|connection, _| {
         Box::pin(async move {
             // What the transaction left to do is done before the answer.
@@ -181,7 +189,7 @@ impl Store for Sqlite {
             transaction.rollback().await.map_err(failed("take a revision back"))?;
             return Ok(None);
         }
-        transaction.commit().await.map_err(failed("write a revision"))?;
+        self.commit(transaction, "write a revision").await?;
         Ok(Some(appended))
     }
 
@@ -220,7 +228,7 @@ impl Store for Sqlite {
     async fn set_target(&self, target: &Target) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         blueprints::set_target(&mut transaction, target).await?;
-        transaction.commit().await.map_err(failed("write the target"))
+        self.commit(transaction, "write the target").await
     }
 
     async fn take_report(
@@ -240,7 +248,7 @@ impl Store for Sqlite {
         rows::put_report(&mut transaction, verified).await?;
         fresh.extend(notes);
         let entries = rows::append(&mut transaction, fresh).await?;
-        transaction.commit().await.map_err(failed("write a report"))?;
+        self.commit(transaction, "write a report").await?;
         Ok(entries)
     }
 
@@ -259,7 +267,7 @@ impl Store for Sqlite {
         }
         let mut transaction = self.begin().await?;
         let entries = rows::append(&mut transaction, notes).await?;
-        transaction.commit().await.map_err(failed("write the journal"))?;
+        self.commit(transaction, "write the journal").await?;
         Ok(entries)
     }
 

@@ -23,7 +23,8 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// From how many bytes on the log is moved, as SQLite has it by itself.
 const LONG: u64 = 4 << 20;
 
-/// The task that does it; ends with this value. What it has not moved then is moved a while after the store is opened again.
+/// The task that does it; ends with this value. A long log that it has not moved then is moved a while after the store is
+/// opened again.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     written: Arc<Notify>,
@@ -40,8 +41,7 @@ impl Checkpoints {
         Self { written, pool, task }
     }
 
-    /// To be told of every write, when it begins: where it takes longer than [`QUIET`], the next one, or SQLite itself once
-    /// the log is very long, moves it.
+    /// To be told of every write, when it begins and when it is committed.
     pub fn written(&self) {
         self.written.notify_one();
     }
@@ -68,7 +68,7 @@ async fn run(log: PathBuf, pool: SqlitePool, written: Arc<Notify>) {
         if std::fs::metadata(&log).is_ok_and(|log| log.len() < LONG) {
             continue;
         }
-        match moved(&pool).await {
+        match emptied(&pool).await {
             Ok(true) => {}
             Ok(false) => written.notify_one(),
             Err(error) => {
@@ -80,9 +80,12 @@ async fn run(log: PathBuf, pool: SqlitePool, written: Arc<Notify>) {
 }
 
 /// Moves the log and empties it. Says whether it did: not while somebody reads or writes.
-async fn moved(pool: &SqlitePool) -> sqlx::Result<bool> {
+async fn emptied(pool: &SqlitePool) -> sqlx::Result<bool> {
     // The long part keeps nobody waiting: what readers and a writer still need stays in the log.
-    sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(pool).await?;
+    let (_, all, moved): (bool, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(pool).await?;
+    if all != moved {
+        return Ok(false);
+    }
     let is_kept: bool = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(pool).await?;
     Ok(!is_kept)
 }
