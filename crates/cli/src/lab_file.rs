@@ -156,8 +156,9 @@ fn is_file(text: &str) -> bool {
 fn name_in(args: &TopologyArgs) -> Result<LabName, Failure> {
     let reading = open(args)?.read();
     match reading.topology {
-        Some(topology) => Ok(topology.name),
-        None => Err(Failure::File(reading.problems.into_iter().map(Into::into).collect())),
+        Some(topology) if reading.is_named => Ok(topology.name),
+        // A name that is made up to go on reading names nobody's lab.
+        _ => Err(Failure::File(reading.problems.into_iter().map(Into::into).collect())),
     }
 }
 
@@ -212,5 +213,16 @@ mod tests {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../labs/containerlab/lab-examples/frr01/frr01.clab.yml");
         assert_eq!(lab(Some(file), &here).unwrap().as_str(), "frr01");
         assert_eq!(lab(None, &TopologyArgs { file: Some(file.into()), ..here }).unwrap().as_str(), "frr01");
+    }
+
+    #[test]
+    fn a_file_that_names_no_lab_is_not_taken_for_one_of_its_own_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("jj.clab.yml");
+        for text in ["topology: {nodes: {a: }}", "name: jj!\ntopology: {nodes: {a: }}", ": : broken"] {
+            std::fs::write(&file, text).unwrap();
+            let args = TopologyArgs { file: Some(file.clone()), vars: Vec::new() };
+            assert!(matches!(lab(None, &args), Err(Failure::File(_))), "{text}");
+        }
     }
 }

@@ -226,6 +226,8 @@ fn a_node_wanted_stopped_stays_stopped_whoever_starts_again(world: &mut World, s
     world.cli(["node", "box", "a", "start"]).fine();
     started(world, before + 1);
     eventually(SOON, "it answers", || answers(world).then_some(()));
+    let journal = world.cli(["journal", "box"]).fine().stdout;
+    assert!(!journal.contains("starts again"), "it did not end by itself: {journal}");
 }
 
 fn a_command_runs_as_who_was_named_in_the_root_and_ends_as_a_shell_says(world: &mut World, sort: Sort) {

@@ -43,6 +43,8 @@ pub use reading::OWNER;
 pub struct Reading {
     /// The topology, as far as it could be read.
     pub topology: Option<Topology>,
+    /// Whether the topology's name is the file's, and not made up because it states none that is right.
+    pub is_named: bool,
     /// Everything that is wrong, in the order of the file.
     pub problems: Vec<Problem>,
     /// What containerlab reads and ignores, so that it is not wrong, in the order of the file.

@@ -40,7 +40,7 @@ fn as_written(name: &str, directory: &Path, text: &str, environment: &Environmen
     let mut walker = Walker::new(name);
     let with = template::Surroundings { name, directory, variables };
     let Some(rendered) = template::rendered(text, &with, &mut walker.problems) else {
-        return Reading { topology: None, problems: walker.problems, notes: Vec::new() };
+        return Reading { topology: None, is_named: false, problems: walker.problems, notes: Vec::new() };
     };
     let (expanded, unclosed) = expand(&rendered, environment);
     for Unclosed(at) in unclosed {
@@ -55,7 +55,7 @@ fn as_written(name: &str, directory: &Path, text: &str, environment: &Environmen
             walker.problem("empty-file", Position::START, "the file declares nothing").hint =
                 Some("a topology has \"name:\" and \"topology:\"".into());
         }
-        return Reading { topology: None, problems: walker.problems, notes: Vec::new() };
+        return Reading { topology: None, is_named: false, problems: walker.problems, notes: Vec::new() };
     };
     let stage = Resolving { walker, name, directory, environment };
     stage.resolved(declared)
@@ -177,7 +177,9 @@ struct Resolving<'a> {
 
 impl Resolving<'_> {
     fn resolved(mut self, declared: Declared) -> Reading {
-        let lab = self.lab_name(declared.name.as_deref(), declared.name_at);
+        let stated = self.lab_name(declared.name.as_deref(), declared.name_at);
+        let is_named = stated.is_some();
+        let lab = stated.unwrap_or_else(|| self.name_of_file());
         let lab_directory = self.lab_directory(&lab);
         let source = Source {
             directory: self.directory.to_string_lossy().into_owned(),
@@ -215,17 +217,17 @@ impl Resolving<'_> {
         topology.positions.retain(|path, _| !path.starts_with("topology.links["));
         in_file_order(&mut problems);
         in_file_order(&mut notes);
-        Reading { topology: Some(topology), problems, notes }
+        Reading { topology: Some(topology), is_named, problems, notes }
     }
 
-    /// The lab's name; one that is missing or refused is a problem, and the file's name is taken.
-    fn lab_name(&mut self, stated: Option<&str>, at: Position) -> LabName {
+    /// The lab's name; one that is missing or refused is a problem.
+    fn lab_name(&mut self, stated: Option<&str>, at: Position) -> Option<LabName> {
         let replaced = stated.map(|name| match name.contains("__git") {
             true => git::replace(name, self.directory),
             false => name.to_owned(),
         });
         match replaced.map(LabName::new) {
-            Some(Ok(name)) => return name,
+            Some(Ok(name)) => return Some(name),
             Some(Err(error)) => {
                 self.walker.problem("bad-name", at, error.to_string());
             }
@@ -234,6 +236,11 @@ impl Resolving<'_> {
                     Some("add \"name:\" at the top of the file".into());
             }
         }
+        None
+    }
+
+    /// The name to go on with.
+    fn name_of_file(&self) -> LabName {
         let file = Path::new(self.name).file_name().map(|name| name.to_string_lossy().into_owned());
         let stem = file.as_deref().and_then(|file| file.split('.').next()).unwrap_or_default();
         LabName::new(stem).or_else(|_| LabName::new("lab")).expect("a valid constant")
