@@ -160,6 +160,30 @@ fn a_lab_alone_on_its_network_can_change_it() {
     assert_eq!(ipv4(&planned.blueprint, "a", 1), "10.9.0.2");
 }
 
+/// Ports of labs, and of other people's containers, are in it.
+#[test]
+fn the_bridge_of_a_network_that_stands_is_not_renamed() {
+    let world = World::default();
+    let alone = world.plan(&[nodes("a", 1)], None).blueprint;
+    let mut renamed = nodes("a", 1);
+    renamed.mgmt.bridge = Some("newbr".parse().unwrap());
+    let planned = world.plan(&[renamed.clone()], Some(&alone));
+    let message = "network clab: bridge newbr, but labs that are on it made it br-tests-0".to_owned();
+    let told = ("network-conflict".to_owned(), message);
+    assert_eq!(refused(&planned, "a"), told);
+    let mut second = nodes("b", 1);
+    second.mgmt.bridge = Some("newbr".parse().unwrap());
+    let planned = world.plan(&[nodes("a", 1), second], Some(&alone));
+    assert_eq!(refused(&planned, "b"), told);
+    assert_eq!(planned.blueprint, alone);
+
+    let named = world.plan(&[renamed], None).blueprint;
+    assert_eq!(network(&named, "clab").bridge.as_str(), "newbr");
+    let planned = world.plan(&[nodes("a", 1)], Some(&named));
+    assert!(planned.problems.is_empty());
+    assert_eq!(network(&planned.blueprint, "clab").bridge.as_str(), "newbr", "what is not stated stays");
+}
+
 #[test]
 fn a_made_mac_gives_way_to_a_stated_one_and_takes_the_next() {
     let mut lab = nodes("a", 2);

@@ -124,16 +124,15 @@ fn check_name(attempt: &mut Attempt<'_>, users: &Users<'_>) {
     }
 }
 
-/// What the labs state of a setting: they must agree with each other, and with what is if a lab
-/// that keeps its part is on the network.
+/// What the labs state of a setting: they must agree with each other, and with what is where it stays.
 fn agreed<T: PartialEq + Clone + std::fmt::Display>(
     attempt: &mut Attempt<'_>,
     users: &Users<'_>,
     key: &str,
     stated: impl Fn(&MgmtDecl) -> Option<T>,
-    former: Option<T>,
+    stays: Option<T>,
 ) -> Option<T> {
-    let mut agreed = former.filter(|_| users.pinned).map(|value| (value, "labs that are on it".to_owned()));
+    let mut agreed = stays.map(|value| (value, "labs that are on it".to_owned()));
     for index in &users.labs {
         let lab = &attempt.labs[*index];
         let Some(value) = stated(&lab.topology.mgmt) else { continue };
@@ -157,7 +156,10 @@ fn mtu(attempt: &mut Attempt<'_>, users: &Users<'_>) -> Mtu {
     let former = users.former.map(|former| former.mtu);
     match users.labs.is_empty() {
         true => former.unwrap_or_else(default),
-        false => agreed(attempt, users, "mtu", |mgmt| mgmt.mtu, former).unwrap_or_else(default),
+        // A lab that keeps its part is on the network as it is.
+        false => {
+            agreed(attempt, users, "mtu", |mgmt| mgmt.mtu, former.filter(|_| users.pinned)).unwrap_or_else(default)
+        }
     }
 }
 
@@ -165,7 +167,10 @@ fn external_access(attempt: &mut Attempt<'_>, users: &Users<'_>) -> bool {
     let former = users.former.map(|former| former.external_access);
     match users.labs.is_empty() {
         true => former.unwrap_or(true),
-        false => agreed(attempt, users, "external-access", |mgmt| mgmt.external_access, former).unwrap_or(true),
+        false => {
+            let stays = former.filter(|_| users.pinned);
+            agreed(attempt, users, "external-access", |mgmt| mgmt.external_access, stays).unwrap_or(true)
+        }
     }
 }
 
@@ -176,6 +181,7 @@ fn bridge(
     names: &mut Names<'_>,
 ) -> BridgeName {
     let former = users.former.map(|former| former.bridge.clone());
+    // A bridge that stands is not renamed: ports of every lab on the network, and of others, are in it.
     let stated = agreed(attempt, users, "bridge", |mgmt| mgmt.bridge.clone(), former.clone());
     let Some(bridge) = stated else { return former.unwrap_or_else(|| names.bridge()) };
     if Some(&bridge) == former.as_ref() {
