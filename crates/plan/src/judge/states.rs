@@ -147,6 +147,9 @@ pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Find
         (_, DesiredRun::Stopped, _) => Status::plain(NodeState::Stopped),
         (_, _, Some(finding)) => Status::because(NodeState::Error, finding.message.clone()),
         (RunObserved::Ended { .. }, _, _) if busy.is_some() => Status { state: NodeState::Starting, reason: busy },
+        (RunObserved::Ended { .. }, _, _) if report.restarts < node.restarts => {
+            Status::because(NodeState::Starting, "is to be started")
+        }
         (RunObserved::Ended { exit, .. }, _, _) if report.at_rest => {
             let why =
                 format!("{exit}; stays so by restart-policy {}, until `archetype node LAB NODE start`", node.restart);
