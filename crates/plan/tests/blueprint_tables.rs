@@ -152,8 +152,12 @@ fn a_lab_alone_on_its_network_can_change_it() {
     let first = world.plan(&[lab.clone()], None).blueprint;
     lab.mgmt.ipv4_subnet = Some(Subnet::Net("10.9.0.0/24".parse().unwrap()));
     lab.mgmt.mtu = Some(1400.try_into().unwrap());
-    let planned = world.plan(&[lab], Some(&first));
+    let planned = world.plan(&[lab.clone()], Some(&first));
     assert!(planned.problems.is_empty());
+    lab.mgmt.ipv4_gw = Some("10.9.0.9".parse().unwrap());
+    let elsewhere = world.plan(&[lab], Some(&planned.blueprint));
+    assert!(elsewhere.problems.is_empty(), "{:?}", elsewhere.problems);
+    assert_eq!(network(&elsewhere.blueprint, "clab").ipv4.as_ref().unwrap().gateway.to_string(), "10.9.0.9");
     let network = network(&planned.blueprint, "clab");
     assert_eq!((network.mtu.get(), network.bridge.as_str()), (1400, "br-tests-0"));
     assert_eq!(interface(&planned.blueprint, "a", 1, "eth0").mtu.get(), 1400);

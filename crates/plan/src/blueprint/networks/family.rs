@@ -216,7 +216,7 @@ fn gateway<A: Family>(attempt: &mut Attempt<'_>, users: &Users<'_>, net: A::Net,
         return former.unwrap_or_else(|| Pool::first_host(net));
     }
     let key = format!("{}-gw", A::KEY);
-    let stated = agreed(attempt, users, &key, A::gateway, former);
+    let stated = agreed(attempt, users, &key, A::gateway, former.filter(|_| users.pinned));
     let Some(gateway) = stated else { return Pool::first_host(net) };
     // Asked as if another address were the gateway: a gateway must be an address a node could have.
     let pool: Pool<A> = Pool::new(net, A::of(0), None, None);
