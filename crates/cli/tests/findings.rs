@@ -146,32 +146,40 @@ fn an_engine_without_the_runtime_is_told_at_the_start_and_nodes_start_when_it_ha
         assert!(warned.contains("archetype host setup"), "{log}");
 
         world.engine.import_busybox("bb");
-        // One cause is told once, with the nodes that it is about.
         let image = "{kind: linux, image: bb}";
-        world.write(
-            "row.clab.yml",
-            &format!("name: row\ntopology: {{nodes: {{x: {image}, y: {image}, z: {image}}}}}\n"),
-        );
-        let ended = world.cli(["deploy", "-t", "row.clab.yml", "--wait", "20s"]);
-        println!("{}\n---\n{}", ended.stdout, ended.stderr);
-        for told in [&ended.stdout, &ended.stderr] {
-            assert_eq!(told.matches("[runtime-missing]").count(), 1, "{told}");
+        let text = format!("name: row\ntopology: {{nodes: {{x: {image}, y: {image}, z: {image}}}}}\n");
+        world.write("row.clab.yml", &text);
+        for words in [["deploy", "-t"], ["plan", "-t"]] {
+            let ended = world.cli(words.into_iter().chain(["row.clab.yml"]));
+            assert_eq!(ended.code, 1, "{}", ended.stdout);
+            assert_eq!(ended.stderr.matches("[not-runnable-container]").count(), 3, "{}", ended.stderr);
+            assert!(ended.stderr.contains("archetype host setup"), "{}", ended.stderr);
         }
-        world.cli(["destroy", "row"]).fine();
-
-        deploy(world, "one", "name: one\ntopology: {nodes: {n: {kind: linux, image: bb}}}\n");
-        let node = eventually(SOON, "the node fails a few times", || {
-            let lab = world.lab("one");
-            let failed = lab["findings"].as_array()?.iter().any(|f| f["subject"].is_string());
-            failed.then(|| lab["nodes"][0].clone())
-        });
-        assert_ne!(node["state"], "running", "{node}");
+        assert_eq!(world.inspect()["labs"], serde_json::json!([]), "nothing was built");
         let root = archetype_testbed::scratch_dir("root");
         let engine = world.engine.host();
-        let words = ["host", "setup", "--docker", &engine, "--root", root.to_str().unwrap(), "--runtime-binary"];
         let binary = world::runtime();
-        world.cli(words.into_iter().chain([binary.to_str().unwrap()])).fine();
-        world.until_up("one", SOON);
+        let set_up = |world: &World| {
+            let words = ["host", "setup", "--docker", &engine, "--root", root.to_str().unwrap(), "--runtime-binary"];
+            world.cli(words.into_iter().chain([binary.to_str().unwrap()])).fine();
+        };
+        set_up(world);
+        world.cli(["deploy", "-t", "row.clab.yml"]).fine();
+        eventually(SOON, "nothing is told any more", || (!told(world)).then_some(()));
+
+        // An engine that knew it once, and lost it. One cause is told once, with the nodes that it is about.
+        world.engine.stop();
+        std::fs::write(world.engine.config(), "{}").unwrap();
+        world.engine.launch();
+        found(world, "row", "runtime-missing", "runtime", "host setup");
+        eventually(SOON, "all three are told of, in one line", || {
+            let shown = world.cli(["inspect", "row"]).stdout;
+            assert_eq!(shown.matches("[runtime-missing]").count(), 1, "{shown}");
+            let line = shown.lines().find(|line| line.contains("[runtime-missing]"))?.to_owned();
+            ["x", "y", "z"].iter().all(|node| line.contains(&format!("clab-row-{node}"))).then_some(())
+        });
+        set_up(world);
+        world.until_up("row", SOON);
         eventually(SOON, "nothing is told any more", || (!told(world)).then_some(()));
     });
 }
@@ -298,12 +306,21 @@ fn a_host_without_an_engine_or_without_a_program_says_what_is_missing() {
         world.serve.term();
         world.serve.set("PATH", &path);
         let engine = world.engine.host();
-        world.serve.set("ARCHETYPE_DOCKER", "none");
         world.serve.start();
         right(world, "bare");
 
         world.engine.import_busybox("bb");
         deploy(world, "box", &one("box", "image: bb"));
+        right(world, "box");
+        world.serve.term();
+        world.serve.set("ARCHETYPE_DOCKER", "none");
+        world.serve.start();
+        let box_ = world.write("crate.clab.yml", &one("crate", "image: bb"));
+        let told = world.cli(["deploy", "-t", box_.to_str().unwrap()]);
+        assert!(told.code == 1 && told.stderr.contains("not-runnable-container"), "{}", told.stderr);
+        let part = world.cli(["deploy", "--partial", "-t", box_.to_str().unwrap()]).fine();
+        assert!(part.stdout.contains("left out") && part.stdout.contains("not-runnable-container"), "{}", part.stdout);
+        world.cli(["destroy", "crate"]).fine();
         found(world, "box", "engine-missing", "this host has no Docker Engine", "--docker");
         refused(&world.cli(["logs", "box", "a"]), "engine-missing", "no Docker Engine", "--docker");
         world.serve.term();

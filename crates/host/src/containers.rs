@@ -214,6 +214,13 @@ impl Containers {
         Some(Finding { code: error.code.into(), lab: None, resource: None, message: error.message, hint: error.hint })
     }
 
+    /// The name of our runtime where the engine answers and does not know it; one that did not is asked anew.
+    pub async fn missing_runtime(&self) -> Option<String> {
+        let link = self.room.link().ok().filter(|link| !link.facts.runtime_registered)?;
+        let registered = watch::ask_runtime(&self.room, &link.client, self.room.settings.deadline).await.ok()?;
+        (!registered).then(|| self.room.settings.runtime.clone())
+    }
+
     /// Begins a task and returns at once. Its end is rung as [`crate::Event::TaskEnded`]. Says
     /// false, and does nothing, when a task works on that node already.
     pub fn begin(&self, order: Order) -> bool {

@@ -1,6 +1,7 @@
 //! Whether a topology can be planned: everything that is wrong with it, at once, each with where
 //! it is and what to do. Knows nothing of other labs; what collides with them is found by planning.
 
+mod host;
 mod interfaces;
 mod keys;
 mod notes;
@@ -17,6 +18,7 @@ use archetype_model::topology::{
 
 use crate::blueprint::HostFacts;
 
+pub use host::not_let_in;
 pub use notes::notes;
 
 /// Everything that keeps a topology from being planned, without what is left out. With no
@@ -35,13 +37,6 @@ pub fn check(topology: &Topology, left_out: &BTreeSet<Subject>, facts: &HostFact
     problems.sort_by_key(Problem::position);
     problems.dedup();
     problems
-}
-
-/// What of a topology the host does not let in, although it could be planned. A lab that is there
-/// already stays: what it may not do is not done.
-pub fn not_let_in(topology: &Topology, facts: &HostFacts) -> Vec<Problem> {
-    let commands = facts.refuses_commands.then(|| stages::on_host(topology));
-    commands.into_iter().flatten().collect()
 }
 
 /// Bridge nodes of the topology, and whether each is a bridge of the host (true) or a LAN of ours.

@@ -51,6 +51,10 @@ pub const CODES: &[Code] = &[
     code("not-runnable-bridge-link", "Neither end of a link is at a node: bridges, host and management network are \
          not joined with each other.",
         "Leave the link out with `--partial`."),
+    code("not-runnable-container", "A node is a container, and the host starts none: it was told to use no Docker Engine, or \
+         the engine does not know the runtime through which nodes start.",
+        "Run `archetype host setup`, start with `--docker SOCKET`, give the node the label `archetype.runtime: namespace`, \
+         or leave it out with `--partial`."),
     code("not-runnable-key", "A node has a key that this version does not carry out.",
         "Leave the key out, or the node with `--partial`."),
     code("port-taken", "A port of the host that a node publishes is used by something else; the message says by what.",

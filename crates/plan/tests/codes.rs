@@ -13,7 +13,7 @@ use archetype_model::topology::value::{ExecPhase, ExecTarget, StageDecl, WaitFor
 use archetype_model::topology::{Position, Problem, RUNTIME_LABEL, Stage, Stages, Subject};
 use archetype_model::topology::{Subnet, Topology};
 use archetype_plan::blueprint::{
-    HeldNetwork, HostFacts, LabInput, Listener, Overrides, PlanInput, Planned, Wanted, plan,
+    HeldNetwork, HostFacts, LabInput, Listener, NoContainers, Overrides, PlanInput, Planned, Wanted, plan,
 };
 use archetype_plan::check::{check, not_let_in, notes};
 use archetype_plan::codes::CODES;
@@ -167,7 +167,13 @@ fn not_let_in_for() -> Vec<Problem> {
     assert_eq!(not_let_in(&topology, &HostFacts::default()), []);
     let found = not_let_in(&topology, &HostFacts { refuses_commands: true, ..HostFacts::default() });
     assert_eq!(found.len(), 1, "{found:?}");
-    found
+    let starts_none = |why| HostFacts { no_containers: Some(why), ..HostFacts::default() };
+    let mut all = not_let_in(&topology, &starts_none(NoContainers::NoEngine));
+    assert_eq!(all.len(), 2, "both containers, and not the bridge: {all:?}");
+    all.extend(not_let_in(&topology, &starts_none(NoContainers::NoRuntime { name: "archetype".into() })).pop());
+    assert!(all.iter().all(|problem| matches!(problem.subject, Some(Subject::Node(_)))), "{all:?}");
+    all.extend(found);
+    all
 }
 
 /// What is told and keeps no lab out.

@@ -11,7 +11,7 @@ use archetype_host::LinuxHost;
 use archetype_host::containers::{self, Containers, EngineError, ExecControl, ExecRequest, ExecSession, Pieces};
 use archetype_model::LabName;
 use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
-use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener};
+use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener, NoContainers};
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
@@ -39,6 +39,13 @@ impl Access {
         let hint = "name its socket with `--docker` of `archetype serve`";
         let missing = || Box::new(problem("engine-missing", "this host has no Docker Engine").hint(hint));
         self.host.containers().ok_or_else(missing)
+    }
+
+    async fn no_containers(&self) -> Option<NoContainers> {
+        match self.host.containers() {
+            None => Some(NoContainers::NoEngine),
+            Some(engine) => engine.missing_runtime().await.map(|name| NoContainers::NoRuntime { name }),
+        }
     }
 }
 
@@ -82,6 +89,7 @@ impl AgentAccess for Access {
             containers,
             namespaces,
             refuses_commands: !self.host.host_commands().allowed,
+            no_containers: self.no_containers().await,
             ..HostFacts::default()
         };
         Ok(met.with(others))

@@ -21,7 +21,7 @@ use super::error::EngineError;
 use super::making::Making;
 use super::privilege::Granted;
 use super::replica::{Link, Working};
-use super::watch::{has_runtime, within};
+use super::watch::{self, within};
 use super::{Order, Room, exec, files, image, label};
 use crate::event::TaskError;
 use crate::{Event, TaskEnded};
@@ -327,15 +327,11 @@ impl Task {
         if self.link.facts.runtime_registered {
             return Ok(());
         }
-        let info = within(START_WITHIN, self.link.client.info()).await;
-        let info = info.map_err(|error| error.finding("runtime-missing"))?;
-        if !has_runtime(&info, &self.room.settings.runtime) {
-            return Err(runtime_missing(&self.room.settings.runtime));
+        let registered = watch::ask_runtime(&self.room, &self.link.client, START_WITHIN).await;
+        match registered.map_err(|error| error.finding(RUNTIME_MISSING))? {
+            true => Ok(()),
+            false => Err(runtime_missing(&self.room.settings.runtime)),
         }
-        if self.room.replica().set_runtime_registered(true) {
-            self.room.waker.ring(Event::Cured(RUNTIME_MISSING));
-        }
-        Ok(())
     }
 
     async fn write_facts(&self, node: &Arc<NodeSpec>, id: &str) -> Result<(), TaskError> {

@@ -105,6 +105,16 @@ async fn connect(room: &Arc<Room>) -> Result<Following, EngineError> {
     Ok(Following { room, client, greeting, events, readings: FuturesUnordered::new(), waiting: HashMap::new() })
 }
 
+/// Asks an engine that did not know the runtime whether it has learned it since, and takes note if so.
+pub(super) async fn ask_runtime(room: &Room, client: &Docker, limit: Duration) -> Result<bool, EngineError> {
+    let info = within(limit, client.info()).await?;
+    let registered = has_runtime(&info, &room.settings.runtime);
+    if registered && room.replica().set_runtime_registered(true) {
+        room.waker.ring(Event::Cured(RUNTIME_MISSING));
+    }
+    Ok(registered)
+}
+
 /// Says that no container can start, or that nothing is in their way any more.
 fn tell_runtime(room: &Room, registered: bool) {
     match registered {
@@ -356,7 +366,7 @@ pub(super) async fn read_facts(room: &Room, client: &Docker, greeting: Greeting)
 }
 
 /// Whether the engine has `runtime` registered.
-pub(super) fn has_runtime(info: &SystemInfo, runtime: &str) -> bool {
+fn has_runtime(info: &SystemInfo, runtime: &str) -> bool {
     info.runtimes.as_ref().is_some_and(|runtimes| runtimes.contains_key(runtime))
 }
 

@@ -159,6 +159,21 @@ pub struct HostFacts {
     pub namespaces: BTreeMap<String, String>,
     /// Whether the host runs no commands of labs on itself.
     pub refuses_commands: bool,
+    /// Why no container can be started here, where that is certain; an engine that does not answer
+    /// may do so in a moment.
+    pub no_containers: Option<NoContainers>,
+}
+
+/// Why a host starts no containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoContainers {
+    /// It was told to use no Docker Engine.
+    NoEngine,
+    /// Its engine does not know the runtime through which nodes start.
+    NoRuntime {
+        /// The runtime's name.
+        name: String,
+    },
 }
 
 /// A network that somebody else uses.

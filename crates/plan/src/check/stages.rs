@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::iter::successors;
 
-use archetype_model::topology::value::ExecTarget;
 use archetype_model::topology::{NodeDecl, Problem, Subject, Topology};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graphmap::DiGraphMap;
@@ -32,17 +31,6 @@ pub(super) fn check(topology: &Topology) -> Vec<Problem> {
         );
     }
     problems
-}
-
-/// One problem for each node that has commands on the host, where the host runs none.
-pub(super) fn on_host(topology: &Topology) -> impl Iterator<Item = Problem> {
-    let is_meant = |node: &&NodeDecl| node.stage_commands.iter().any(|command| command.target == ExecTarget::Host);
-    topology.nodes.iter().filter(is_meant).map(|node| {
-        let message = format!("node {}: its stages have commands for the host, which runs none", node.name);
-        super::problem(topology, "host-commands-refused", topology.position_of_key(node, "stages"), message)
-            .hint("take `target: host` out, or start `archetype serve` with `--host-commands allow`")
-            .about(Subject::Node(node.name.clone()))
-    })
 }
 
 /// Who waits for whom, by its stages or because it shares their network or processes.
