@@ -422,6 +422,43 @@ fn a_namespace_node_whose_command_ended_is_started_once_and_never_runs_twice() {
 }
 
 #[test]
+fn what_is_kept_of_nodes_may_be_lost_and_no_command_runs_twice_or_stays() {
+    on_a_machine(LIMIT, |world| {
+        let sort = "kind: linux, labels: {archetype.runtime: namespace}";
+        let nodes = format!("{{a: {{{sort}, cmd: sleep 1000}}, b: {{{sort}, cmd: sleep 1000}}, c: {{{sort}}}}}");
+        let links = "[{endpoints: [\"a:eth1\", \"b:eth1\"]}, {endpoints: [\"b:eth2\", \"c:eth1\"]}]";
+        world.write("many.clab.yml", &format!("name: many\ntopology: {{nodes: {nodes}, links: {links}}}\n"));
+        world.cli(["deploy"]).fine();
+        let all = || ["a", "b", "c"].map(commands).concat();
+        let before = all();
+        assert_eq!(before.len(), 2, "{before:?}");
+        for round in 0..3 {
+            run("sh", ["-c", "rm -r /run/archetype/*/nodes"]);
+            eventually(SOON, &format!("each has one command again, round {round}"), || {
+                let now = all();
+                (now.len() == 2 && commands("a").len() == 1 && now.iter().all(|pid| !before.contains(pid)))
+                    .then_some(())
+            });
+            world.until_up("many", SOON);
+        }
+        assert_eq!(all().len(), 2);
+
+        run("sh", ["-c", "rm /run/archetype/*/nodes/clab-many-c/facts.json"]);
+        world.look_again("many");
+        world.cli(["node", "many", "c", "restart"]).fine();
+        world.until_up("many", SOON);
+
+        let kept = all();
+        run("sh", ["-c", "rm -r /run/archetype/*/nodes"]);
+        world.cli(["destroy", "many"]).fine();
+        let lives = |pid: &String| std::path::Path::new(&format!("/proc/{pid}")).exists();
+        eventually(SOON, "no command stays", || (!kept.iter().any(lives)).then_some(()));
+        let left = run("sh", ["-c", "ps -e -o args= | grep -c '[s]leep 1000' || true"]);
+        assert_eq!(left.trim(), "0");
+    });
+}
+
+#[test]
 fn a_container_that_ran_out_of_memory_is_told_from_one_that_ended() {
     on_a_machine(LIMIT, |world| {
         world.engine.import_busybox("bb");

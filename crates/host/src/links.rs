@@ -8,7 +8,7 @@ mod apply;
 mod facts;
 mod holders;
 mod inside;
-pub(crate) mod names;
+mod names;
 mod readdress;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +30,7 @@ pub use facts::of as facts_of;
 
 use crate::place::Place;
 use inside::{Notes, Space};
+use names::Names;
 
 /// In place of a device's number: the filters are those of a block that several devices share (`TCM_IFINDEX_MAGIC_BLOCK`).
 const SHARED_BLOCK: u32 = u32::MAX;
@@ -41,6 +42,7 @@ pub struct Links {
     watch: Watch,
     /// What becomes of frames on the host's devices; a watch of its own, for nodes may change theirs all the time.
     handling: Watch,
+    names: Option<Names>,
     /// How often what the watch heard was taken in.
     heard: Arc<AtomicU64>,
     host: Socket,
@@ -61,10 +63,12 @@ impl Links {
     pub fn open(place: Place) -> Result<Self, Error> {
         let (watch, handling) = (Watch::open(true)?, Watch::of_handling()?);
         let host = Socket::open()?;
+        let names = Names::open(&place);
         Ok(Self {
             place,
             watch,
             handling,
+            names,
             heard: Arc::default(),
             host,
             devices: None,
@@ -83,8 +87,10 @@ impl Links {
     ///
     /// # Errors
     /// When there are no descriptors left.
-    pub fn changes(&self) -> std::io::Result<[std::os::fd::OwnedFd; 2]> {
-        Ok([self.watch.as_fd().try_clone_to_owned()?, self.handling.as_fd().try_clone_to_owned()?])
+    pub fn changes(&self) -> std::io::Result<Vec<std::os::fd::OwnedFd>> {
+        let names = self.names.as_ref().map(Names::heard);
+        let devices = [self.watch.as_fd(), self.handling.as_fd()].map(|watch| watch.try_clone_to_owned());
+        devices.into_iter().chain(names).collect()
     }
 
     /// Counts how often the room has taken in what [`Links::changes`] tells of.
@@ -131,6 +137,9 @@ impl Links {
     /// Takes in what the watches heard.
     fn hear(&mut self) {
         let heard = [self.watch.read(), self.handling.read()];
+        if self.names.as_mut().is_some_and(Names::read) {
+            self.spaces.values_mut().for_each(Space::forget_notes);
+        }
         self.heard.fetch_add(1, Ordering::Release);
         for event in heard.into_iter().flat_map(|read| read.unwrap_or_else(|_| vec![LinkEvent::Lost])) {
             match event {

@@ -22,7 +22,7 @@ use crate::containers::{self, Containers};
 use crate::contract::{Across, Host, ProbeOrder};
 use crate::datapath::{Datapath, DatapathSettings, Door};
 use crate::event::{Event, Waker};
-use crate::links::{Links, names};
+use crate::links::Links;
 use crate::networks::{self, Networks};
 use crate::place::Place;
 use crate::probe::Reach;
@@ -81,7 +81,6 @@ impl LinuxHost {
         for heard in heard {
             tokio::spawn(ring_when_readable(heard, links.times_heard(), waker.clone()));
         }
-        names::watch(&place, waker);
         let datapath = Datapath::open(settings.datapath.clone(), waker.clone());
         let containers = settings.docker_socket.clone().map(|socket| open_containers(&settings, socket, waker));
         if let Some(containers) = &containers {

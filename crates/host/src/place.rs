@@ -39,10 +39,15 @@ impl Place {
         self.pins().join(container.as_str())
     }
 
+    /// The folder of the nodes' own folders.
+    pub fn nodes(&self) -> PathBuf {
+        self.run.join("nodes")
+    }
+
     /// The folder with everything else of a node: mark, facts of a namespace node, run state,
     /// hosts file, output.
     pub fn node(&self, container: &ContainerName) -> PathBuf {
-        self.run.join("nodes").join(container.as_str())
+        self.nodes().join(container.as_str())
     }
 
     /// The file that says whose a node's namespace is.

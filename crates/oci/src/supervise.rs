@@ -3,7 +3,8 @@
 //! It cold boots the node's namespace, starts the command as the first process of a process
 //! namespace of its own, and from then on lives beside it: collects its output, passes a wish to
 //! end on, and at its end makes the node dead on the wire. It outlives whoever called it; when it
-//! is killed itself, the command dies with it.
+//! is killed itself, the command dies with it, and so it does when its note in the state folder
+//! goes: a run that nobody can find is none.
 //!
 //! ```text
 //! archetype-oci supervise --facts FILE --state FOLDER [--bind SOURCE:TARGET[:ro]]…
@@ -87,7 +88,11 @@ fn detached(options: &Options, tell: OwnedFd) -> ExitCode {
             let _ = tell.write_all(b"started");
             drop(tell);
             let end = running.watch();
-            finish(options, end)
+            match running.is_forgotten() {
+                // What is in the namespace now may be the next run's.
+                true => ExitCode::SUCCESS,
+                false => finish(options, end),
+            }
         }
         Err(error) => {
             // The namespace may have been booted already; a node that does not run is dead on the wire.
@@ -123,7 +128,8 @@ fn start(options: &Options, keep: i32) -> Result<watch::Running, Error> {
     started.release()?.map_err(|why| Error::Missing { what: why })?;
     let note = note.ok_or_else(|| Error::Missing { what: "the command's process died while it was made".into() })?;
     write_started(&options.state, &note)?;
-    Ok(watch::Running::new(started.pid, started.output, log, signals, options.stop_timeout))
+    let note = watch::Note::watch(&options.state)?;
+    Ok(watch::Running::new(started.pid, started.output, log, signals, note, options.stop_timeout))
 }
 
 fn read_facts(options: &Options) -> Result<NamespaceFacts, Error> {

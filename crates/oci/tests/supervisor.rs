@@ -114,6 +114,30 @@ fn the_command_dies_with_its_supervisor_and_not_with_the_caller() {
 }
 
 #[test]
+fn a_run_whose_note_is_taken_away_ends_and_leaves_what_comes_after_it_alone() {
+    sandbox(|| {
+        let (state, _) = prepared();
+        let first = supervise(&[], &["sh", "-c", "trap '' TERM; sleep 1000 & wait; sleep 1000"]).unwrap();
+        let is_over = |run: &Started| {
+            let own = supervised::Process { pid: run.supervisor, start_time: run.supervisor_start_time };
+            (!run.process.is_running() && !own.is_running()).then_some(())
+        };
+        assert!(is_over(&first).is_none());
+        std::fs::remove_file(state.join("pid.json")).unwrap();
+        eventually(SOON, "command and supervisor are gone", || is_over(&first));
+        assert_eq!(supervised::ended(&state).unwrap(), None, "nobody asks how it ended");
+
+        // The next run replaces the note of the one before it, were that still there.
+        let second = supervise(&[], &["sleep", "1000"]).unwrap();
+        let third = supervise(&[], &["sleep", "1000"]).unwrap();
+        eventually(SOON, "of two runs the later one stays", || is_over(&second));
+        assert!(is_over(&third).is_none() && !up("n1").is_empty(), "the node is on the wire");
+        kill(Pid::from_raw(third.supervisor), Signal::SIGTERM).unwrap();
+        assert!(ended().stopped);
+    });
+}
+
+#[test]
 fn what_cannot_be_started_is_told_and_leaves_the_node_dead_on_the_wire() {
     sandbox(|| {
         let error = supervise(&[], &["true"]).unwrap_err();

@@ -40,7 +40,9 @@ impl Space {
     pub(super) fn notes(&mut self, place: &Place, container: &ContainerName) -> Option<Notes> {
         if self.notes.is_none() {
             let mark = fs::read_to_string(place.mark_file(container)).ok()?.trim().parse().ok()?;
-            let facts = fs::read_to_string(place.facts_digest(container)).ok();
+            // Who takes the facts away leaves the digest of what is not there.
+            let is_there = place.facts_file(container).exists();
+            let facts = is_there.then(|| fs::read_to_string(place.facts_digest(container)).ok()).flatten();
             self.notes = Some(Notes { mark, facts });
         }
         self.notes.clone()

@@ -61,7 +61,7 @@ impl Known {
 
 /// Every namespace node with a run folder.
 pub(super) fn all(place: &Place, known: &mut Known) -> io::Result<BTreeMap<ContainerName, NodeObserved>> {
-    let folder = place.root().join("nodes");
+    let folder = place.nodes();
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),

@@ -3,10 +3,12 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use archetype_netns::Error;
+use archetype_netns::{Error, supervised};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -30,6 +32,24 @@ impl Signals {
     }
 }
 
+/// Hears when the note of the run goes.
+pub(super) struct Note(Inotify);
+
+impl Note {
+    /// Watches the note of the run that stands in `state` now.
+    pub fn watch(state: &Path) -> Result<Self, Error> {
+        let failed = |error| Error::system("watch the note of the run", error);
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).map_err(failed)?;
+        inotify.add_watch(&supervised::started_file(state), AddWatchFlags::IN_DELETE_SELF).map_err(failed)?;
+        Ok(Self(inotify))
+    }
+
+    /// Whether it is gone.
+    fn is_gone(&self) -> bool {
+        self.0.read_events().is_ok_and(|events| !events.is_empty())
+    }
+}
+
 /// How the command ended.
 #[derive(Debug, Default)]
 pub(super) struct End {
@@ -45,7 +65,10 @@ pub(super) struct Running {
     output: Option<File>,
     log: Log,
     signals: Signals,
+    note: Note,
     patience: Duration,
+    /// Whether nobody knows of the run any more.
+    forgotten: bool,
     /// When it is killed, once it was asked to end.
     deadline: Option<Instant>,
     stopped: bool,
@@ -54,9 +77,15 @@ pub(super) struct Running {
 
 impl Running {
     /// A watch over the process `pid`.
-    pub fn new(pid: Pid, output: OwnedFd, log: Log, signals: Signals, patience: Duration) -> Self {
+    pub fn new(pid: Pid, output: OwnedFd, log: Log, signals: Signals, note: Note, patience: Duration) -> Self {
+        let output = Some(File::from(output));
         let kills = memory_kills();
-        Self { pid, output: Some(File::from(output)), log, signals, patience, deadline: None, stopped: false, kills }
+        Self { pid, output, log, signals, note, patience, forgotten: false, deadline: None, stopped: false, kills }
+    }
+
+    /// Whether the note of the run was taken away: nobody would find it to end it, or its like was started meanwhile.
+    pub fn is_forgotten(&self) -> bool {
+        self.forgotten
     }
 
     /// Watches until the command has ended.
@@ -65,6 +94,10 @@ impl Running {
             self.wait();
             self.collect();
             self.obey();
+            if self.note.is_gone() {
+                self.forgotten = true;
+                self.send(Signal::SIGKILL);
+            }
             if let Some(end) = self.reap() {
                 // All its descendants have died with it, so what is in the pipe is all there is.
                 self.drain();
@@ -79,7 +112,8 @@ impl Running {
 
     /// Sleeps until something is to be done.
     fn wait(&self) {
-        let mut fds = vec![PollFd::new(self.signals.0.as_fd(), PollFlags::POLLIN)];
+        let told = [self.signals.0.as_fd(), self.note.0.as_fd()];
+        let mut fds: Vec<PollFd<'_>> = told.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         if let Some(output) = &self.output {
             fds.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
         }
