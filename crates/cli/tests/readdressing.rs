@@ -78,5 +78,39 @@ fn another_subnet_gateway_network_or_address_reaches_nodes_that_run() {
         assert!(run("ip", ["-n", "clab-mg-c", "-6", "addr", "show", "eth0"]).contains("2001:db8:97::"));
         assert_eq!(starts(world), before, "nothing was started again");
         world.until_up("mg", SOON);
+
+        // Another name for the same addresses: nobody has touched anything.
+        let both = both.replace("network: two", "network: three");
+        deploy(world, &both, ", mgmt-ipv4: 10.97.0.70");
+        eventually(Duration::from_secs(1), "it answers again", || attempt("ping", ["-c1", "-W1", "10.97.0.70"]).ok());
+        world.until_up("mg", SOON);
+        assert_eq!(starts(world), before, "nothing was started again");
+        untouched(world);
+    });
+}
+
+/// Nothing was found otherwise than it was left, and nothing is in anybody's way.
+#[track_caller]
+fn untouched(world: &World) {
+    let told = world.cli(["journal"]).fine().stdout;
+    assert!(!told.contains("  repair  ") && !told.contains("  finding  "), "{told}");
+    assert_eq!(world.inspect()["findings"].as_array().map_or(0, Vec::len), 0);
+}
+
+#[test]
+fn a_lab_whose_prefix_is_changed_is_made_anew_and_nothing_was_found_otherwise() {
+    on_a_machine(LIMIT, |world| {
+        let file = |prefix: &str| {
+            let sort = "{kind: linux, labels: {archetype.runtime: namespace}}";
+            let topology =
+                format!("{{nodes: {{a: {sort}, b: {sort}}}, links: [{{endpoints: [\"a:eth1\", \"b:eth1\"]}}]}}");
+            world.write("mg.clab.yml", &format!("name: mg\n{prefix}topology: {topology}\n"));
+            world.cli(["deploy", "-t", "mg.clab.yml"]).fine();
+        };
+        for prefix in ["", "prefix: zz\n", "prefix: ''\n", ""] {
+            file(prefix);
+            world.until_up("mg", SOON);
+        }
+        untouched(world);
     });
 }

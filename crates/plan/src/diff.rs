@@ -233,7 +233,7 @@ fn left_of(look: &Look<'_>, lab: &LabName) -> Vec<String> {
         let marked = datapath.ports.iter().filter(|(_, port)| port.mark.as_ref().is_some_and(ours));
         left.extend(marked.map(|(name, _)| format!("port {name}")));
     }
-    left.extend(networks::going(look).map(|name| format!("network {name}")));
+    left.extend(networks::going(look).map(|(name, _)| format!("network {name}")));
     left.extend(passages::going(look).map(|bridge| format!("packet rules of bridge {bridge}")));
     left
 }

@@ -64,10 +64,11 @@ fn resources(spec: &HostSpec, bodies: &BTreeMap<ContainerName, String>) -> BTree
                 Attachment::Wire { wire } => wires.get(&(&lab.name, wire)).copied(),
                 _ => None,
             };
-            let device = (interface, wire.map(|wire| wire.desired));
+            // Of a node by another name it is another device: a pair belongs to one namespace for life.
+            let device = (&node.container, interface, wire.map(|wire| wire.desired));
             wanted.insert(Resource::Device(interface.host_device.clone()), digest(&device));
             if matches!(interface.attachment, Attachment::Wire { .. }) {
-                let port = (&interface.host_device, wire.map(|wire| wire.tag));
+                let port = (&node.container, &interface.host_device, wire.map(|wire| wire.tag));
                 wanted.insert(Resource::Port(interface.host_device.clone()), digest(&port));
             }
         }

@@ -92,9 +92,13 @@ fn mend(
     }
     let up = up.unwrap_or(device.up);
     let controller = wanted_controller(look, interface);
-    let attached = controller.as_ref().is_none_or(|bridge| is_port_of(look, device, bridge));
-    if device.up != up || !attached || !is_sized(look, interface, device) {
-        room.steps.push(Step::SetDevice { device: name.clone(), ifindex: device.ifindex, up, controller });
+    let attached = controller.as_ref().map_or(Attached::Yes, |bridge| attached(look, device, bridge));
+    let is_so = device.up == up && is_sized(look, interface, device);
+    let set = Step::SetDevice { device: name.clone(), ifindex: device.ifindex, up, controller };
+    match attached {
+        Attached::Yes if is_so => {}
+        Attached::NotYet if is_so => room.waiting.extend(is_managed(interface).then_some(set)),
+        Attached::Yes | Attached::No | Attached::NotYet => room.steps.push(set),
     }
 }
 
@@ -121,13 +125,25 @@ fn is_sized(look: &Look<'_>, interface: &InterfaceSpec, device: &DeviceObserved)
     device.mtu == look.spec.host_mtu(interface).get()
 }
 
-fn is_port_of(look: &Look<'_>, device: &DeviceObserved, bridge: &BridgeName) -> bool {
-    let Some(devices) = look.observed.devices.known() else { return true };
+/// Whether a device is a port of the Linux bridge that it is to be on.
+enum Attached {
+    Yes,
+    No,
+    /// The bridge is not there yet: it is made first, and the device follows in the next round.
+    NotYet,
+}
+
+fn attached(look: &Look<'_>, device: &DeviceObserved, bridge: &BridgeName) -> Attached {
+    let Some(devices) = look.observed.devices.known() else { return Attached::Yes };
     match devices.get(bridge.as_str()) {
-        // A bridge that is not there yet is made first; the device follows in the next round.
-        None => true,
-        Some(found) => device.controller == Some(found.ifindex),
+        None => Attached::NotYet,
+        Some(found) if device.controller == Some(found.ifindex) => Attached::Yes,
+        Some(_) => Attached::No,
     }
+}
+
+fn is_managed(interface: &InterfaceSpec) -> bool {
+    matches!(interface.attachment, Attachment::Network { .. })
 }
 
 /// A namespace takes its pairs along; removing them one by one costs a barrier each.

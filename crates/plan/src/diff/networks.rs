@@ -18,7 +18,14 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
         match networks.get(&wanted.name) {
             Some(seen) if seen.bridge.is_some() && !seen.ours => room.findings.push(taken(wanted)),
             Some(seen) if as_wanted(look, wanted, seen) => {}
-            _ => room.steps.push(Step::SetNetwork { network: wanted.name.clone() }),
+            seen => {
+                let set = Step::SetNetwork { network: wanted.name.clone() };
+                let is_there = seen.is_some_and(|seen| seen.bridge.is_some());
+                match !is_there && going(look).any(|(_, going)| has_its_addresses(wanted, going)) {
+                    true => room.waiting.push(set),
+                    false => room.steps.push(set),
+                }
+            }
         }
     }
     let wanted: BTreeSet<_> = look.spec.networks.iter().map(|network| &network.name).collect();
@@ -42,10 +49,18 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
 /// Networks that go with the last lab that was on them. They go in several steps, and an empty spec
 /// takes none: so that lab is not gone before they are. One that others are on stays, is named, and
 /// goes on leaving by itself.
-pub(super) fn going<'a>(look: &Look<'a>) -> impl Iterator<Item = &'a NetworkName> {
+pub(super) fn going<'a>(look: &Look<'a>) -> impl Iterator<Item = (&'a NetworkName, &'a NetworkObserved)> {
     let wanted: BTreeSet<_> = look.spec.networks.iter().map(|network| &network.name).collect();
     let all = look.observed.networks.known().into_iter().flatten();
-    all.filter(move |(name, seen)| seen.ours && seen.foreign.is_empty() && !wanted.contains(name)).map(|(name, _)| name)
+    all.filter(move |(name, seen)| seen.ours && seen.foreign.is_empty() && !wanted.contains(name))
+}
+
+/// Whether a network that goes has addresses which another is to have: it goes first.
+fn has_its_addresses(wanted: &NetworkSpec, going: &NetworkObserved) -> bool {
+    going.addresses.iter().any(|address| match address {
+        IpAddr::V4(address) => wanted.ipv4.as_ref().is_some_and(|subnet| subnet.net.contains(address)),
+        IpAddr::V6(address) => wanted.ipv6.as_ref().is_some_and(|subnet| subnet.net.contains(address)),
+    })
 }
 
 fn as_wanted(look: &Look<'_>, wanted: &NetworkSpec, seen: &NetworkObserved) -> bool {
