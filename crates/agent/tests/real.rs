@@ -311,6 +311,38 @@ fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
     });
 }
 
+/// How many links are told as wired and carrying nothing.
+fn carry_nothing(spec: &HostSpec, envelope: &Envelope) -> usize {
+    let lost = |status: &Status<LinkState>| {
+        let reason = status.reason.as_deref().unwrap_or_default();
+        status.state == LinkState::Error && reason.starts_with("wired, carries nothing")
+    };
+    statuses(spec, envelope).iter().filter(|status| lost(status)).count()
+}
+
+#[test]
+fn a_packet_filter_at_a_hosts_end_has_its_link_proven_again_and_one_that_drops_frames_takes_it_from_up() {
+    sandbox(|| {
+        block_on(async {
+            let mut bench = Bench::deploy(pair()).await;
+            let device = bench.device();
+            let nft = |words: &str| run("nft", [words]);
+            nft("add table netdev people");
+            let hook = format!("type filter hook egress device {device} priority 0;");
+            nft(&format!("add chain netdev people out {{ {hook} policy drop; }}"));
+            let spec = bench.spec.clone();
+            let is_told = |envelope: &Envelope| carry_nothing(&spec, envelope) == 1;
+            bench.until("it carries nothing", is_told).await;
+            nft("add rule netdev people out accept");
+            bench.all_up().await;
+            nft("flush chain netdev people out");
+            bench.until("it carries nothing again", is_told).await;
+            nft("delete table netdev people");
+            bench.all_up().await;
+        });
+    });
+}
+
 /// A discipline that swallows everything, on the host's end; people put others there to make a link slow.
 #[test]
 fn traffic_control_on_a_hosts_end_has_its_link_proven_again_and_one_that_swallows_frames_takes_it_from_up() {
@@ -321,13 +353,7 @@ fn traffic_control_on_a_hosts_end_has_its_link_proven_again_and_one_that_swallow
             let tc = |words: &[&str]| run("tc", ["qdisc"].into_iter().chain(words.iter().copied()));
             tc(&["add", "dev", &device, "root", "handle", "1:", "pfifo", "limit", "0"]);
             let spec = bench.spec.clone();
-            let is_told = |envelope: &Envelope| {
-                let lost = |status: &Status<LinkState>| {
-                    let reason = status.reason.as_deref().unwrap_or_default();
-                    status.state == LinkState::Error && reason.starts_with("wired, carries nothing")
-                };
-                statuses(&spec, envelope).iter().filter(|status| lost(status)).count() == 1
-            };
+            let is_told = |envelope: &Envelope| carry_nothing(&spec, envelope) == 1;
             bench.until("it carries nothing", is_told).await;
             tc(&["replace", "dev", &device, "root", "handle", "1:", "pfifo", "limit", "100"]);
             bench.all_up().await;

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use archetype_model::observed::{DeviceObserved, InsideObserved, Mark, NamespaceObserved, Reading};
 use archetype_model::{ContainerName, InterfaceName, Mac};
 use archetype_netns::pin::NETNS_FOLDER;
-use archetype_netns::rtnl::{Link, LinkEvent, Socket, Watch};
+use archetype_netns::rtnl::{Link, LinkEvent, SEVERAL, Socket, Watch};
 use archetype_netns::{Error, Namespace};
 use ipnet::IpNet;
 
@@ -32,9 +32,6 @@ use crate::place::Place;
 use inside::{Notes, Space};
 use names::Names;
 
-/// In place of a device's number: the filters are those of a block that several devices share (`TCM_IFINDEX_MAGIC_BLOCK`).
-const SHARED_BLOCK: u32 = u32::MAX;
-
 /// The room.
 #[derive(Debug)]
 pub struct Links {
@@ -42,6 +39,7 @@ pub struct Links {
     watch: Watch,
     /// What becomes of frames on the host's devices; a watch of its own, for nodes may change theirs all the time.
     handling: Watch,
+    filters: Watch,
     names: Option<Names>,
     /// How often what the watch heard was taken in.
     heard: Arc<AtomicU64>,
@@ -61,13 +59,14 @@ impl Links {
     /// # Errors
     /// When the kernel gives no netlink sockets.
     pub fn open(place: Place) -> Result<Self, Error> {
-        let (watch, handling) = (Watch::open(true)?, Watch::of_handling()?);
+        let (watch, handling, filters) = (Watch::open(true)?, Watch::of_handling()?, Watch::of_filters()?);
         let host = Socket::open()?;
         let names = Names::open(&place);
         Ok(Self {
             place,
             watch,
             handling,
+            filters,
             names,
             heard: Arc::default(),
             host,
@@ -89,7 +88,8 @@ impl Links {
     /// When there are no descriptors left.
     pub fn changes(&self) -> std::io::Result<Vec<std::os::fd::OwnedFd>> {
         let names = self.names.as_ref().map(Names::heard);
-        let devices = [self.watch.as_fd(), self.handling.as_fd()].map(|watch| watch.try_clone_to_owned());
+        let devices =
+            [self.watch.as_fd(), self.handling.as_fd(), self.filters.as_fd()].map(|watch| watch.try_clone_to_owned());
         devices.into_iter().chain(names).collect()
     }
 
@@ -136,7 +136,7 @@ impl Links {
 
     /// Takes in what the watches heard.
     fn hear(&mut self) {
-        let heard = [self.watch.read(), self.handling.read()];
+        let heard = [self.watch.read(), self.handling.read(), self.filters.read()];
         if self.names.as_mut().is_some_and(Names::read) {
             self.spaces.values_mut().for_each(Space::forget_notes);
         }
@@ -171,10 +171,10 @@ impl Links {
         }
     }
 
-    /// Frames of a device are handled in another way: of all that share a block of filters, where it is no device's number.
+    /// Frames of a device are handled in another way; maybe of any, where it is no device's number.
     fn handled(&mut self, index: u32) {
         match index {
-            SHARED_BLOCK => self.missed += 1,
+            SEVERAL => self.missed += 1,
             index => *self.handlings.entry(index).or_default() += 1,
         }
     }

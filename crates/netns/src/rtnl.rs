@@ -23,5 +23,5 @@ pub mod wire;
 pub use link::{Link, LinkChange, LinkKey, NewLink};
 pub use network::{Address, Route};
 pub use socket::{Refusal, Socket};
-pub use watch::{LinkEvent, Watch};
+pub use watch::{LinkEvent, SEVERAL, Watch};
 pub use wire::{Attribute, Message, Request};

@@ -20,6 +20,20 @@ const RTNLGRP_IPV6_IFADDR: libc::c_int = 9;
 const RTNLGRP_IPV6_ROUTE: libc::c_int = 11;
 const RTNLGRP_NSID: libc::c_int = 28;
 const NETLINK_LISTEN_ALL_NSID: libc::c_int = 8;
+const NFNLGRP_NFTABLES: libc::c_int = 7;
+/// `NFNL_SUBSYS_NFTABLES`, where messages of netfilter have their subsystem.
+const NFTABLES: u16 = 10 << 8;
+const NFT_MSG_NEWCHAIN: u16 = NFTABLES | 3;
+const NFT_MSG_DELCHAIN: u16 = NFTABLES | 5;
+const NFTA_CHAIN_HOOK: u16 = 4;
+const NFTA_HOOK_DEV: u16 = 3;
+const NFTA_HOOK_DEVS: u16 = 4;
+/// `struct nfgenmsg`: family, version, resource.
+const NFGENMSG: usize = 4;
+
+/// In place of a device's number: a block of filters that several devices share (`TCM_IFINDEX_MAGIC_BLOCK`), or a table of
+/// the packet filter, which is no device's.
+pub const SEVERAL: u32 = u32::MAX;
 
 /// One thing that happened to a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,12 +52,12 @@ pub enum LinkEvent {
         /// The device as it was.
         link: Box<Link>,
     },
-    /// What is done with a device's frames became another: its queueing disciplines, classes or filters, or what it may
-    /// do as a port of a bridge.
+    /// What is done with a device's frames became another: its queueing disciplines, classes or filters, the packet
+    /// filter's chains at devices, or what it may do as a port of a bridge.
     Handling {
         /// In which namespace, as the watching one numbers others; nothing when it is its own.
         nsid: Option<i32>,
-        /// The device's number.
+        /// The device's number, or [`SEVERAL`].
         index: u32,
     },
     /// A device got or lost an address, or a route that led out of it is gone.
@@ -71,7 +85,7 @@ impl Watch {
     /// # Errors
     /// When the kernel gives no socket.
     pub fn open(all: bool) -> Result<Self> {
-        let watch = Self::of(&[RTNLGRP_LINK, RTNLGRP_NSID])?;
+        let watch = Self::of(libc::NETLINK_ROUTE, &[RTNLGRP_LINK, RTNLGRP_NSID])?;
         if all {
             watch.subscribe(NETLINK_LISTEN_ALL_NSID, 1)?;
         }
@@ -84,7 +98,15 @@ impl Watch {
     /// # Errors
     /// When the kernel gives no socket.
     pub fn of_handling() -> Result<Self> {
-        Self::of(&[RTNLGRP_TC])
+        Self::of(libc::NETLINK_ROUTE, &[RTNLGRP_TC])
+    }
+
+    /// Watches what nftables does with the frames of devices and bridges of the caller's namespace.
+    ///
+    /// # Errors
+    /// When the kernel gives no socket.
+    pub fn of_filters() -> Result<Self> {
+        Self::of(libc::NETLINK_NETFILTER, &[NFNLGRP_NFTABLES])
     }
 
     /// Watches the addresses of devices of the caller's namespace, and the routes that go.
@@ -92,11 +114,12 @@ impl Watch {
     /// # Errors
     /// When the kernel gives no socket.
     pub fn of_addresses() -> Result<Self> {
-        Self::of(&[RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE])
+        let groups = [RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE];
+        Self::of(libc::NETLINK_ROUTE, &groups)
     }
 
-    fn of(groups: &[libc::c_int]) -> Result<Self> {
-        let fd = open_raw(libc::NETLINK_ROUTE, libc::SOCK_NONBLOCK)?;
+    fn of(protocol: libc::c_int, groups: &[libc::c_int]) -> Result<Self> {
+        let fd = open_raw(protocol, libc::SOCK_NONBLOCK)?;
         bind(&fd)?;
         let watch = Self { fd, buffer: vec![0; 64 * 1024] };
         groups.iter().try_for_each(|group| watch.subscribe(libc::NETLINK_ADD_MEMBERSHIP, *group))?;
@@ -208,6 +231,22 @@ fn event(nsid: Option<i32>, message: &Message) -> Option<LinkEvent> {
         libc::RTM_NEWQDISC..=libc::RTM_GETTFILTER => {
             Some(LinkEvent::Handling { nsid, index: read_u32(&message.body, 4)? })
         }
+        kind if kind & 0xff00 == NFTABLES => {
+            is_at_devices(message).then_some(LinkEvent::Handling { nsid, index: SEVERAL })
+        }
         _ => None,
+    }
+}
+
+/// Whether news of nftables are of what stands at devices or bridges, and not of packets on their way through the host:
+/// of a table for these, or of a chain that names a device.
+fn is_at_devices(message: &Message) -> bool {
+    match message.body.first().copied().map(i32::from) {
+        Some(libc::NFPROTO_NETDEV | libc::NFPROTO_BRIDGE) => true,
+        Some(libc::NFPROTO_INET) if matches!(message.kind, NFT_MSG_NEWCHAIN | NFT_MSG_DELCHAIN) => {
+            let hook = message.attributes(NFGENMSG).find(|attribute| attribute.kind == NFTA_CHAIN_HOOK);
+            hook.is_some_and(|hook| hook.inner().any(|one| matches!(one.kind, NFTA_HOOK_DEV | NFTA_HOOK_DEVS)))
+        }
+        _ => false,
     }
 }
