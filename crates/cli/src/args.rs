@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::{completing, duration};
 
 pub use serve::{ServeArgs, ServeFlags};
-pub use settings::{SettingProblem, Settings, place};
+pub use settings::{ENGINE, OVSDB, SettingProblem, Settings, place};
 
 /// Runs network labs: hand over a topology file, get nodes that are wired, proven and kept so.
 #[derive(Debug, Parser)]

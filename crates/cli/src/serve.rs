@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Ledger};
-use archetype_controller::{AgentPort, Controller, FileReader, FileReading, FileText, ReportEnvelope, Settings};
+use archetype_controller::{AgentPort, Controller, FileReader, FileReading, FileText, ReportEnvelope, Settings, Tools};
 use archetype_host::datapath::DatapathSettings;
 use archetype_host::processes::default_supervisor;
 use archetype_host::{LinuxHost, LinuxSettings, Place, Waker};
@@ -27,7 +27,7 @@ use futures::StreamExt as _;
 use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::args::ServeArgs;
+use crate::args::{ENGINE, OVSDB, ServeArgs};
 use access::Access;
 use exec_book::ExecBook;
 
@@ -80,7 +80,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     book.tell(handle.clone());
     let agent = tokio::spawn(agent.run());
     let reports = tokio_stream::wrappers::UnboundedReceiverStream::new(reports).map(envelope).boxed();
-    let access = Arc::new(Access::new(handle, host));
+    let access = Arc::new(Access::new(handle, host, tools(&args)));
     let running = controller.start(AgentPort { host: args.host.clone(), reports, access }).await?;
     let listening = running.listening().map_or("nowhere".to_string(), |address| format!("http://{address}"));
     tracing::info!(socket = %args.socket.display(), http = listening, data = %args.data.display(), "serving");
@@ -140,6 +140,18 @@ fn host_settings(args: &ServeArgs, place: Place, book: &Arc<ExecBook>) -> LinuxS
     }
 }
 
+/// Where programs have to be told to look: elsewhere than where they do by themselves.
+fn tools(args: &ServeArgs) -> Tools {
+    let database = args.ovsdb.to_string();
+    let is_usual = database == OVSDB;
+    let docker = args.docker.as_ref().map(|socket| format!("unix://{}", socket.display()));
+    Tools {
+        switch: switch_rundir(&args.ovsdb).filter(|_| !is_usual),
+        ovsdb: Some(database).filter(|_| !is_usual),
+        docker: docker.filter(|engine| engine != ENGINE),
+    }
+}
+
 /// Daemons of one Open vSwitch keep their sockets and pid files in one folder.
 fn switch_rundir(endpoint: &Endpoint) -> Option<PathBuf> {
     match endpoint {
@@ -156,18 +168,25 @@ fn envelope(told: Envelope) -> ReportEnvelope {
 struct Stop {
     term: Signal,
     interrupt: Signal,
+    /// The terminal in which it was started has gone.
+    hang_up: Signal,
 }
 
 impl Stop {
     fn listen() -> anyhow::Result<Self> {
         let on = |kind| signal(kind).context("listen for signals");
-        Ok(Self { term: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+        Ok(Self {
+            term: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hang_up: on(SignalKind::hangup())?,
+        })
     }
 
     async fn told(mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = self.hang_up.recv() => {}
         }
     }
 }

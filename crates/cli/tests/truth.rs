@@ -234,6 +234,8 @@ fn a_link_that_could_not_be_read_is_unknown_and_is_read_again_by_itself() {
         world.ovs.stop_database();
         assert_eq!(not_up(world, "pair", "database stopped"), "unknown");
         assert_eq!(world.lab("pair")["state"], "unknown");
+        let told = world.cli(["explain", "pair", "a:eth1"]).fine().stdout;
+        assert!(told.contains("could not be read") && !told.contains("has no port"), "{told}");
         world.ovs.start_database();
         world.until_up("pair", SOON);
         assert_eq!(repairs_since(world, entry), [""; 0], "nothing was taken for absent");

@@ -9,15 +9,24 @@ use archetype_model::spec::{LabSpec, LinkId, NodeBody, WireShape, WireSpec};
 use crate::desk::Desk;
 use crate::judging::{DeclaredLink, Leads};
 use crate::now::Now;
+use crate::port::Tools;
 use crate::store::{StoreError, Stretch};
 use crate::view::LabView;
 
 /// Explains a link, named by its place in the file.
-pub(crate) fn explain(now: &Now, lab: &LabName, view: &LabView<'_>, index: usize) -> Option<Explanation> {
+pub(crate) fn explain(
+    now: &Now,
+    lab: &LabName,
+    view: &LabView<'_>,
+    index: usize,
+    tools: &Tools,
+) -> Option<Explanation> {
     let (at, _) = view.judged.links.iter().enumerate().find(|(_, (declared, _))| declared.index == index)?;
     let links = view.links();
     let shown = links.get(at)?;
     let (declared, status) = view.judged.links.iter().find(|(declared, _)| declared.id == shown.id)?;
+    let mut facts = facts(now, lab, declared);
+    facts.iter_mut().filter_map(|fact| fact.command.as_mut()).for_each(|command| *command = tools.here(command));
     Some(Explanation {
         lab: lab.to_string(),
         link: shown.id.clone(),
@@ -25,7 +34,7 @@ pub(crate) fn explain(now: &Now, lab: &LabName, view: &LabView<'_>, index: usize
         state: status.state,
         reason: status.reason.clone(),
         last_verified_at: shown.last_verified_at,
-        facts: facts(now, lab, declared),
+        facts,
     })
 }
 
@@ -105,11 +114,12 @@ fn of_end(part: &LabSpec, wire: Option<&WireSpec>, end: &EndReport, facts: &mut 
             Some(inside.up),
             Some(format!("ip -n {container} -d link show {}", inside.name)),
         )),
-        None => facts.push(fact(
-            &about,
+        None => facts.push(missing(
+            end,
+            &["namespace"],
             "it is not in its node".into(),
-            Some(false),
-            Some(format!("ip -n {container} link show {}", end.end.interface)),
+            "whether it is in its node".into(),
+            format!("ip -n {container} link show {}", end.end.interface),
         )),
     }
     of_device(&about, device, end, facts);
@@ -132,11 +142,26 @@ fn of_end(part: &LabSpec, wire: Option<&WireSpec>, end: &EndReport, facts: &mut 
     }
 }
 
-/// What shows whether a node runs: a node without a process runs while its namespace is there.
+/// What is missing; or could not be looked for, where one of these rooms could not be read.
+fn missing(end: &EndReport, rooms: &[&str], is_missing: String, question: String, command: String) -> Fact {
+    let unread = |fault: &Fault| match fault {
+        Fault::Unreadable(what) => rooms.iter().any(|room| what.starts_with(room)),
+        _ => false,
+    };
+    let about = end.end.to_string();
+    match end.faults.iter().any(unread) {
+        true => fact(&about, format!("{question} could not be read"), None, Some(command)),
+        false => fact(&about, is_missing, Some(false), Some(command)),
+    }
+}
+
+/// What shows whether a node runs: of one without a process its own note tells.
 fn shows_run(part: &LabSpec, end: &EndReport, container: &str) -> String {
     match part.node(&end.end.node).map(|node| &node.body) {
         Some(NodeBody::Container(_)) => format!("docker inspect -f '{{{{.State.Status}}}}' {container}"),
-        Some(NodeBody::Namespace(body)) if body.cmd.is_none() => format!("ip netns list | grep -w {container}"),
+        Some(NodeBody::Namespace(body)) if body.cmd.is_none() => {
+            format!("grep -o '\"stopped\":[a-z]*' /run/archetype/*/nodes/{container}/run/node.json")
+        }
         _ => format!("ip netns pids {container}"),
     }
 }
@@ -146,7 +171,9 @@ fn shows_fault(fault: &Fault, end: &EndReport) -> Option<String> {
     let (Fault::NotMade(what) | Fault::Wrong(what) | Fault::Unreadable(what)) = fault else { return None };
     let device = &end.device_name;
     let begins = |with: &str| what.starts_with(with);
-    let bridge = end.port.as_ref().map_or("", |port| port.bridge.as_str());
+    // Without a port the words have it: `bridge NAME …`.
+    let named = || what.split_once("bridge ").and_then(|(_, rest)| rest.split(' ').next());
+    let bridge = end.port.as_ref().map(|port| port.bridge.as_str()).or_else(named).unwrap_or_default();
     if begins("ovs-vswitchd") {
         Some("pidof ovs-vswitchd".into())
     } else if what.contains("flow") {
@@ -189,7 +216,13 @@ fn of_device(about: &str, device: &str, end: &EndReport, facts: &mut Vec<Fact>) 
             let text = format!("its host end {device} has ifindex {} and is {state}, MTU {}", found.ifindex, found.mtu);
             fact(about, text, Some(found.up), shows)
         }
-        None => fact(about, format!("its host end {device} is missing"), Some(false), shows),
+        None => missing(
+            end,
+            &["network devices"],
+            format!("its host end {device} is missing"),
+            format!("whether there is its host end {device}"),
+            format!("ip -d link show {device}"),
+        ),
     });
 }
 
@@ -209,8 +242,13 @@ fn of_bridge(about: &str, bridge: &BridgeSeen, end: &EndReport, facts: &mut Vec<
 
 fn of_port(about: &str, device: &str, wire: &WireSpec, end: &EndReport, facts: &mut Vec<Fact>) {
     let Some(port) = &end.port else {
-        let shows = Some(format!("ovs-vsctl port-to-br {device}"));
-        facts.push(fact(about, format!("Open vSwitch has no port {device}"), Some(false), shows));
+        facts.push(missing(
+            end,
+            &["Open vSwitch"],
+            format!("Open vSwitch has no port {device}"),
+            format!("whether Open vSwitch has port {device}"),
+            format!("ovs-vsctl port-to-br {device}"),
+        ));
         return;
     };
     let tag = port.tag.map_or("none".to_string(), |tag| tag.to_string());

@@ -29,6 +29,6 @@ mod waiting;
 mod wishing;
 
 pub use http::document as openapi;
-pub use port::{Addresses, AgentAccess, AgentPort, Attached, MetByWires, Output, ReportEnvelope};
+pub use port::{Addresses, AgentAccess, AgentPort, Attached, MetByWires, Output, ReportEnvelope, Tools};
 pub use reader::{FileReader, FileReading, FileText};
 pub use running::{Controller, Running, Settings, StartError};

@@ -2,6 +2,7 @@
 //! or a network later.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use archetype_api::Problem;
@@ -61,9 +62,43 @@ pub trait AgentAccess: Send + Sync + 'static {
     /// Runs a command in a node.
     async fn exec(&self, node: &NodeSpec, start: ExecStart) -> Result<Attached, Box<Problem>>;
 
+    /// How programs on its host reach what the agent works with.
+    fn tools(&self) -> Tools {
+        Tools::default()
+    }
+
     /// What a node printed, and with `follow` what it prints from now on; `tail` limits the lines
     /// of the past.
     async fn logs(&self, node: &NodeSpec, follow: bool, tail: Option<u32>) -> Result<Output, Box<Problem>>;
+}
+
+/// How programs on a host reach what its agent works with, where that is not where they look by
+/// themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Tools {
+    /// Open vSwitch's database, as `ovs-vsctl --db` takes it.
+    pub ovsdb: Option<String>,
+    /// The folder of the switch's sockets.
+    pub switch: Option<PathBuf>,
+    /// The Docker Engine, as `docker -H` takes it.
+    pub docker: Option<String>,
+}
+
+impl Tools {
+    /// A command for where these are.
+    pub(crate) fn here(&self, command: &str) -> String {
+        let Some((program, rest)) = command.split_once(' ') else { return command.to_owned() };
+        match (program, &self.ovsdb, &self.switch, &self.docker) {
+            ("ovs-vsctl", Some(database), ..) => format!("ovs-vsctl --db={database} {rest}"),
+            ("docker", .., Some(engine)) => format!("docker -H {engine} {rest}"),
+            // The last word is the bridge.
+            ("ovs-ofctl", _, Some(folder), _) => match rest.rsplit_once(' ') {
+                Some((what, bridge)) => format!("ovs-ofctl {what} unix:{}/{bridge}.mgmt", folder.display()),
+                None => command.to_owned(),
+            },
+            _ => command.to_owned(),
+        }
+    }
 }
 
 /// What wires may meet on a host. See [`HostFacts`] for each.

@@ -3,6 +3,8 @@
 
 mod values;
 
+pub use values::{ENGINE, OVSDB};
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use archetype_agent::Handle;
 use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
 use archetype_api::problem::Problem;
-use archetype_controller::{Addresses, AgentAccess, Attached, MetByWires, Output};
+use archetype_controller::{Addresses, AgentAccess, Attached, MetByWires, Output, Tools};
 use archetype_host::LinuxHost;
 use archetype_host::containers::{self, Containers, EngineError, ExecControl, ExecRequest, ExecSession, Pieces};
 use archetype_model::LabName;
@@ -28,11 +28,12 @@ const PIECES: usize = 64;
 pub(super) struct Access {
     agent: Handle,
     host: LinuxHost,
+    tools: Tools,
 }
 
 impl Access {
-    pub(super) fn new(agent: Handle, host: LinuxHost) -> Self {
-        Self { agent, host }
+    pub(super) fn new(agent: Handle, host: LinuxHost, tools: Tools) -> Self {
+        Self { agent, host, tools }
     }
 
     fn engine(&self) -> Result<&Containers, Box<Problem>> {
@@ -127,6 +128,10 @@ impl AgentAccess for Access {
                 }
             }
         }
+    }
+
+    fn tools(&self) -> Tools {
+        self.tools.clone()
     }
 
     async fn logs(&self, node: &NodeSpec, follow: bool, tail: Option<u32>) -> Result<Output, Box<Problem>> {

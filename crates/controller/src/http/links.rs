@@ -120,7 +120,7 @@ pub(super) async fn explain(
     let now = desk.board.look();
     let view = LabView::of(&now, revision(&now, &lab)?, desk.silent_after);
     let index = LinkWish { lab: &lab }.index(&now, &link)?;
-    let found = explanation(&now, &lab, &view, index);
+    let found = explanation(&now, &lab, &view, index, &desk.access.tools());
     Ok(Json(found.ok_or_else(|| link_unknown(&lab, &link))?))
 }
 

@@ -17,7 +17,10 @@ use crate::args::ServeArgs;
 use crate::duration;
 
 /// Where the Docker Engine listens, unless something else is said.
-pub(super) const ENGINE: &str = "unix:///var/run/docker.sock";
+pub const ENGINE: &str = "unix:///var/run/docker.sock";
+
+/// Where Open vSwitch's database listens, unless something else is said.
+pub const OVSDB: &str = "unix:/run/openvswitch/db.sock";
 
 /// The settings of `serve`; none when something is wrong, which is noted.
 pub(super) fn serve(settings: &mut Settings) -> Option<ServeArgs> {
@@ -26,7 +29,7 @@ pub(super) fn serve(settings: &mut Settings) -> Option<ServeArgs> {
     let socket = settings.value("socket", SOCKET, absolute);
     let listen = settings.value("listen", "127.0.0.1:7070", |text| unless_none(text, address));
     let bridge = settings.value("bridge", "arch-ovs", parsed);
-    let ovsdb = settings.value("ovsdb", "unix:/run/openvswitch/db.sock", parsed);
+    let ovsdb = settings.value("ovsdb", OVSDB, parsed);
     let docker = settings.value("docker", ENGINE, |text| unless_none(text, engine_socket));
     let docker_runtime = settings.value("docker-runtime", "archetype", runtime_name);
     let mgmt_network = settings.value("mgmt-network", MgmtDecl::default().network_name().as_str(), parsed);
