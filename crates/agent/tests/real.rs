@@ -283,6 +283,9 @@ fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
                 ("datapath_type", Box::new(|b: &Bench| b.other_datapath())),
                 ("mtu_request", Box::new(|b: &Bench| b.set_interface("mtu_request=500"))),
                 ("kpkts", Box::new(|b: &Bench| b.set_interface("ingress_policing_kpkts_rate=1"))),
+                ("lldp", Box::new(|b: &Bench| b.set_interface("lldp:enable=true"))),
+                ("cfm", Box::new(|b: &Bench| b.set_interface("cfm_mpid=5"))),
+                ("bfd", Box::new(|b: &Bench| b.set_interface("bfd:enable=true"))),
                 ("bridge gone", Box::new(|b: &Bench| drop(b.ovs.vsctl(["del-br", "arch-ovs"])))),
             ];
             for (what, disturb) in disturb {

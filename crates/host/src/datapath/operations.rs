@@ -11,8 +11,8 @@ use archetype_ovsdb::{Operation, Uuid, Value, Where, insert, mutate, update, vsw
 
 use super::DatapathError;
 use super::rows::{
-    MADE_AS, MARK_IFINDEX, MARK_INSTALLATION, MARK_INTERFACE, MARK_LAB, MARK_NODE, MTU_REQUEST, POLICING,
-    POLICING_PACKETS, Rows, kind_text, tags,
+    BFD, CFM, LLDP, MADE_AS, MARK_IFINDEX, MARK_INSTALLATION, MARK_INTERFACE, MARK_LAB, MARK_NODE, MTU_REQUEST,
+    POLICING, POLICING_PACKETS, Rows, kind_text, tags,
 };
 
 /// The bridge within one transaction: a row that is there, or one that is made by it.
@@ -169,6 +169,9 @@ fn set_port(spec: &HostSpec, device: &InterfaceName, row: &str, tag: PortTag) ->
         update("Interface", Where::equals("name", device.as_str()))
             .set(POLICING, 0)
             .set(MTU_REQUEST, Value::none())
+            .set(CFM, Value::none())
+            .set(LLDP, Value::map::<_, &str, &str>([]))
+            .set(BFD, Value::map::<_, &str, &str>([]))
             .into(),
         mutate("Port", Where::uuid(uuid))
             .delete("external_ids", Value::set(marks.iter().map(|(key, _)| *key)))

@@ -37,14 +37,30 @@ pub(super) const PORT_COLUMNS: &[&str] = &[
     "bond_mode",
     "qos",
 ];
-pub(super) const INTERFACE_COLUMNS: &[&str] =
-    &["name", "type", "ofport", "error", "ifindex", "admin_state", POLICING, POLICING_PACKETS, MTU_REQUEST];
+pub(super) const INTERFACE_COLUMNS: &[&str] = &[
+    "name",
+    "type",
+    "ofport",
+    "error",
+    "ifindex",
+    "admin_state",
+    POLICING,
+    POLICING_PACKETS,
+    MTU_REQUEST,
+    CFM,
+    LLDP,
+    BFD,
+];
 /// Frames above this rate are dropped where they come in.
 pub(super) const POLICING: &str = "ingress_policing_rate";
 /// The same by their number; versions of Open vSwitch before 2.16 do not have it.
 pub(super) const POLICING_PACKETS: &str = "ingress_policing_kpkts_rate";
 /// An MTU that Open vSwitch gives the device, again and again.
 pub(super) const MTU_REQUEST: &str = "mtu_request";
+/// With one of these set the switch speaks that protocol on the port, and keeps its frames for itself.
+pub(super) const CFM: &str = "cfm_mpid";
+pub(super) const LLDP: &str = "lldp";
+pub(super) const BFD: &str = "bfd";
 
 /// What our mark on a port is made of.
 pub(super) const MARK_INSTALLATION: &str = "archetype-installation";
@@ -239,12 +255,18 @@ fn harmful(row: &Row, interface: Option<&Row>) -> Vec<String> {
         let value = interface.and_then(|row| row.integer(column)).filter(|value| *value > 0)?;
         Some(format!("{column}={value}"))
     });
-    let set = sets.iter().filter(|column| row.get(column).is_some_and(|value| value.atoms().next().is_some()));
-    let options = row.get("other_config").into_iter().flat_map(|value| value.pairs());
-    let option = |(key, value): (&archetype_ovsdb::Atom, &archetype_ovsdb::Atom)| {
-        Some(format!("other_config:{}={}", key.as_str()?, value.as_str()?))
-    };
-    set.map(|column| (*column).to_string()).chain(options.filter_map(option)).chain(set_on_interface).collect()
+    let is_set = |row: &Row, column: &str| row.get(column).is_some_and(|value| value.atoms().next().is_some());
+    let set = sets.into_iter().filter(|column| is_set(row, column));
+    let spoken = [CFM].into_iter().filter(|column| interface.is_some_and(|row| is_set(row, column)));
+    let of_interface = [LLDP, BFD].into_iter().flat_map(|column| options(interface, column));
+    let of_port = options(Some(row), "other_config");
+    set.chain(spoken).map(str::to_string).chain(of_port).chain(set_on_interface).chain(of_interface).collect()
+}
+
+/// What stands in a column of keys and values, as `column:key=value`.
+fn options(row: Option<&Row>, column: &str) -> Vec<String> {
+    let pairs = row.and_then(|row| row.get(column)).into_iter().flat_map(|value| value.pairs());
+    pairs.filter_map(|(key, value)| Some(format!("{column}:{}={}", key.as_str()?, value.as_str()?))).collect()
 }
 
 /// A mirror in words, when it copies what ports with a mark of ours carry or sends to one. Which
