@@ -260,5 +260,35 @@ fn what_others_set_on_ports_of_ours_is_mended_and_a_mirror_of_them_is_told() {
         assert_eq!(link(world)["actual_state"], "up");
         world.ovs.vsctl(["clear", "bridge", "arch-ovs", "mirrors"]);
         eventually(SOON, "nothing is told any more", || (!findings(world).contains("wire-mirrored")).then_some(()));
+
+        // One that puts its copies into a wire: what was sent at the other end is not what comes out.
+        let tag = get("port", "tag");
+        let into = ["output-port=@p".to_owned(), format!("output-vlan={tag}")];
+        for (into, told) in into.into_iter().zip(["carries nothing but the copies", "puts its copies into tag"]) {
+            let words = format!(
+                "-- --id=@p get port {port} -- --id=@m create mirror name=spy select-all=true {into} -- set bridge arch-ovs mirrors=@m"
+            );
+            world.ovs.vsctl(words.split(' '));
+            let reason = eventually(SOON, "the link is not up", || {
+                let link = link(world);
+                (link["actual_state"] == "error").then(|| link["reason"].to_string())
+            });
+            assert!(reason.contains(told), "{reason}");
+            world.ovs.vsctl(["clear", "bridge", "arch-ovs", "mirrors"]);
+            world.until_up("pair", SOON);
+        }
+    });
+}
+
+#[test]
+fn a_bridge_that_somebody_made_in_place_of_ours_moves_frames_as_the_host_can() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        world.ovs.vsctl("del-br arch-ovs -- add-br arch-ovs".split(' '));
+        eventually(SOON, "it is as one that is made here", || {
+            let kind = world.ovs.vsctl(["get", "bridge", "arch-ovs", "datapath_type"]);
+            (kind.trim() == "netdev").then_some(())
+        });
+        world.until_up("pair", SOON);
     });
 }

@@ -182,6 +182,8 @@ fn shows_fault(fault: &Fault, end: &EndReport) -> Option<String> {
         Some("ovs-vsctl --columns=next_cfg,cur_cfg list open_vswitch".into())
     } else if what.contains("hears its tag") {
         Some("ovs-vsctl --columns=name,tag,trunks,vlan_mode,external_ids list port".into())
+    } else if what.contains("mirror ") {
+        Some("ovs-vsctl list mirror".into())
     } else if begins("port ") {
         Some(format!("ovs-vsctl list port {device}"))
     } else if begins("device ") {

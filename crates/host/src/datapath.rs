@@ -207,7 +207,9 @@ impl Datapath {
     pub fn kind(&self) -> DatapathKind {
         let live = self.live().ok();
         let bridge = live.as_ref().and_then(|live| live.rows.bridges.get(&self.settings.bridge));
-        let seen = bridge.map(|bridge| bridge.observed.made_as.unwrap_or(bridge.observed.datapath));
+        // Of a bridge that somebody made: the kernel's, which is the default, where there is one.
+        let made = |kind| if kind == DatapathKind::Kernel { switch::best_kind() } else { kind };
+        let seen = bridge.map(|bridge| bridge.observed.made_as.unwrap_or_else(|| made(bridge.observed.datapath)));
         seen.or(self.settings.kind).unwrap_or_else(switch::best_kind)
     }
 

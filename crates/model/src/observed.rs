@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use datapath::{
-    BridgeObserved, DaemonStart, DatapathKind, DatapathObserved, FlowsObserved, HearerObserved, Hears, PortObserved,
+    BridgeObserved, CopiesTo, DaemonStart, DatapathKind, DatapathObserved, FlowsObserved, HearerObserved, Hears,
+    PortObserved,
 };
 pub use network::{NetworkObserved, PassagesObserved};
 pub use node::{Busy, Exit, NodeObserved, Outside, RunObserved};

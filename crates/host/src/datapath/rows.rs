@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use archetype_model::observed::{BridgeObserved, DatapathKind, HearerObserved, Hears, Mark, PortObserved, Reading};
+use archetype_model::observed::{
+    BridgeObserved, CopiesTo, DatapathKind, HearerObserved, Hears, Mark, PortObserved, Reading,
+};
 use archetype_model::{BridgeName, InterfaceName};
 use archetype_ovsdb::{Change, Replica, Row, Uuid};
 
@@ -22,7 +24,7 @@ pub(super) const BRIDGE_COLUMNS: &[&str] = &[
     "mirrors",
 ];
 pub(super) const MIRROR_COLUMNS: &[&str] =
-    &["name", "select_all", "select_src_port", "select_dst_port", "select_vlan", "output_port"];
+    &["name", "select_all", "select_src_port", "select_dst_port", "select_vlan", "output_port", "output_vlan"];
 pub(super) const PORT_COLUMNS: &[&str] = &[
     "name",
     "interfaces",
@@ -141,7 +143,8 @@ impl Rows {
                 rows.read.insert(uuid, port);
             }
             let mirrors = bridge.uuids("mirrors").filter_map(|uuid| mirror(replica, uuid)).collect();
-            let observed = BridgeObserved { mirrors, hearers, ..bridge_of(bridge, vlan_limit.as_deref()) };
+            let copies = bridge.uuids("mirrors").flat_map(|uuid| copies(replica, uuid)).collect();
+            let observed = BridgeObserved { mirrors, copies, hearers, ..bridge_of(bridge, vlan_limit.as_deref()) };
             rows.bridges.insert(name, BridgeRow { row: *uuid, observed });
         }
         rows
@@ -181,6 +184,7 @@ fn bridge_of(row: &Row, vlan_limit: Option<&str>) -> BridgeObserved {
             .flatten()
             .collect(),
         mirrors: Vec::new(),
+        copies: Vec::new(),
         hearers: Vec::new(),
         // No row of the database: whoever shows it fills it in.
         flows: Reading::Unreadable("not read yet".into()),
@@ -291,6 +295,17 @@ fn mirror(replica: &Replica, uuid: Uuid) -> Option<String> {
     let what: Vec<String> = copied.into_iter().chain(ends).collect();
     let name = row.text("name").unwrap_or_default();
     (!what.is_empty()).then(|| format!("mirror {name} {}", what.join(" and ")))
+}
+
+/// Where a mirror puts its copies.
+fn copies(replica: &Replica, uuid: Uuid) -> Vec<CopiesTo> {
+    let Some(row) = replica.row("Mirror", uuid) else { return Vec::new() };
+    let mirror = || row.text("name").unwrap_or_default().to_owned();
+    let port = row.uuids("output_port").next().and_then(|uuid| replica.row("Port", uuid)?.text("name"));
+    let tag = row.integer("output_vlan").and_then(|tag| u16::try_from(tag).ok());
+    let to_port = port.map(|port| CopiesTo::Port { mirror: mirror(), port: port.to_owned() });
+    let to_tag = tag.map(|tag| CopiesTo::Tag { mirror: mirror(), tag });
+    to_port.into_iter().chain(to_tag).collect()
 }
 
 fn mark(row: &Row) -> Option<Mark> {

@@ -21,6 +21,7 @@ impl State {
                     flood_vlans: BTreeSet::new(),
                     harmful: Vec::new(),
                     mirrors: Vec::new(),
+                    copies: Vec::new(),
                     flows: Reading::Known(FlowsObserved::default()),
                     hearers: Vec::new(),
                 });

@@ -47,6 +47,9 @@ pub struct BridgeObserved {
     /// Mirrors that copy what ports of ours carry, or end at one: each in words.
     #[serde(default)]
     pub mirrors: Vec<String>,
+    /// Where mirrors put their copies.
+    #[serde(default)]
+    pub copies: Vec<CopiesTo>,
     /// What the switch does with frames of this bridge, whatever its database says.
     pub flows: Reading<FlowsObserved>,
     /// Ports that hear more than one tag, or bear no mark of any installation; its own among them.
@@ -60,6 +63,26 @@ pub struct HearerObserved {
     pub port: String,
     /// What it hears.
     pub hears: Hears,
+}
+
+/// Where a mirror puts its copies: what is there carries something else than was sent into it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CopiesTo {
+    /// To a port, which then sends nothing else.
+    Port {
+        /// The mirror's name.
+        mirror: String,
+        /// The port's.
+        port: String,
+    },
+    /// To every port of a tag.
+    Tag {
+        /// The mirror's name.
+        mirror: String,
+        /// The tag.
+        tag: u16,
+    },
 }
 
 /// The tags that a port hears.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use archetype_model::observed::{
-    DeviceObserved, FlowsObserved, InsideObserved, Mark, NodeObserved, Observed, PortObserved, Reading, RunObserved,
+    CopiesTo, DeviceObserved, FlowsObserved, InsideObserved, Mark, NodeObserved, Observed, PortObserved, Reading,
+    RunObserved,
 };
 use archetype_model::report::{EndReport, Fault, Proof, WireReport, Wiring};
 use archetype_model::spec::{
     DesiredLink, DesiredRun, EndRef, InterfaceSpec, LabSpec, NodeBody, NodeSpec, WireShape, WireSpec,
 };
-use archetype_model::{ContainerName, Mtu, digest};
+use archetype_model::{ContainerName, InterfaceName, Mtu, digest};
 
 use super::seen::Seen;
 use crate::carrier::{self, End};
@@ -214,6 +215,21 @@ fn flow_faults(flows: &Reading<FlowsObserved>, settings: &DatapathSettings) -> V
     }
 }
 
+/// Mirrors that put their copies where the end is. They are somebody's own, and left.
+fn copied_into(wire: &WireSpec, port: &InterfaceName, observed: &Observed) -> Vec<Fault> {
+    let copies = observed.datapath.known().and_then(|seen| seen.bridge.as_ref()).map(|bridge| bridge.copies.as_slice());
+    let told = copies.unwrap_or_default().iter().filter_map(|copies| match copies {
+        CopiesTo::Port { mirror, port: to } if to == port.as_str() => {
+            Some(format!("port {port} carries nothing but the copies of mirror {mirror}"))
+        }
+        CopiesTo::Tag { mirror, tag } if *tag == wire.tag.get() => {
+            Some(format!("mirror {mirror} puts its copies into tag {tag}"))
+        }
+        CopiesTo::Port { .. } | CopiesTo::Tag { .. } => None,
+    });
+    told.map(Fault::Wrong).collect()
+}
+
 fn port_faults(
     wire: &WireSpec,
     interface: &InterfaceSpec,
@@ -265,6 +281,7 @@ fn port_faults(
     {
         wrong(format!("port {name} holds another device than the one of that name"));
     }
+    faults.extend(copied_into(wire, name, observed));
     faults
 }
 
