@@ -57,6 +57,14 @@ pub enum ClientError {
         /// What the attempt met.
         why: String,
     },
+    /// It went away in the middle of its answer.
+    #[error("the controller at {at} went away: {why}")]
+    BrokenOff {
+        /// Who answered.
+        at: String,
+        /// What the answer met.
+        why: String,
+    },
     /// Something answered that is not this contract.
     #[error("the answer of {at} could not be understood: {why}")]
     Strange {
@@ -207,8 +215,8 @@ impl Client {
         let path = format!("/labs/{lab}/nodes/{}/logs?follow={follow}", escape(node.as_str()));
         let at = self.target.to_string();
         let answer = self.send(Method::GET, &path, None::<&()>).await?;
-        let strange = move |error: reqwest::Error| ClientError::Strange { at: at.clone(), why: chain(&error) };
-        Ok(answer.bytes_stream().map(move |piece| piece.map(Vec::from).map_err(&strange)))
+        let broken = move |error: reqwest::Error| ClientError::BrokenOff { at: at.clone(), why: root(&error) };
+        Ok(answer.bytes_stream().map(move |piece| piece.map(Vec::from).map_err(&broken)))
     }
 
     /// Runs a command in a node.
@@ -258,9 +266,9 @@ impl Client {
     ) -> Result<impl Stream<Item = Result<E, ClientError>> + use<E>, ClientError> {
         let answer = self.send(Method::GET, path, None::<&()>).await?;
         let at = self.target.to_string();
-        let pieces = answer.bytes_stream().map_ok(Vec::from).map_err(|error| chain(&error));
+        let pieces = answer.bytes_stream().map_ok(Vec::from).map_err(|error| root(&error));
         Ok(events::decode(pieces).map(move |event| {
-            let text = event.map_err(|why| ClientError::Strange { at: at.clone(), why })?;
+            let text = event.map_err(|why| ClientError::BrokenOff { at: at.clone(), why })?;
             serde_json::from_str(&text).map_err(|e| ClientError::Strange { at: at.clone(), why: e.to_string() })
         }))
     }

@@ -118,6 +118,9 @@ impl Failure {
             Self::Controller(ClientError::Unreachable { .. }) => Some(
                 "start one with `archetype serve`, or name its socket with --socket or ARCHETYPE_SOCKET".to_owned(),
             ),
+            Self::Controller(ClientError::BrokenOff { .. }) => {
+                Some("labs stay as they are; what it was asked may have been done, `archetype inspect` shows it once it serves again".to_owned())
+            }
             Self::Controller(ClientError::Strange { .. }) => {
                 Some("compare `archetype version` here and there".to_owned())
             }

@@ -277,6 +277,31 @@ fn what_prints_without_end_ends_with_its_reader() {
 }
 
 #[test]
+fn what_is_followed_says_so_when_the_controller_goes_away() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        let follow = |line: &str| {
+            let mut command = Command::new(ARCHETYPE);
+            command.args(line.split(' ')).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            world.serve.with_environment(&mut command).spawn().unwrap()
+        };
+        let followed = ["journal row --follow", "logs row b -f", "exec row b -- sleep 1000"].map(follow);
+        // They are at it once the command runs.
+        eventually(SOON, "the command runs", || attempt("pgrep", ["-fx", "sleep 1000"]).ok());
+        std::thread::sleep(Duration::from_millis(300));
+        world.serve.kill9();
+        for child in followed {
+            let ended = child.wait_with_output().unwrap();
+            let told = String::from_utf8(ended.stderr).unwrap();
+            assert_eq!(ended.status.code(), Some(1), "{told}");
+            assert!(told.contains("went away") || told.contains("the connection ended"), "{told}");
+            assert!(told.contains("hint:") && !told.contains("could not be understood"), "{told}");
+        }
+        world.serve.start();
+    });
+}
+
+#[test]
 fn a_node_sees_no_names_of_namespaces_that_lead_nowhere() {
     on_a_machine(LIMIT, |world| {
         deployed(world);

@@ -56,6 +56,9 @@ impl ExecReceiver {
                 },
                 Ok(Message::Close(_)) => return None,
                 Ok(_) => continue,
+                Err(error @ (Error::Io(_) | Error::ConnectionClosed | Error::Protocol(_))) => {
+                    Err(ClientError::BrokenOff { at: self.at.clone(), why: chain(&error) })
+                }
                 Err(error) => Err(strange(chain(&error))),
             });
         }
