@@ -176,11 +176,17 @@ impl Memory {
         }
     }
 
-    /// Notes what was made, or found to be, because of what is so at the far ends.
-    pub(crate) fn followed(&mut self, found: &Diff) {
-        self.parked.clone_from(&found.parked);
+    /// Notes what was made, or found to be, because of what is so at the far ends. Nothing was made of what was `left`.
+    pub(crate) fn followed(&mut self, found: &Diff, left: &BTreeSet<Resource>) {
+        let is_left = |port: &InterfaceName| left.contains(&Resource::Port(port.clone()));
+        let parked = found.parked.iter().filter(|port| !is_left(port)).cloned();
+        self.parked = parked.chain(self.parked.iter().filter(|port| is_left(port)).cloned()).collect();
         for (device, up) in &found.carriers {
-            if self.carriers.get(device) != Some(up) && !self.failed.contains_key(&Resource::Device(device.clone())) {
+            let resource = Resource::Device(device.clone());
+            if self.carriers.get(device) != Some(up)
+                && !self.failed.contains_key(&resource)
+                && !left.contains(&resource)
+            {
                 self.carriers.insert(device.clone(), *up);
             }
         }

@@ -81,11 +81,13 @@ impl<H: Host> Pass<'_, H> {
             for step in found.steps() {
                 tracing::debug!(round, %step, "due");
             }
-            writes += self.take(&spec, &wanted.resources, &found).await;
-            self.memory.followed(&found);
+            let taken = self.take(&spec, &wanted.resources, &found).await;
+            self.memory.followed(&found, &taken.left);
+            writes += taken.writes;
         };
         let (spec, mut found) = (&spec, found);
-        self.memory.followed(&found);
+        // After so many rounds there may still be something to be done, which is left for the next pass.
+        self.memory.followed(&found, &in_work(&found));
         tell_held(&mut wires, spec, &order.held_wires);
         let right = right(&wanted.resources, spec, &observed, &found);
         self.settle(spec, &wanted.resources, &right, &Unsettled::of(&observed, &found));
@@ -172,7 +174,7 @@ impl<H: Host> Pass<'_, H> {
 
     /// Takes the steps, phase by phase. Steps of a node of which an earlier one failed are left for
     /// the next pass: what they stand on is not there.
-    async fn take(&mut self, spec: &Arc<HostSpec>, wanted: &BTreeMap<Resource, String>, found: &Diff) -> usize {
+    async fn take(&mut self, spec: &Arc<HostSpec>, wanted: &BTreeMap<Resource, String>, found: &Diff) -> Taken {
         let now_ms = self.clock.now_ms();
         self.note_begun(spec, found);
         let steps: Vec<&Step> = found.steps().collect();
@@ -197,14 +199,16 @@ impl<H: Host> Pass<'_, H> {
             self.memory.undone.note(&repair.resource, &repair.found, now_ms);
         }
         let mut stuck: BTreeSet<ContainerName> = BTreeSet::new();
-        let mut taken = 0;
+        let mut taken = Taken::default();
         for phase in &found.phases {
-            let due: Vec<Step> = phase.iter().filter(|step| !touches(spec, step, &stuck)).cloned().collect();
+            let (left, due): (Vec<&Step>, Vec<&Step>) = phase.iter().partition(|step| touches(spec, step, &stuck));
+            taken.left.extend(left.into_iter().map(Step::resource));
+            let due: Vec<Step> = due.into_iter().cloned().collect();
             for Outcome { step, error } in self.host.apply(spec, &due).await {
                 let resource = step.resource();
                 match error {
                     None => {
-                        taken += 1;
+                        taken.writes += 1;
                         self.memory.made(&step);
                         self.memory.succeeded(&resource);
                     }
@@ -348,6 +352,15 @@ fn restless(found: &Diff) -> Option<Finding> {
 /// Resources with a step that is due, or will be.
 fn in_work(found: &Diff) -> BTreeSet<Resource> {
     found.steps().chain(found.later.iter().map(|(step, _)| step)).map(Step::resource).collect()
+}
+
+/// What became of the steps of a round.
+#[derive(Default)]
+struct Taken {
+    /// How many were taken and done.
+    writes: usize,
+    /// What those were about that were left for the next pass.
+    left: BTreeSet<Resource>,
 }
 
 /// What a pass does not call settled.

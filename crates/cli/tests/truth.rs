@@ -8,6 +8,7 @@ mod world;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use archetype_testbed::scratch_dir;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use world::{World, attempt, eventually, on_a_machine, run, slowly};
@@ -241,6 +242,30 @@ fn a_link_that_could_not_be_read_is_unknown_and_is_read_again_by_itself() {
         assert_eq!(repairs_since(world, entry), [""; 0], "nothing was taken for absent");
         assert_eq!(port(world, "pair", 0), device);
         carries("database started");
+    });
+}
+
+#[test]
+fn a_database_that_is_lost_is_written_again() {
+    on_a_machine(LIMIT, |world| {
+        deployed_pair(world);
+        // So that what was written last has a number which the new database comes to late.
+        for _ in 0..5 {
+            let device = port(world, "pair", 0);
+            vsctl(world, ["set", "port", &device, "tag=4000"]);
+            eventually(SOON, "the tag is mended", || {
+                (world.ovs.vsctl(["get", "port", &device, "tag"]).trim() != "4000").then_some(())
+            });
+        }
+        world.ovs.stop_database();
+        std::fs::remove_file(scratch_dir("ovs").join("db/conf.db")).unwrap();
+        world.ovs.start_database();
+        eventually(SOON, "the ports are there again", || {
+            let ports = world.ovs.try_vsctl(["list-ports", "arch-ovs"]).unwrap_or_default();
+            (ports.lines().count() == 2).then_some(())
+        });
+        world.until_up("pair", SOON);
+        carries("another database");
     });
 }
 

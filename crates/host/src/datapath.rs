@@ -12,7 +12,7 @@ mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use archetype_model::observed::{DatapathKind, DatapathObserved, Hears, Part, PortObserved, Reading};
@@ -93,9 +93,11 @@ pub struct TagsOfOthers {
     pub installations: BTreeMap<InstallationId, BTreeSet<u16>>,
 }
 
-/// Our writes that Open vSwitch may not have carried out yet, each by its `next_cfg`.
+/// Our writes that Open vSwitch may not have carried out yet, each by its `next_cfg`. They are of one session: what was
+/// pending when the next one began is told by the database, which may be another one, and count anew.
 #[derive(Debug, Default)]
 struct Written {
+    session: u64,
     last: i64,
     /// Of settings of the bridge, which every port depends on.
     bridge: i64,
@@ -112,6 +114,8 @@ enum Session {
 /// A living session: the client and what the replica shows.
 #[derive(Debug, Clone)]
 struct Live {
+    /// Which session it is.
+    number: u64,
     client: Client,
     rows: Arc<rows::Rows>,
 }
@@ -135,7 +139,7 @@ impl Datapath {
             Ok(live) => live,
             Err(why) => return Reading::Unreadable(why),
         };
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.written(live.number);
         let done = live.rows.cur_cfg;
         written.ports.retain(|_, next_cfg| *next_cfg > done);
         // What was pending when the session began may have been about any port.
@@ -244,7 +248,7 @@ impl Datapath {
         let kind = self.kind();
         let operations = operations::build(&self.settings.bridge, kind, &live.rows, spec, steps, ifindex)?;
         let committed = vswitch::commit_and_settle(&live.client, operations).await?;
-        self.note(steps, committed.next_cfg);
+        self.note(live.number, steps, committed.next_cfg);
         let mut session = self.session.clone();
         let seen = |session: &Session| match session {
             Session::Away(_) => true,
@@ -278,8 +282,8 @@ impl Datapath {
     }
 
     /// Remembers what a write was about: which ports, or the bridge and with it all of them.
-    fn note(&self, steps: &[Step], next_cfg: i64) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+    fn note(&self, session: u64, steps: &[Step], next_cfg: i64) {
+        let mut written = self.written(session);
         written.last = next_cfg;
         // One that brings or takes tags is about wires that come and go; the others need not wait for it.
         let sets_bridge = |step: &Step| match step {
@@ -294,6 +298,15 @@ impl Datapath {
             _ => None,
         });
         written.ports.extend(ports);
+    }
+
+    /// What was written in this session.
+    fn written(&self, session: u64) -> MutexGuard<'_, Written> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.session != session {
+            *written = Written { session, ..Written::default() };
+        }
+        written
     }
 
     /// Has the switch asked whether it answers. Does not wait for it: what comes of it rings.
@@ -326,11 +339,13 @@ async fn keep_session(
     waker: Waker,
 ) {
     let mut wait = Duration::from_millis(50);
+    let mut number = 0;
     while !publish.is_closed() {
         let why = match connect(&settings.endpoint).await {
             Ok(monitor) => {
                 wait = Duration::from_millis(50);
-                follow(monitor, &publish, &mut audits, &waker).await
+                number += 1;
+                follow(number, monitor, &publish, &mut audits, &waker).await
             }
             Err(error) => error,
         };
@@ -368,6 +383,7 @@ fn columns(schema: &Schema) -> BTreeMap<String, Columns> {
 /// Publishes every change until the session breaks; answers why it did. A server that hangs is
 /// noticed by an echo.
 async fn follow(
+    number: u64,
     mut monitor: Monitor,
     publish: &watch::Sender<Session>,
     audits: &mut mpsc::UnboundedReceiver<oneshot::Sender<u64>>,
@@ -377,7 +393,7 @@ async fn follow(
     let mut rows = Arc::new(rows::Rows::read(monitor.replica()));
     let mut echo = tokio::time::interval(ECHO);
     loop {
-        publish.send_replace(Session::Live(Arc::new(Live { client: client.clone(), rows: rows.clone() })));
+        publish.send_replace(Session::Live(Arc::new(Live { number, client: client.clone(), rows: rows.clone() })));
         waker.ring(Event::Changed(Part::Datapath));
         // Cancel safe: `next` keeps what it has taken, the others only wait.
         let changes = tokio::select! {
