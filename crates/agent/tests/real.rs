@@ -14,7 +14,7 @@ use archetype_model::spec::{Attachment, HostSpec, Presence};
 use archetype_model::status::{LinkState, Status};
 use archetype_model::step::Step;
 use archetype_plan::judge;
-use archetype_testbed::{Ovs, run, sandbox, scratch_dir, slowly};
+use archetype_testbed::{Ovs, Verdict, run, sandbox, scratch_dir, slowly, xdp_program};
 use lab::{Shape, datapath, generation, spec_of};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -341,6 +341,40 @@ fn a_packet_filter_at_a_hosts_end_has_its_link_proven_again_and_one_that_drops_f
             nft("flush chain netdev people out");
             bench.until("it carries nothing again", is_told).await;
             nft("delete table netdev people");
+            bench.all_up().await;
+        });
+    });
+}
+
+#[test]
+fn a_program_on_a_hosts_end_has_its_link_proven_again_and_one_that_drops_frames_takes_it_from_up() {
+    sandbox(|| {
+        block_on(async {
+            let mut bench = Bench::deploy(pair()).await;
+            let device: archetype_model::InterfaceName = bench.device().parse().unwrap();
+            let programs = [Verdict::Drop, Verdict::Pass].map(xdp_program);
+            // A descriptor of -1 takes the program off again; of the modes it is the generic one.
+            let put = |program: Option<&std::os::fd::OwnedFd>| {
+                let fd = program.map_or(-1, |program| std::os::fd::AsRawFd::as_raw_fd(program)) as u32;
+                let key = archetype_netns::rtnl::LinkKey::Name(device.clone());
+                let change = archetype_netns::rtnl::LinkChange::new(key, None).raw(|r| {
+                    r.nest(43, |r| {
+                        r.put_u32(1, fd).put_u32(3, 2);
+                    })
+                });
+                archetype_netns::rtnl::Socket::open().unwrap().change(&change).unwrap();
+            };
+            let spec = bench.spec.clone();
+            let is_told = |envelope: &Envelope| carry_nothing(&spec, envelope) == 1;
+            for _ in 0..2 {
+                put(Some(&programs[0]));
+                bench.until("it carries nothing", is_told).await;
+                put(Some(&programs[1]));
+                bench.all_up().await;
+            }
+            put(Some(&programs[0]));
+            bench.until("it carries nothing again", is_told).await;
+            put(None);
             bench.all_up().await;
         });
     });

@@ -293,7 +293,8 @@ fn device(link: &Link, handlings: u64) -> Option<(InterfaceName, DeviceObserved)
         controller: link.master,
         peer: link.peer_index.filter(|_| link.kind == "veth"),
         mark: link.alias.parse().ok(),
-        handlings,
+        // A program that took the place of another is another way to handle frames, and comes without news of its own.
+        handlings: handlings + (link.xdp_program.map_or(0, |program| u64::from(program) + 1) << 32),
     };
     Some((InterfaceName::new(link.name.clone()).ok()?, observed))
 }

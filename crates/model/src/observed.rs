@@ -101,8 +101,8 @@ pub struct DeviceObserved {
     pub peer: Option<u32>,
     /// Whose it is; none when it lacks our mark.
     pub mark: Option<Mark>,
-    /// How often its frames came to be handled in another way since it is watched: by queueing disciplines and filters
-    /// (`tc`), or by what it may do as a port of a bridge (`bridge link`).
+    /// A number for the way in which its frames are handled, another one with each change: of queueing disciplines and
+    /// filters (`tc`, nftables at devices), of what it may do as a port of a bridge (`bridge link`), of its XDP program.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub handlings: u64,
 }

@@ -5,8 +5,9 @@
 //! goes with its owner in any case: datapaths of Open vSwitch inside a node, IPVS, L2TP and segment
 //! routing settings, shared traffic actions, BPF programs pinned to the namespace or attached by
 //! tcx, IPv6 address labels, TCP metrics, secrets for stable IPv6 addresses of `all`, `default`
-//! and `lo` (they cannot be unset), receive and transmit steering under `/sys/class/net`,
-//! ebtables and arptables of the old kind. The rule that the first VRF device adds (`l3mdev`) is
+//! and `lo` (they cannot be unset), receive and transmit steering and interrupts put off under
+//! `/sys/class/net`, endpoints of MPTCP, groups joined on a device by hand (`ip maddr`), numbers of
+//! other namespaces (`ip netns set`), ebtables and arptables of the old kind. The rule that the first VRF device adds (`l3mdev`) is
 //! kept: the kernel adds it once per namespace and never again.
 
 mod rules;
@@ -18,7 +19,7 @@ use crate::firewall;
 use crate::interior::{name, present};
 use crate::recorded::{Arrays, NeighbourArrays, Recorded};
 use crate::room::Room;
-use crate::rtnl::link::{IFLA_PROTO_DOWN, IFLA_XDP, delete_request};
+use crate::rtnl::link::{IFLA_GRO_MAX_SIZE, IFLA_PROTO_DOWN, IFLA_XDP, altname_request, delete_request};
 use crate::rtnl::network::Table;
 use crate::rtnl::{Link, LinkChange, LinkKey, Message, Request};
 use crate::sysctl;
@@ -27,6 +28,8 @@ use crate::sysctl;
 const DOOMED: u32 = 0x6172_6368;
 const TX_QUEUE_LENGTH: u32 = 1000;
 const GSO_MAX: (u32, u32) = (65536, 65535);
+const GRO_MAX: u32 = 65536;
+const BROADCAST: [u8; 6] = [0xff; 6];
 
 /// Takes away everything that a run left, and sets every interface down.
 pub(crate) fn reset(room: &mut Room<'_>, recorded: &Recorded) -> Result<()> {
@@ -63,7 +66,7 @@ fn calm(room: &mut Room<'_>, links: &[Link], ours: &[(&InterfaceFacts, Link)]) -
     let kept = ours.iter().map(|(_, link)| link).chain(links.iter().filter(|link| link.is_loopback()));
     for link in kept {
         requests.push((format!("set {} down", link.name), plain(link)));
-        if link.has_xdp {
+        if link.xdp_program.is_some() {
             may_fail.extend([2u32, 4].map(|mode| detach(link.index, mode)));
         }
         if link.is_proto_down {
@@ -71,6 +74,11 @@ fn calm(room: &mut Room<'_>, links: &[Link], ours: &[(&InterfaceFacts, Link)]) -
             may_fail.push(change.request().clone());
         }
         may_fail.extend(forget_token(link));
+        // Those of ours are named by what they are to be called.
+        if link.is_loopback() && !link.altnames.is_empty() {
+            let names: Vec<&str> = link.altnames.iter().map(String::as_str).collect();
+            may_fail.push(altname_request(link.index, &names, false));
+        }
     }
     room.all(requests)?;
     room.node.batch(&may_fail)?;
@@ -101,6 +109,15 @@ fn plain(link: &Link) -> Request {
     }
     if link.tx_queue_length != TX_QUEUE_LENGTH {
         change = change.raw(|r| r.put_u32(libc::IFLA_TXQLEN, TX_QUEUE_LENGTH));
+    }
+    if link.link_mode != 0 {
+        change = change.raw(|r| r.put_u8(libc::IFLA_LINKMODE, 0));
+    }
+    if link.gro_max_size.is_some_and(|size| size != GRO_MAX) {
+        change = change.raw(|r| r.put_u32(IFLA_GRO_MAX_SIZE, GRO_MAX));
+    }
+    if !link.is_loopback() && link.broadcast != BROADCAST {
+        change = change.raw(|r| r.put(libc::IFLA_BROADCAST, &BROADCAST));
     }
     if link.is_loopback() {
         if link.mtu != 65536 {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)] // a test has nobody to hand an error to
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use archetype_model::facts::{FACTS_FORMAT, InterfaceFacts, NamespaceFacts, PeerF
 use archetype_model::{Mac, Mtu};
 use archetype_netns::rtnl::{LinkChange, LinkKey, Socket};
 use archetype_netns::{Namespace, VethOrder, apply, cold_boot, folder, pin, plug, quiesce, veth};
-use archetype_testbed::{attempt, eventually, run, sandbox};
+use archetype_testbed::{Verdict, attempt, eventually, run, sandbox, xdp_program};
 
 const FACTS: &str = "/run/archetype/facts/n1.json";
 
@@ -138,6 +138,8 @@ fn boot(facts: &NamespaceFacts) -> archetype_netns::Boot {
 const DIRT: &str = "
     ip addr add 198.18.0.1/32 dev lo; ip addr add 198.18.1.1/24 dev eth1; ip addr del 100.64.1.1/24 dev eth1
     ip -6 addr add 2001:db8:77::1/64 dev eth2
+    ip link set eth1 mode dormant; ip link set eth1 state dormant; ip link set eth2 broadcast 03:00:00:00:00:01
+    ip link set eth2 gro_max_size 32768; ip link property add dev lo altname another
     ip nexthop add id 7 blackhole; ip nexthop add id 9 group 7
     ip route add blackhole 198.18.9.0/24 table 99; ip -6 route add unreachable 2001:db8:dead::/48
     ip route del default; ip route add 198.18.8.0/24 via 100.64.2.9; ip route add 198.18.7.0/24 nhid 7
@@ -232,28 +234,13 @@ fn a_node_made_anew_in_a_used_namespace_starts_from_cold_too() {
     });
 }
 
-/// Loads an XDP program that passes everything.
-fn xdp_program() -> OwnedFd {
-    // r0 = XDP_PASS; exit
-    let program: [u64; 2] = [0x0000_0002_0000_00b7, 0x0000_0000_0000_0095];
-    let mut attributes = [0u64; 16];
-    attributes[0] = 6 | 2 << 32; // BPF_PROG_TYPE_XDP, two instructions
-    attributes[1] = program.as_ptr() as u64;
-    attributes[2] = c"GPL".as_ptr() as u64;
-    // SAFETY: the attributes are laid out as BPF_PROG_LOAD's and point to what outlives the call.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, 5, attributes.as_ptr(), 48) };
-    assert!(fd >= 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: the descriptor was just opened and belongs to nobody else.
-    unsafe { OwnedFd::from_raw_fd(fd as i32) }
-}
-
 #[test]
 fn a_program_on_an_interface_is_taken_off_whichever_way_it_sits_there() {
     sandbox(|| {
         let facts = facts(2);
         let node = made(&facts);
         boot(&facts);
-        let program = xdp_program();
+        let program = xdp_program(Verdict::Pass);
         // The driver takes no program while its peer may send more than a page.
         run("ip", ["link", "set", "h2", "mtu", "1500"]);
         for (name, mode) in [("eth1", 2u32), ("eth2", 4)] {
@@ -264,7 +251,8 @@ fn a_program_on_an_interface_is_taken_off_whichever_way_it_sits_there() {
             });
             node.rtnl().unwrap().change(&attach).unwrap();
         }
-        let with_program = || node.rtnl().unwrap().links().unwrap().iter().filter(|link| link.has_xdp).count();
+        let with_program =
+            || node.rtnl().unwrap().links().unwrap().iter().filter(|link| link.xdp_program.is_some()).count();
         assert_eq!(with_program(), 2);
         boot(&facts);
         assert_eq!(with_program(), 0);

@@ -35,6 +35,7 @@
 //!   example labs name.
 //! * [`run`] and [`attempt`] run a program; [`eventually`] waits for a fact without a fixed sleep, [`slowly`] makes a
 //!   time as much longer as the machine is slow. [`Trials`] are times that are a claim.
+//! * [`xdp_program`] is a program that drops or passes every frame.
 //! * [`Inside`] is an interface in a namespace, watched by the millisecond.
 //!
 //! # Failures
@@ -50,6 +51,7 @@ pub mod inside;
 pub mod ovs;
 pub mod sandbox;
 pub mod trials;
+pub mod xdp;
 
 pub use command::{attempt, eventually, is_slowed, process_runs, run, slowly};
 pub use engine::{Engine, EngineOptions};
@@ -58,3 +60,4 @@ pub use inside::Inside;
 pub use ovs::{Datapaths, Ovs};
 pub use sandbox::{Sandbox, in_sandbox, sandbox, scratch, scratch_dir};
 pub use trials::Trials;
+pub use xdp::{Verdict, xdp_program};

@@ -20,6 +20,7 @@ pub(crate) const NSID_NONE: i32 = -1;
 const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_GSO_MAX_SEGS: u16 = 40;
 const IFLA_GSO_MAX_SIZE: u16 = 41;
+pub(crate) const IFLA_GRO_MAX_SIZE: u16 = 58;
 const IFLA_PROP_LIST: u16 = 52;
 const IFLA_ALT_IFNAME: u16 = 53;
 const IFLA_INFO_KIND: u16 = 1;
@@ -63,14 +64,27 @@ pub struct Link {
     pub tx_queue_length: u32,
     /// `IFLA_GSO_MAX_SIZE` and `IFLA_GSO_MAX_SEGS`.
     pub gso_max: (u32, u32),
-    /// Whether an XDP program sits on it.
-    pub has_xdp: bool,
+    /// The XDP program that sits on it: its number, or 0 where several do.
+    pub xdp_program: Option<u32>,
+    /// Whether it comes up by carrier alone (0), or waits for somebody to say so (`IFLA_LINKMODE`).
+    pub link_mode: u8,
+    /// Its address for everybody.
+    pub broadcast: Vec<u8>,
+    /// `IFLA_GRO_MAX_SIZE`; none where the kernel does not know it.
+    pub gro_max_size: Option<u32>,
     /// Whether it is held down by protocol (`ip link set … protodown on`).
     pub is_proto_down: bool,
     /// Its IPv4 and IPv6 settings as the kernel numbers them (`IFLA_AF_SPEC`), raw.
     pub settings: Vec<u8>,
     /// What it is when it is a VXLAN device.
     pub vxlan: Option<Vxlan>,
+}
+
+fn xdp_program(xdp: Attribute<'_>) -> Option<u32> {
+    const ATTACHED: u16 = 2;
+    const PROGRAM: u16 = 4;
+    xdp.inner().find(|a| a.kind == ATTACHED && a.u8() != 0)?;
+    Some(xdp.inner().find(|a| a.kind == PROGRAM).map_or(0, |a| a.u32()))
 }
 
 impl Link {
@@ -123,8 +137,10 @@ impl Link {
             IFLA_GSO_MAX_SEGS => self.gso_max.1 = attribute.u32(),
             IFLA_PROTO_DOWN => self.is_proto_down = attribute.u8() != 0,
             libc::IFLA_AF_SPEC => self.settings = attribute.value.to_vec(),
-            // IFLA_XDP_ATTACHED is the second attribute inside.
-            IFLA_XDP => self.has_xdp = attribute.inner().any(|a| a.kind == 2 && a.u8() != 0),
+            IFLA_XDP => self.xdp_program = xdp_program(attribute),
+            libc::IFLA_LINKMODE => self.link_mode = attribute.u8(),
+            libc::IFLA_BROADCAST => self.broadcast = attribute.value.to_vec(),
+            IFLA_GRO_MAX_SIZE => self.gro_max_size = Some(attribute.u32()),
             IFLA_PROP_LIST => {
                 self.altnames = attribute.inner().filter(|a| a.kind == IFLA_ALT_IFNAME).map(|a| a.text()).collect();
             }
