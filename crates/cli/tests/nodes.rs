@@ -422,6 +422,33 @@ fn a_namespace_node_whose_command_ended_is_started_once_and_never_runs_twice() {
 }
 
 #[test]
+fn a_node_that_changes_its_sort_is_on_the_wire_as_the_other_one() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        let namespace = "labels: {archetype.runtime: namespace}";
+        let exec = |address: &str| format!("exec: [\"ip addr add {address}/24 dev eth1\"]");
+        for round in 0..6 {
+            let sort = if round % 2 == 0 { "image: bb, cmd: sleep 100000" } else { namespace };
+            let nodes = format!(
+                "{{c: {{kind: linux, {sort}, {}}}, d: {{kind: linux, {namespace}, {}}}}}",
+                exec("10.9.9.1"),
+                exec("10.9.9.2")
+            );
+            let links = "[{endpoints: [\"c:eth1\", \"d:eth1\"]}]";
+            world.write("sorts.clab.yml", &format!("name: sorts\ntopology: {{nodes: {nodes}, links: {links}}}\n"));
+            world.cli(["deploy", "-t", "sorts.clab.yml", "--wait", "30s"]).fine();
+            // What the former sort leaves to be done by its end would come now.
+            std::thread::sleep(Duration::from_secs(1));
+            world.until_up("sorts", SOON);
+            eventually(SOON, &format!("d reaches c, round {round}"), || {
+                (world.exec("sorts", "d", "ping -c1 -W1 10.9.9.1").code == 0).then_some(())
+            });
+            assert!(run("ip", ["-n", "clab-sorts-c", "-br", "link", "show", "lo"]).contains("LOWER_UP"));
+        }
+    });
+}
+
+#[test]
 fn what_is_kept_of_nodes_may_be_lost_and_no_command_runs_twice_or_stays() {
     on_a_machine(LIMIT, |world| {
         let sort = "kind: linux, labels: {archetype.runtime: namespace}";

@@ -53,6 +53,15 @@ fn of_another_sort(look: &Look<'_>, nodes: &BTreeMap<ContainerName, NodeObserved
     room_of(look.observed, node).known().is_some_and(|right| !std::ptr::eq(right, nodes))
 }
 
+/// Whether something of the sort that the node was before is there: its end makes the namespace dead on the wire.
+fn is_of_another_sort_still(look: &Look<'_>, node: &NodeSpec) -> bool {
+    let other = match node.body {
+        NodeBody::Namespace(_) => &look.observed.containers,
+        NodeBody::Container(_) => &look.observed.processes,
+    };
+    other.known().is_some_and(|nodes| nodes.contains_key(&node.container))
+}
+
 /// Whether the node runs, as far as is known.
 pub(super) fn runs(look: &Look<'_>, node: &NodeSpec) -> bool {
     match seen(look.observed, node) {
@@ -151,8 +160,8 @@ fn of_its_end(look: &Look<'_>, node: &NodeSpec) -> Option<NodeAction> {
     command(look, node).filter(|_| !stages::is_before(start))
 }
 
-/// The start, unless something is to come before it: a command, or what it waits for.
+/// The start, unless something is to come before it: a command, what it waits for, or the end of what it was before.
 fn start(look: &Look<'_>, node: &NodeSpec) -> Option<NodeAction> {
-    let held = look.memory.order.held.contains(&node.container);
+    let held = look.memory.order.held.contains(&node.container) || is_of_another_sort_still(look, node);
     command(look, node).or_else(|| (!held && stands(look, node)).then_some(NodeAction::Start))
 }
