@@ -94,6 +94,13 @@ impl Bench {
         self.ovs.tool("ovs-ofctl", args);
     }
 
+    /// Makes the device a port of a Linux bridge of somebody else.
+    fn onto_another_bridge(&self) {
+        run("sh", ["-c", "ip link show theirs >/dev/null 2>&1 || ip link add theirs type bridge"]);
+        run("ip", ["link", "set", "theirs", "up"]);
+        run("ip", ["link", "set", &self.device(), "master", "theirs"]);
+    }
+
     fn set_interface(&self, value: &str) {
         self.ovs.vsctl(["set", "interface", &self.device(), value]);
     }
@@ -283,6 +290,7 @@ fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
                 ("datapath_type", Box::new(|b: &Bench| b.other_datapath())),
                 ("mtu_request", Box::new(|b: &Bench| b.set_interface("mtu_request=500"))),
                 ("kpkts", Box::new(|b: &Bench| b.set_interface("ingress_policing_kpkts_rate=1"))),
+                ("another bridge", Box::new(|b: &Bench| b.onto_another_bridge())),
                 ("lldp", Box::new(|b: &Bench| b.set_interface("lldp:enable=true"))),
                 ("cfm", Box::new(|b: &Bench| b.set_interface("cfm_mpid=5"))),
                 ("bfd", Box::new(|b: &Bench| b.set_interface("bfd:enable=true"))),

@@ -6,6 +6,7 @@ pub mod changes;
 pub mod check;
 pub mod codes;
 pub mod diff;
+mod holding;
 pub mod invariants;
 pub mod joining;
 pub mod judge;

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use archetype_model::ContainerName;
 use archetype_model::facts::{InterfaceFacts, NamespaceFacts};
 use archetype_model::observed::{DatapathKind, Mark};
-use archetype_model::spec::{HostSpec, InterfaceSpec, LabSpec, NodeSpec};
+use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec, LabSpec, NodeSpec};
 use archetype_model::step::Step;
-use archetype_netns::rtnl::{LinkChange, LinkKey, Socket};
+use archetype_netns::rtnl::{Link, LinkChange, LinkKey, Socket};
 use archetype_netns::{Error, Lock, Namespace, VethOrder, folder, pin, veth};
 
 use super::Links;
@@ -76,6 +76,7 @@ impl Links {
     /// Sets devices of the host, all in one batch.
     fn set_devices(&mut self, spec: &HostSpec, steps: &[&Step]) -> Vec<Done> {
         let indexes = self.ifindexes();
+        let held = self.held_by_others();
         let interfaces = spec.nodes().flat_map(|(_, node)| &node.interfaces);
         let interfaces: BTreeMap<_, _> = interfaces.map(|one| (&one.host_device, one)).collect();
         let change = |step: &Step| {
@@ -89,6 +90,10 @@ impl Links {
             if let Some(bridge) = controller {
                 let missing = || Error::Missing { what: format!("bridge {bridge} is missing") };
                 change = change.master(*indexes.get(bridge.as_str()).ok_or_else(missing)?);
+            } else if interfaces.get(device).is_some_and(|one| matches!(one.attachment, Attachment::Wire { .. }))
+                && held.contains(ifindex)
+            {
+                change = change.master(0);
             }
             Ok(change)
         };
@@ -106,6 +111,15 @@ impl Links {
             }),
         }
         answers
+    }
+
+    /// Devices that are ports of anything but the switch.
+    fn held_by_others(&mut self) -> BTreeSet<u32> {
+        let devices = || self.devices.iter().flat_map(BTreeMap::values);
+        let switch: BTreeSet<u32> =
+            devices().filter(|link| link.kind == "openvswitch").map(|link| link.index).collect();
+        let is_held = |link: &&Link| link.master.is_some_and(|master| !switch.contains(&master));
+        devices().filter(is_held).map(|link| link.index).collect()
     }
 
     fn make_namespaces(

@@ -8,18 +8,23 @@ use archetype_model::step::{Resource, Step};
 use archetype_model::{BridgeName, InterfaceName};
 
 use super::{Look, Room};
+use crate::holding::Holders;
 
 pub(super) fn diff(look: &Look<'_>) -> Room {
     let mut room = Room::default();
     let Reading::Known(devices) = &look.observed.devices else { return room };
     let mut wanted: BTreeSet<&InterfaceName> = BTreeSet::new();
+    let holders = Holders::of(look.observed);
     for (lab, node) in look.spec.nodes() {
         for interface in &node.interfaces {
             wanted.insert(&interface.host_device);
             let up = look.carriers.is_up(interface);
             match devices.get(&interface.host_device) {
                 None => make(look, node, interface, up, &mut room),
-                Some(device) => mend(look, lab, node, (interface, device, up), &mut room),
+                Some(device) => {
+                    let is_held = is_on_wire(interface) && holders.holder(device).is_some();
+                    mend(look, lab, node, (interface, device, up, is_held), &mut room);
+                }
             }
         }
     }
@@ -61,7 +66,7 @@ pub(super) fn can_make(look: &Look<'_>, interface: &InterfaceSpec) -> bool {
 
 /// A device must not come back under its name while Open vSwitch still holds the old one.
 fn waits_for_port(look: &Look<'_>, interface: &InterfaceSpec) -> bool {
-    matches!(interface.attachment, Attachment::Wire { .. })
+    is_on_wire(interface)
         && match look.observed.datapath.known() {
             None => true,
             Some(seen) => seen.ports.contains_key(&interface.host_device) || !seen.settled,
@@ -72,7 +77,7 @@ fn mend(
     look: &Look<'_>,
     lab: &LabSpec,
     node: &NodeSpec,
-    (interface, device, up): (&InterfaceSpec, &DeviceObserved, Option<bool>),
+    (interface, device, up, is_held): (&InterfaceSpec, &DeviceObserved, Option<bool>, bool),
     room: &mut Room,
 ) {
     let name = &interface.host_device;
@@ -93,7 +98,7 @@ fn mend(
     let up = up.unwrap_or(device.up);
     let controller = wanted_controller(look, interface);
     let attached = controller.as_ref().map_or(Attached::Yes, |bridge| attached(look, device, bridge));
-    let is_so = device.up == up && is_sized(look, interface, device);
+    let is_so = device.up == up && !is_held && is_sized(look, interface, device);
     let set = Step::SetDevice { device: name.clone(), ifindex: device.ifindex, up, controller };
     match attached {
         Attached::Yes if is_so => {}
@@ -140,6 +145,10 @@ fn attached(look: &Look<'_>, device: &DeviceObserved, bridge: &BridgeName) -> At
         Some(found) if device.controller == Some(found.ifindex) => Attached::Yes,
         Some(_) => Attached::No,
     }
+}
+
+fn is_on_wire(interface: &InterfaceSpec) -> bool {
+    matches!(interface.attachment, Attachment::Wire { .. })
 }
 
 fn is_managed(interface: &InterfaceSpec) -> bool {

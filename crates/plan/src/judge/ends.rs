@@ -24,6 +24,8 @@ pub fn wire_report(lab: &LabSpec, wire: &WireSpec, seen: &Seen<'_>, proof: Optio
     let ends = (0..found.len()).map(|at| {
         let mut end = end_report(lab, wire, &found, at, observed, seen.settings);
         end.faults.extend(overheard.iter().cloned());
+        let held = end.device.as_ref().and_then(|device| seen.held(&end.device_name, device));
+        end.faults.extend(held);
         end
     });
     let ends: Vec<EndReport> = ends.collect();

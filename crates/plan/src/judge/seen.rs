@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use archetype_model::InterfaceName;
-use archetype_model::observed::{HearerObserved, Observed, PortObserved};
+use archetype_model::observed::{DeviceObserved, HearerObserved, Observed, PortObserved};
 use archetype_model::report::Fault;
 use archetype_model::spec::{HostSpec, WireSpec};
 
 use crate::carrier::End;
 use crate::diff::DatapathSettings;
+use crate::holding::Holders;
 
 /// An observation, prepared for the judgement of many wires.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub struct Seen<'a> {
     by_tag: BTreeMap<u16, Vec<(&'a InterfaceName, &'a PortObserved)>>,
     /// Ports that hear more than that, or bear no mark.
     hearers: &'a [HearerObserved],
+    holders: Holders<'a>,
 }
 
 impl<'a> Seen<'a> {
@@ -35,7 +37,13 @@ impl<'a> Seen<'a> {
         }
         let bridge = datapath.and_then(|datapath| datapath.bridge.as_ref());
         let hearers = bridge.map_or(&[][..], |bridge| &bridge.hearers);
-        Self { observed, settings, spec, by_tag, hearers }
+        Self { observed, settings, spec, by_tag, hearers, holders: Holders::of(observed) }
+    }
+
+    /// That somebody made a wire's host end a port of something.
+    pub(super) fn held(&self, name: &str, device: &DeviceObserved) -> Option<Fault> {
+        let holder = self.holders.holder(device)?;
+        Some(Fault::NotMade(format!("device {name} is a port of {holder}, which hears what it carries")))
     }
 
     /// The ports that hear a wire on which they are not: nobody else may.
