@@ -22,5 +22,5 @@ pub use archetype_netns::time_slice;
 pub use command::HostCommands;
 pub use contract::{Across, Host, ProbeEnd, ProbeOrder};
 pub use event::{Event, TaskEnded, Waker};
-pub use linux::{LinuxHost, LinuxSettings};
+pub use linux::{LinuxHost, LinuxSettings, Others};
 pub use place::Place;

@@ -58,6 +58,19 @@ pub struct LinuxSettings {
     pub host_commands: HostCommands,
 }
 
+/// What is on a host that is not ours.
+#[derive(Debug)]
+pub struct Others {
+    /// Networks, and ports that somebody listens on.
+    pub survey: networks::Survey,
+    /// Names of devices, bridges included.
+    pub devices: BTreeSet<String>,
+    /// Names of those that are bridges.
+    pub bridges: BTreeSet<String>,
+    /// Names under `/run/netns`, with who holds each in words.
+    pub namespaces: BTreeMap<String, String>,
+}
+
 /// One Linux host.
 #[derive(Clone)]
 pub struct LinuxHost {
@@ -133,15 +146,22 @@ impl LinuxHost {
     pub async fn devices_of_others(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let (networks, devices) = tokio::join!(self.networks.show(), self.with_links(Links::devices_of_others));
         let ours = networks.known().into_iter().flatten().filter(|(_, one)| one.ours);
-        let own: BTreeSet<u32> = ours.filter_map(|(_, one)| one.bridge).collect();
-        let mut others = (BTreeSet::new(), BTreeSet::new());
-        for (_, name, is_bridge) in devices.into_iter().flatten().filter(|(index, ..)| !own.contains(index)) {
-            if is_bridge {
-                others.1.insert(name.clone());
-            }
-            others.0.insert(name);
-        }
-        others
+        named(devices.unwrap_or_default(), &ours.filter_map(|(_, one)| one.bridge).collect())
+    }
+
+    /// What is on this host that is not ours. On one thread: each more that has to be woken is one more to wait for.
+    ///
+    /// # Errors
+    /// When networks and ports cannot be read.
+    pub async fn others(&self) -> Result<Others, networks::Error> {
+        let links = self.links.clone();
+        let looked = self.networks.survey_and(move || {
+            let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
+            (links.devices_of_others(), links.names_of_others())
+        });
+        let (survey, own, (devices, namespaces)) = looked.await?;
+        let (devices, bridges) = named(devices, &own);
+        Ok(Others { survey, devices, bridges, namespaces })
     }
 
     /// The addresses inside a node right now, by the ifindex of the host's device whose peer has them.
@@ -250,11 +270,6 @@ impl LinuxHost {
         running.collect()
     }
 
-    /// Names under `/run/netns` that lead to namespaces of others, with who holds each in words.
-    pub async fn namespaces_of_others(&self) -> BTreeMap<String, String> {
-        self.with_links(|links| links.names_of_others()).await.unwrap_or_default()
-    }
-
     /// The nodes that run now, of every sort.
     fn running(&self) -> BTreeSet<ContainerName> {
         use archetype_model::observed::RunObserved;
@@ -323,6 +338,18 @@ impl Host for LinuxHost {
         let ended = || ProbeResult::NotSent { why: "the thread that probes ended".into() };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| (0..count).map(|_| ended()).collect())
     }
+}
+
+/// The names of devices, less those of these numbers; the second set has the bridges among them.
+fn named(devices: Vec<(u32, String, bool)>, own: &BTreeSet<u32>) -> (BTreeSet<String>, BTreeSet<String>) {
+    let mut others = (BTreeSet::new(), BTreeSet::new());
+    for (_, name, is_bridge) in devices.into_iter().filter(|(index, ..)| !own.contains(index)) {
+        if is_bridge {
+            others.1.insert(name.clone());
+        }
+        others.0.insert(name);
+    }
+    others
 }
 
 /// What the probes of these orders are sent and received with.

@@ -31,7 +31,7 @@ mod rules;
 mod survey;
 mod user_chain;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
@@ -215,6 +215,20 @@ impl Networks {
     /// When the kernel cannot be read.
     pub async fn survey(&self) -> Result<Survey, Error> {
         self.within(survey::survey).await
+    }
+
+    /// The same, with the numbers of our own bridges and what `look` sees on the same thread.
+    pub(crate) async fn survey_and<T: Send + 'static>(
+        &self,
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<(Survey, BTreeSet<u32>, T), Error> {
+        let looked = self.within(|room| {
+            let survey = survey::survey(room)?;
+            let networks = reading::show(room).unwrap_or_default().into_values();
+            let own = networks.filter(|network| network.ours).filter_map(|network| network.bridge).collect();
+            Ok((survey, own, look()))
+        });
+        looked.await
     }
 
     /// Reads everything from its source at once, and the engine's part soon. Answers how many

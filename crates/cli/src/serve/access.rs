@@ -1,5 +1,6 @@
 //! The controller's way to the agent of its own host: a channel instead of a wire.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use archetype_agent::Handle;
 use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
 use archetype_api::problem::Problem;
 use archetype_controller::{Addresses, AgentAccess, Attached, MetByWires, Output, Tools};
-use archetype_host::LinuxHost;
 use archetype_host::containers::{self, Containers, EngineError, ExecControl, ExecRequest, ExecSession, Pieces};
+use archetype_host::{LinuxHost, Others};
 use archetype_model::LabName;
 use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
 use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener, NoContainers};
@@ -42,6 +43,11 @@ impl Access {
         self.host.containers().ok_or_else(missing)
     }
 
+    fn met(&self, devices: BTreeSet<String>, bridges: BTreeSet<String>) -> MetByWires {
+        let tags = self.host.datapath().tags_of_others(self.host.place().installation());
+        MetByWires { devices, bridges, tags: tags.held, hear_all: tags.hear_all, sharing: tags.installations }
+    }
+
     async fn no_containers(&self) -> Option<NoContainers> {
         match self.host.containers() {
             None => Some(NoContainers::NoEngine),
@@ -65,9 +71,8 @@ impl AgentAccess for Access {
     }
 
     async fn facts(&self) -> Result<HostFacts, String> {
-        let (survey, met, namespaces) =
-            tokio::join!(self.host.networks().survey(), self.met_by_wires(), self.host.namespaces_of_others());
-        let survey = survey.map_err(|error| error.to_string())?;
+        let Others { survey, devices, bridges, namespaces } =
+            self.host.others().await.map_err(|error| error.to_string())?;
         // Of an engine that cannot be read no name is known; it shows when the node is to be made.
         let containers = match self.host.containers().filter(|engine| engine.engine().known().is_some()) {
             Some(engine) => engine.names_of_others().await.unwrap_or_default(),
@@ -93,13 +98,12 @@ impl AgentAccess for Access {
             no_containers: self.no_containers().await,
             ..HostFacts::default()
         };
-        Ok(met.with(others))
+        Ok(self.met(devices, bridges).with(others))
     }
 
     async fn met_by_wires(&self) -> MetByWires {
         let (devices, bridges) = self.host.devices_of_others().await;
-        let tags = self.host.datapath().tags_of_others(self.host.place().installation());
-        MetByWires { devices, bridges, tags: tags.held, hear_all: tags.hear_all, sharing: tags.installations }
+        self.met(devices, bridges)
     }
 
     async fn addresses(&self, node: &NodeSpec) -> Result<Addresses, String> {

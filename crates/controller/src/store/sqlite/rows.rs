@@ -55,17 +55,18 @@ fn number(row: &SqliteRow, column: &'static str) -> Result<u64, StoreError> {
     Ok(number as u64)
 }
 
-/// Makes a wish the current revision of its lab, with its note in the journal as [`append`] has it, and answers its number; none where the
-/// current one says the same. One script: each statement by itself is a way to the database's thread and back, and a
-/// busy machine takes its time to wake either end.
-pub(super) async fn append_revision(
+/// Begins a transaction that makes a wish the current revision of its lab, with its note in the journal as [`append`] has
+/// it, and answers its number; none where the current one says the same. One script, the beginning included: each statement
+/// by itself is a way to the database's thread and back, and a busy machine takes its time to wake either end.
+pub(super) async fn begin_revision(
     connection: &mut SqliteConnection,
     lab: &LabName,
     (wish, digest): (&str, &str),
     note: &Note,
 ) -> Result<Option<u64>, StoreError> {
     let script = sqlx::query_scalar(
-        "INSERT INTO revisions (lab, wish, digest, created_at_ms)
+        "BEGIN IMMEDIATE;
+         INSERT INTO revisions (lab, wish, digest, created_at_ms)
          SELECT $7, $8, $9, $1
          WHERE $9 IS NOT (SELECT digest FROM revisions WHERE lab = $7 ORDER BY number DESC LIMIT 1)
          RETURNING number;
