@@ -475,6 +475,38 @@ async fn an_agent_that_starts_again_writes_nothing() {
     assert_eq!(bench.host.with(|state| state.writes.len()), before);
 }
 
+/// As an agent leaves it that dies after it has made the pair of a link that was added, and before it has set up the end
+/// inside; beside it an interface that the node's own software has shut, which stays as it is.
+#[tokio::test(start_paused = true)]
+async fn a_pair_that_a_former_agent_did_not_set_up_inside_is_set_up_and_one_that_its_node_shut_is_not() {
+    for is_unfinished in [true, false] {
+        let (bench, spec) = settled_pair().await;
+        let Bench { host, handle, reports, folder } = bench;
+        drop((handle, reports));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (_, node) = spec.nodes().next().unwrap();
+        let name = node.interfaces[1].host_device.clone();
+        host.with(|state| {
+            let device = state.devices.get_mut(&name).unwrap();
+            if is_unfinished {
+                device.mark.as_mut().unwrap().interface = None;
+                state.datapath.ports.remove(&name);
+            }
+            let Reading::Known(inside) = &mut state.namespaces.get_mut(&node.container).unwrap().inside else {
+                panic!()
+            };
+            inside.get_mut(&device.ifindex).unwrap().up = false;
+        });
+        let (_waker, events) = Waker::channel();
+        let mut bench = Bench::start(host, events, folder);
+        let envelope = bench.settled().await;
+        let expected = if is_unfinished { LinkState::Up } else { LinkState::Down };
+        assert_eq!(all_links(&spec, &envelope), [expected], "{envelope:#?}");
+        let made = bench.taken("make eth1");
+        assert_eq!(made, 2, "the pair is finished, and not made anew");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wanted_stop_is_no_end_by_itself() {
     let (mut bench, spec) = settled_pair().await;

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use archetype_agent::{Agent, AgentSettings, Clock, Envelope, Handle, Ledger};
 use archetype_host::datapath::DatapathSettings;
 use archetype_host::{Host as _, LinuxHost, LinuxSettings, Place, Waker};
+use archetype_model::ContainerName;
+use archetype_model::observed::{Mark, NodeObserved, RunObserved};
 use archetype_model::spec::{Attachment, HostSpec, Presence};
 use archetype_model::status::{LinkState, Status};
-use archetype_model::step::Step;
+use archetype_model::step::{NodeAction, Step};
 use archetype_plan::judge;
 use archetype_testbed::{Ovs, Verdict, run, sandbox, scratch_dir, slowly, xdp_program};
 use lab::{Shape, datapath, generation, spec_of};
@@ -264,6 +266,115 @@ fn a_pair_that_is_made_down_bears_its_mark_at_the_next_look() {
     });
 }
 
+/// Makes namespaces and facts of a spec's nodes, and starts them.
+async fn started(host: &LinuxHost, spec: &Arc<HostSpec>) {
+    let of = |step: fn(ContainerName) -> Step| -> Vec<Step> {
+        spec.nodes().map(|(_, node)| step(node.container.clone())).collect()
+    };
+    for steps in [
+        of(|container| Step::MakeNamespace { container }),
+        of(|container| Step::WriteFacts { container }),
+        of(|container| Step::Node { container, action: NodeAction::Start }),
+    ] {
+        for outcome in host.apply(spec, &steps).await {
+            assert!(outcome.error.is_none(), "{outcome:?}");
+        }
+    }
+    let until = Instant::now() + slowly(Duration::from_secs(20));
+    let is_idle = |seen: &NodeObserved| seen.busy.is_none() && matches!(seen.run, RunObserved::Running { .. });
+    while !host.observe().await.processes.known().unwrap().values().all(is_idle) {
+        assert!(Instant::now() < until, "the nodes start");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A start sets up the namespace first, and is noted as over last: in between the node is not known to run.
+#[test]
+fn a_pair_that_is_made_for_a_node_whose_start_is_nearly_over_is_set_up_inside() {
+    sandbox(|| {
+        block_on(async {
+            let ovs = Ovs::start(scratch_dir("ovs"));
+            let (waker, _events) = Waker::channel();
+            let host = host(&ovs, &waker);
+            let spec = Arc::new(pair());
+            started(&host, &spec).await;
+            let (_, node) = spec.nodes().next().unwrap();
+            let (one, container) = (&node.interfaces[0], &node.container);
+            run("ip", ["link", "del", one.host_device.as_str()]);
+            let note = Place::new("ab1c2".parse().unwrap()).run_folder(container).join("node.json");
+            let noted = std::fs::read_to_string(&note).unwrap();
+            std::fs::write(&note, noted.replace("\"stopped\":false", "\"stopped\":true")).unwrap();
+            host.observe().await;
+            let make = Step::MakePair {
+                container: container.clone(),
+                interface: one.name.clone(),
+                device: one.host_device.clone(),
+                up: true,
+            };
+            let is_up = || {
+                let all = run("ip", ["-n", container.as_str(), "-o", "link", "show", "up"]);
+                all.contains(&format!(": {}@", one.name))
+            };
+            let outcome = host.apply(&spec, std::slice::from_ref(&make)).await;
+            assert!(outcome[0].error.is_none(), "{outcome:?}");
+            assert!(is_up(), "the namespace is set up, so the node is about to run");
+            for end in ["lo", one.name.as_str()] {
+                run("ip", ["-n", container.as_str(), "link", "set", end, "down"]);
+            }
+            run("ip", ["link", "del", one.host_device.as_str()]);
+            host.observe().await;
+            let outcome = host.apply(&spec, &[make]).await;
+            assert!(outcome[0].error.is_none(), "{outcome:?}");
+            assert!(!is_up(), "a node that does not run is dead on the wire");
+            let seen = host.observe().await;
+            let mark = seen.devices.known().unwrap()[&one.host_device].mark.clone().unwrap();
+            assert_eq!(mark.interface.as_ref(), Some(one.port()), "nothing is left to be done");
+        });
+    });
+}
+
+/// As an agent leaves it that dies after it has made a pair for a node that runs, and before it has set up its end inside.
+#[test]
+fn a_pair_that_a_former_agent_did_not_set_up_inside_is_set_up() {
+    sandbox(|| {
+        block_on(async {
+            let bench = Bench::deploy(pair()).await;
+            let device = bench.device();
+            let Bench { ovs, handle, reports, spec } = bench;
+            drop((handle, reports));
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            ovs.vsctl(["del-port", &device]);
+            run("ip", ["link", "del", &device]);
+            let (lab, node) = spec.nodes().next().unwrap();
+            let one = &node.interfaces[1];
+            {
+                let (waker, _events) = Waker::channel();
+                let host = host(&ovs, &waker);
+                host.observe().await;
+                let facts = Place::new("ab1c2".parse().unwrap()).facts_file(&node.container);
+                let right = std::fs::read(&facts).unwrap();
+                std::fs::write(&facts, "nothing can be set up by this").unwrap();
+                let make = Step::MakePair {
+                    container: node.container.clone(),
+                    interface: one.name.clone(),
+                    device: one.host_device.clone(),
+                    up: true,
+                };
+                let outcome = host.apply(&spec, &[make]).await;
+                assert!(outcome[0].error.is_some(), "{outcome:?}");
+                std::fs::write(&facts, right).unwrap();
+            }
+            let left = run("ip", ["-n", node.container.as_str(), "link", "show", one.name.as_str()]);
+            assert!(left.contains("state DOWN"), "{left}");
+            let (handle, reports) = agent(&ovs, "ledger");
+            let mut bench = Bench { ovs, handle, reports, spec: spec.clone() };
+            bench.all_up().await;
+            let shown = run("ip", ["link", "show", &device]);
+            assert!(shown.contains(&Mark::of_port(&spec, lab, node, one).to_string()), "{shown}");
+        });
+    });
+}
+
 #[test]
 fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
     sandbox(|| {
@@ -363,7 +474,7 @@ fn a_program_on_a_hosts_end_has_its_link_proven_again_and_one_that_drops_frames_
             let programs = [Verdict::Drop, Verdict::Pass].map(xdp_program);
             // A descriptor of -1 takes the program off again; of the modes it is the generic one.
             let put = |program: Option<&std::os::fd::OwnedFd>| {
-                let fd = program.map_or(-1, |program| std::os::fd::AsRawFd::as_raw_fd(program)) as u32;
+                let fd = program.map_or(-1, std::os::fd::AsRawFd::as_raw_fd) as u32;
                 let key = archetype_netns::rtnl::LinkKey::Name(device.clone());
                 let change = archetype_netns::rtnl::LinkChange::new(key, None).raw(|r| {
                     r.nest(43, |r| {

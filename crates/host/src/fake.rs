@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use archetype_model::observed::{
     Busy, DaemonStart, DatapathObserved, DeviceObserved, InsideObserved, Mark, NamespaceObserved, NetworkObserved,
-    NodeObserved, Observed, Part, PassagesObserved, Reading,
+    NodeObserved, Observed, Part, PassagesObserved, Reading, RunObserved,
 };
 use archetype_model::report::ProbeResult;
 use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec};
@@ -223,6 +223,7 @@ impl State {
             Step::SetDevice { device, up, controller, .. } => {
                 self.set_device(device, *up, controller.as_ref())?;
                 self.set_size(spec, device);
+                self.finish(spec, device);
             }
             Step::SetBridge { .. } | Step::AddPort { .. } | Step::SetPort { .. } | Step::RemovePort { .. } => {
                 self.datapath_step(spec, step, bridge)?;
@@ -330,6 +331,25 @@ impl State {
         device.up = up;
         device.controller = bridge.or(device.controller);
         Ok(())
+    }
+
+    /// Sets up inside what a maker left that died over it.
+    fn finish(&mut self, spec: &HostSpec, name: &InterfaceName) {
+        let all = spec.nodes().flat_map(|(lab, node)| node.interfaces.iter().map(move |one| (lab, node, one)));
+        let Some((lab, node, one)) = all.into_iter().find(|(.., one)| one.host_device == *name) else { return };
+        let Some(device) = self.devices.get_mut(name) else { return };
+        if !device.mark.as_ref().is_some_and(Mark::is_of_unfinished) {
+            return;
+        }
+        device.mark = Some(Mark::of_port(spec, lab, node, one));
+        let index = device.ifindex;
+        let runs = self.node_mut(&node.container).is_some_and(|seen| matches!(seen.run, RunObserved::Running { .. }));
+        let inside = self.namespaces.get_mut(&node.container).map(|space| &mut space.inside);
+        if let Some(Reading::Known(inside)) = inside
+            && let Some(end) = inside.get_mut(&index)
+        {
+            (end.up, end.carrier) = (runs, runs);
+        }
     }
 
     fn set_size(&mut self, spec: &HostSpec, name: &InterfaceName) {

@@ -77,11 +77,6 @@ impl Links {
         })
     }
 
-    /// Where things of this installation are.
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// Descriptors that become readable when something changes, to be waited for by the caller.
     ///
     /// # Errors

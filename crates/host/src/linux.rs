@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use archetype_model::facts::NamespaceFacts;
-use archetype_model::observed::{Observed, Part, Reading};
+use archetype_model::observed::{NodeObserved, Observed, Part, Reading, RunObserved};
 use archetype_model::report::{Finding, ProbeResult};
 use archetype_model::spec::{HostSpec, NodeBody};
 use archetype_model::step::{NodeAction, Outcome, Step, StepError};
 use archetype_model::{ContainerName, InterfaceName};
-use archetype_netns::{Lock, folder, interior};
+use archetype_netns::folder;
 use async_trait::async_trait;
 use tokio::io::unix::AsyncFd;
 
@@ -185,14 +185,9 @@ impl LinuxHost {
         if steps.is_empty() {
             return Vec::new();
         }
-        let (spec, kind, running) = (spec.clone(), self.datapath.kind(), self.running());
-        let processes = self.first_processes();
+        let (spec, kind, nodes) = (spec.clone(), self.datapath.kind(), self.nodes());
         let these = steps.clone();
-        let done = self.with_links(move |links| {
-            let mut done = links.apply(&spec, &these, kind, &processes);
-            plug_running(&spec, links.place(), &these, &mut done, &running);
-            done
-        });
+        let done = self.with_links(move |links| links.apply(&spec, &these, kind, &nodes));
         let done = done.await.unwrap_or_else(|| steps.iter().map(|_| Err("ended early".to_string())).collect());
         steps.into_iter().zip(done).map(|(step, done)| Outcome { step, error: done.err().map(Into::into) }).collect()
     }
@@ -258,27 +253,16 @@ impl LinuxHost {
         None
     }
 
-    /// The first process of each node that runs and has one.
-    fn first_processes(&self) -> BTreeMap<ContainerName, u32> {
-        use archetype_model::observed::RunObserved;
-        let rooms = [self.containers.as_ref().map(Containers::show), Some(self.processes.show())];
-        let nodes = rooms.iter().flatten().filter_map(Reading::known).flatten();
-        let running = nodes.filter_map(|(name, node)| match node.run {
-            RunObserved::Running { pid, .. } => Some((name.clone(), pid?)),
-            _ => None,
-        });
-        running.collect()
-    }
-
-    /// The nodes that run now, of every sort.
-    fn running(&self) -> BTreeSet<ContainerName> {
-        use archetype_model::observed::RunObserved;
-        let containers = self.containers.as_ref().map(Containers::show);
-        let nodes = containers.iter().filter_map(Reading::known).flatten();
-        let running = nodes.filter(|(_, node)| matches!(node.run, RunObserved::Running { .. }));
-        let mut all: BTreeSet<ContainerName> = running.map(|(name, _)| name.clone()).collect();
-        all.extend(self.processes.running());
-        all
+    /// The nodes that run, or may be about to, of every sort. A container is made before its start is begun.
+    fn nodes(&self) -> BTreeMap<ContainerName, NodeObserved> {
+        let known = |room: Reading<BTreeMap<_, _>>| match room {
+            Reading::Known(nodes) => nodes,
+            Reading::Unreadable(_) => BTreeMap::new(),
+        };
+        let mut nodes = self.containers.as_ref().map(|room| known(room.show())).unwrap_or_default();
+        nodes.retain(|_, node: &mut NodeObserved| node.run != RunObserved::Absent);
+        nodes.extend(known(self.processes.show()));
+        nodes
     }
 }
 
@@ -386,29 +370,6 @@ fn is_node(step: &Step) -> bool {
 
 fn is_link(step: &Step) -> bool {
     !is_network(step) && !is_port(step) && !is_node(step)
-}
-
-/// A pair that was made for a node that runs is written inside at once; any other is at its start.
-fn plug_running(
-    spec: &HostSpec,
-    place: &Place,
-    steps: &[Step],
-    done: &mut [Result<(), String>],
-    running: &BTreeSet<ContainerName>,
-) {
-    for (step, done) in steps.iter().zip(done) {
-        let Step::MakePair { container, interface, .. } = step else { continue };
-        if done.is_ok() && running.contains(container) && spec.node(container).is_some() {
-            *done = plug(place, container, interface).map_err(|error| error.to_string());
-        }
-    }
-}
-
-fn plug(place: &Place, container: &ContainerName, interface: &InterfaceName) -> archetype_netns::Result<()> {
-    let path = place.facts_file(container);
-    let Some(facts) = folder::read(&path)? else { return Ok(()) };
-    let _lock = Lock::take(&path, folder::LOCK_PATIENCE)?;
-    interior::plug(&facts, interface)
 }
 
 /// Rings whenever the devices' watch has something to say. The room itself reads it; until it has,

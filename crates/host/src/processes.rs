@@ -150,16 +150,6 @@ impl Processes {
         });
     }
 
-    /// The nodes that run now.
-    pub fn running(&self) -> BTreeSet<ContainerName> {
-        let seen = self.show();
-        let nodes = seen.known().into_iter().flatten();
-        nodes
-            .filter(|(_, node)| matches!(node.run, RunObserved::Running { .. }))
-            .map(|(name, _)| name.clone())
-            .collect()
-    }
-
     /// Begins a task on a node and answers at once; it ends with [`Event::TaskEnded`].
     ///
     /// # Errors

@@ -202,6 +202,12 @@ impl Mark {
     pub fn of_port(spec: &HostSpec, lab: &LabSpec, node: &NodeSpec, interface: &InterfaceSpec) -> Self {
         Self { interface: Some(interface.port().clone()), ..Self::of_node(spec, lab, node) }
     }
+
+    /// Whether a device with this mark was made and its other end not set up yet inside a node that may run: who made it
+    /// died over it, or failed.
+    pub fn is_of_unfinished(&self) -> bool {
+        self.interface.is_none()
+    }
 }
 
 impl std::fmt::Display for Mark {

@@ -6,13 +6,13 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use archetype_model::ContainerName;
 use archetype_model::facts::{InterfaceFacts, NamespaceFacts};
-use archetype_model::observed::{DatapathKind, Mark};
+use archetype_model::observed::{DatapathKind, Mark, NodeObserved, RunObserved};
 use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec, LabSpec, NodeSpec};
 use archetype_model::step::Step;
+use archetype_model::{ContainerName, InterfaceName};
 use archetype_netns::rtnl::{Link, LinkChange, LinkKey, Socket};
-use archetype_netns::{Error, Lock, Namespace, VethOrder, folder, pin, veth};
+use archetype_netns::{Error, Lock, Namespace, VethOrder, folder, interior, pin, veth};
 
 use super::Links;
 use super::facts::{self, controller};
@@ -29,16 +29,18 @@ const GOING: Duration = Duration::from_millis(500);
 const START_WITHIN: Duration = Duration::from_millis(50);
 
 type Done = Result<(), Error>;
+/// Nodes that run, or may be about to.
+type Nodes = BTreeMap<ContainerName, NodeObserved>;
 
 impl Links {
     /// Takes the steps of one phase, alike ones together. One answer per step, in order.
-    /// `processes` are the first processes of the nodes that run, where they have one.
+    /// `nodes` are those that run, or may be about to.
     pub fn apply(
         &mut self,
         spec: &HostSpec,
         steps: &[Step],
         datapath: DatapathKind,
-        processes: &BTreeMap<ContainerName, u32>,
+        nodes: &Nodes,
     ) -> Vec<Result<(), String>> {
         let mut answers: Vec<Option<Done>> = steps.iter().map(|_| None).collect();
         let mut batch = |of: fn(&Step) -> bool, take: &mut dyn FnMut(&[&Step]) -> Vec<Done>| {
@@ -51,11 +53,17 @@ impl Links {
                 answers[at] = Some(answer);
             }
         };
-        batch(|step| matches!(step, Step::MakeNamespace { .. }), &mut |these| {
-            self.make_namespaces(spec, these, processes)
+        batch(|step| matches!(step, Step::MakeNamespace { .. }), &mut |these| self.make_namespaces(spec, these, nodes));
+        batch(|step| matches!(step, Step::MakePair { .. }), &mut |these| {
+            let made = self.make_pairs(spec, these, nodes);
+            let unfinished = these.iter().map(|step| !is_finished_as_made(step, nodes)).collect();
+            self.finish(spec, these, made, unfinished, nodes)
         });
-        batch(|step| matches!(step, Step::MakePair { .. }), &mut |these| self.make_pairs(spec, these));
-        batch(|step| matches!(step, Step::SetDevice { .. }), &mut |these| self.set_devices(spec, these));
+        batch(|step| matches!(step, Step::SetDevice { .. }), &mut |these| {
+            let set = self.set_devices(spec, these);
+            let unfinished = self.unfinished(these);
+            self.finish(spec, these, set, unfinished, nodes)
+        });
         batch(|step| matches!(step, Step::RemoveDevice { .. }), &mut |these| remove_devices(these));
         batch(|step| matches!(step, Step::RemoveNamespace { .. }), &mut |these| self.remove_namespaces(these));
         batch(single, &mut |these| these.iter().map(|step| self.one(spec, step, datapath)).collect());
@@ -122,16 +130,13 @@ impl Links {
         devices().filter(is_held).map(|link| link.index).collect()
     }
 
-    fn make_namespaces(
-        &mut self,
-        spec: &HostSpec,
-        steps: &[&Step],
-        processes: &BTreeMap<ContainerName, u32>,
-    ) -> Vec<Done> {
+    fn make_namespaces(&mut self, spec: &HostSpec, steps: &[&Step], nodes: &Nodes) -> Vec<Done> {
         let containers: Vec<&ContainerName> = steps.iter().filter_map(|step| container_of(step)).collect();
         let claimed: Vec<Done> = containers.iter().map(|container| self.claim(spec, container)).collect();
-        let living: Vec<Option<Namespace>> =
-            containers.iter().map(|container| self.living(spec, container, processes.get(*container))).collect();
+        let living: Vec<Option<Namespace>> = containers
+            .iter()
+            .map(|container| self.living(spec, container, nodes.get(*container).and_then(first_process)))
+            .collect();
         let is_new = |living: &Option<Namespace>, claimed: &Done| living.is_none() && claimed.is_ok();
         let new: Vec<PathBuf> = containers
             .iter()
@@ -173,7 +178,7 @@ impl Links {
     /// The namespace of a node that runs although its pin is gone, taken away by somebody: that of
     /// its process, or the one that its name still leads to. Only one that has the other ends of
     /// this node's own devices.
-    fn living(&mut self, spec: &HostSpec, container: &ContainerName, pid: Option<&u32>) -> Option<Namespace> {
+    fn living(&mut self, spec: &HostSpec, container: &ContainerName, pid: Option<u32>) -> Option<Namespace> {
         let named = super::public_inode(container).is_ok().then(|| Place::name(container));
         let of_process = pid.map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
         if of_process.is_none() && named.is_none() {
@@ -195,7 +200,7 @@ impl Links {
     }
 
     /// Makes pairs in place, all in one batch.
-    fn make_pairs(&mut self, spec: &HostSpec, steps: &[&Step]) -> Vec<Done> {
+    fn make_pairs(&mut self, spec: &HostSpec, steps: &[&Step], nodes: &Nodes) -> Vec<Done> {
         let indexes = self.ifindexes();
         let mut answers: Vec<Done> = Vec::with_capacity(steps.len());
         let mut orders = Vec::new();
@@ -211,7 +216,10 @@ impl Links {
                     Ok((lab, node, one, space)) => {
                         let bridge = controller(spec, one).and_then(|bridge| indexes.get(bridge.as_str()).copied());
                         let host_up = matches!(step, Step::MakePair { up: true, .. });
-                        orders.push(VethOrder { host_up, ..order(spec, lab, node, one, space.namespace(), bridge) });
+                        let order = VethOrder { host_up, ..order(spec, lab, node, one, space.namespace(), bridge) };
+                        let unfinished = || Mark::of_node(spec, lab, node).to_string();
+                        let host_alias = if is_finished_as_made(step, nodes) { order.host_alias } else { unfinished() };
+                        orders.push(VethOrder { host_alias, ..order });
                         ordered.push((at, space));
                         Ok(())
                     }
@@ -238,6 +246,63 @@ impl Links {
         self.hear();
         self.devices = None;
         answers
+    }
+
+    /// Sets up inside what was made and may be needed at once, and gives it the mark of what is finished. A pair is made
+    /// in one moment and set up in another: one whose maker died between the two tells so by its mark, and would else stay
+    /// shut, as if the node's own software had shut it.
+    fn finish(
+        &mut self,
+        spec: &HostSpec,
+        steps: &[&Step],
+        mut answers: Vec<Done>,
+        unfinished: Vec<bool>,
+        nodes: &Nodes,
+    ) -> Vec<Done> {
+        let due: Vec<usize> = (0..steps.len()).filter(|at| unfinished[*at] && answers[*at].is_ok()).collect();
+        if due.is_empty() {
+            return answers;
+        }
+        let all = spec.nodes().flat_map(|(lab, node)| node.interfaces.iter().map(move |one| (lab, node, one)));
+        let all: BTreeMap<_, _> = all.map(|(lab, node, one)| (&one.host_device, (lab, node, one))).collect();
+        for at in due {
+            let found = device_of(steps[at]).and_then(|device| all.get(device));
+            let Some((lab, node, one)) = found else { continue };
+            let runs = nodes.get(&node.container).is_some_and(runs);
+            let mark = Mark::of_port(spec, lab, node, one).to_string();
+            let key = LinkKey::Name(one.host_device.clone());
+            answers[at] = self
+                .plug(&node.container, &one.name, runs)
+                .and_then(|()| self.host.change(&LinkChange::new(key, None).alias(&mark)));
+        }
+        // As above: no event tells of the mark of a device that is down.
+        self.hear();
+        self.devices = None;
+        answers
+    }
+
+    /// Whether each step is about a device with the mark of one whose other end is not set up.
+    fn unfinished(&mut self, steps: &[&Step]) -> Vec<bool> {
+        let devices = self.devices().ok();
+        let alias = |step: &Step| match step {
+            Step::SetDevice { ifindex, .. } => devices?.get(ifindex).map(|link| link.alias.as_str()),
+            _ => None,
+        };
+        let is_so = |alias: &str| alias.parse().is_ok_and(|mark: Mark| mark.is_of_unfinished());
+        steps.iter().map(|step| alias(step).is_some_and(is_so)).collect()
+    }
+
+    /// Writes an interface inside a node that runs; one that does not has it written at its start. A start that has
+    /// set up the namespace, by the facts as it read them, may be noted as over only later: so it is asked whether
+    /// the namespace is set up, and not only whether the node is known to run.
+    fn plug(&mut self, container: &ContainerName, interface: &InterfaceName, runs: bool) -> Done {
+        let _lock = Lock::take(&self.facts_path(container), folder::LOCK_PATIENCE)?;
+        let Some(facts) = folder::read(&self.place.facts_file(container))? else { return Ok(()) };
+        let is_booted = || Namespace::open_node(&facts.namespace)?.rtnl()?.links();
+        if runs || is_booted()?.iter().any(|link| link.is_loopback() && link.is_up()) {
+            interior::plug(&facts, interface)?;
+        }
+        Ok(())
     }
 
     /// Removes namespaces: the pins and our handles; the kernel takes the pairs along.
@@ -347,6 +412,32 @@ impl Links {
     fn facts_path(&self, container: &ContainerName) -> PathBuf {
         let id = fs::read_to_string(self.place.container_id_file(container));
         id.map_or_else(|_| self.place.facts_file(container), |id| NamespaceFacts::container_path(id.trim()))
+    }
+}
+
+/// Whether a node runs, and nothing is about to change that.
+fn runs(node: &NodeObserved) -> bool {
+    node.busy.is_none() && matches!(node.run, RunObserved::Running { .. })
+}
+
+/// The first process of a node that runs and has one.
+fn first_process(node: &NodeObserved) -> Option<u32> {
+    match node.run {
+        RunObserved::Running { pid, .. } => pid,
+        _ => None,
+    }
+}
+
+/// Whether a pair needs no more than to be made: the start of a node that does not run sets it up inside.
+fn is_finished_as_made(step: &Step, nodes: &Nodes) -> bool {
+    matches!(step, Step::MakePair { container, .. } if !nodes.contains_key(container))
+}
+
+/// The device that a step makes or sets.
+fn device_of(step: &Step) -> Option<&InterfaceName> {
+    match step {
+        Step::MakePair { device, .. } | Step::SetDevice { device, .. } => Some(device),
+        _ => None,
     }
 }
 

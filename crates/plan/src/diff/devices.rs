@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use archetype_model::observed::{DeviceObserved, Reading};
+use archetype_model::observed::{DeviceObserved, Mark, Reading};
 use archetype_model::spec::{Attachment, InterfaceSpec, LabSpec, NodeSpec};
 use archetype_model::step::{Resource, Step};
 use archetype_model::{BridgeName, InterfaceName};
@@ -98,7 +98,8 @@ fn mend(
     let up = up.unwrap_or(device.up);
     let controller = wanted_controller(look, interface);
     let attached = controller.as_ref().map_or(Attached::Yes, |bridge| attached(look, device, bridge));
-    let is_so = device.up == up && !is_held && is_sized(look, interface, device);
+    let is_finished = !device.mark.as_ref().is_some_and(Mark::is_of_unfinished);
+    let is_so = device.up == up && !is_held && is_sized(look, interface, device) && is_finished;
     let set = Step::SetDevice { device: name.clone(), ifindex: device.ifindex, up, controller };
     match attached {
         Attached::Yes if is_so => {}

@@ -295,8 +295,14 @@ fn not_our_port(port: &PortObserved, end: &EndRef, interface: &InterfaceSpec) ->
 
 /// A device that does not bear the mark of this end: one that came under its name, however right it looks.
 pub(super) fn not_ours(device: &DeviceObserved, end: &EndRef, interface: &InterfaceSpec) -> Option<Fault> {
-    let what = || format!("device {} is not the one made for {end}", interface.host_device);
-    (!is_marked(device.mark.as_ref(), end, interface)).then(|| Fault::Wrong(what()))
+    let name = &interface.host_device;
+    match &device.mark {
+        mark if is_marked(mark.as_ref(), end, interface) => None,
+        Some(mark) if mark.node == end.node && mark.is_of_unfinished() => {
+            Some(Fault::NotMade(format!("device {name} is there, and {} is not set up yet", interface.name)))
+        }
+        _ => Some(Fault::Wrong(format!("device {name} is not the one made for {end}"))),
+    }
 }
 
 /// Whether a mark is that of this end.
