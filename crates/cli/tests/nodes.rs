@@ -39,6 +39,40 @@ every_sort! {
     a_command_runs_as_who_was_named_in_the_root_and_ends_as_a_shell_says
     the_end_of_the_input_of_a_terminal_ends_what_reads_it_and_not_its_output
     as_much_as_anybody_sends_goes_through_a_command
+    a_command_of_the_list_over_which_serve_is_killed_runs_once
+}
+
+/// Each of the node's commands says when it begins and when it ends.
+fn a_command_of_the_list_over_which_serve_is_killed_runs_once(world: &mut World, sort: Sort) {
+    let sort = match sort {
+        Sort::Namespace => "labels: {archetype.runtime: namespace}, cmd: sleep 100000",
+        Sort::Container => {
+            world.engine.import_busybox("bb");
+            "image: bb, cmd: sleep 100000"
+        }
+    };
+    let command = |n: u8| format!("sh -c 'echo begin {n} >> /srv/told; sleep 1; echo end {n} >> /srv/told'");
+    let list = format!("[\"{}\", \"{}\"]", command(1), command(2));
+    std::fs::create_dir_all(world.folder.join("once")).unwrap();
+    let node = format!("{{kind: linux, {sort}, binds: [\"once:/srv\"], exec: {list}}}");
+    world.write("once.clab.yml", &format!("name: once\ntopology: {{nodes: {{a: {node}}}}}\n"));
+    let told = |world: &World| std::fs::read_to_string(world.folder.join("once/told")).unwrap_or_default();
+    world.cli(["deploy", "-t", "once.clab.yml", "--no-wait"]).fine();
+    for (running, ended) in [("begin 1\n", 1), ("begin 1\nend 1\nbegin 2\n", 2)] {
+        eventually(SOON, "it has begun", || (told(world) == running).then_some(()));
+        // What it is noted as comes a moment after it says so.
+        std::thread::sleep(Duration::from_millis(100));
+        world.serve.kill9();
+        world.serve.start();
+        let state = || world.node("once", "a")["execs"][ended - 1]["state"].as_str().map(str::to_owned);
+        eventually(SOON, "it has ended", || state().filter(|state| state == "ended" || state == "unknown"));
+    }
+    world.until_up("once", SOON);
+    assert_eq!(told(world), "begin 1\nend 1\nbegin 2\nend 2\n");
+    world.cli(["node", "once", "a", "restart"]).fine();
+    eventually(SOON, "the next start runs each again", || {
+        (told(world) == "begin 1\nend 1\nbegin 2\nend 2\n".repeat(2)).then_some(())
+    });
 }
 
 fn interfaces_are_as_declared_before_the_first_process_runs(world: &mut World, sort: Sort) {

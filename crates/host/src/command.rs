@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::begun::Note;
 use crate::event::TaskError;
 use crate::processes::status;
 
@@ -51,7 +52,7 @@ impl Default for HostCommands {
 }
 
 /// Runs the node's command at `index` if it is one for the host, in the topology's folder, and
-/// waits for it, until it is given up.
+/// waits for it, until it is given up; `note` is that it has begun.
 ///
 /// # Errors
 /// When the thread that followed it broke down.
@@ -59,9 +60,10 @@ pub(crate) async fn run_on_host(
     node: &NodeSpec,
     index: usize,
     rule: HostCommands,
+    note: Note,
     given_up: CancellationToken,
 ) -> Result<Option<ExecState>, TaskError> {
-    let Some(work) = for_host(node, index, rule, given_up) else { return Ok(None) };
+    let Some(work) = for_host(node, index, rule, note, given_up) else { return Ok(None) };
     on_a_thread(work).await.map(Some)
 }
 
@@ -69,6 +71,7 @@ fn for_host(
     node: &NodeSpec,
     index: usize,
     rule: HostCommands,
+    note: Note,
     given_up: CancellationToken,
 ) -> Option<impl FnOnce() -> ExecState + Send + 'static> {
     let command = node.commands().get(index).copied().filter(|command| command.target == ExecTarget::Host)?;
@@ -78,7 +81,7 @@ fn for_host(
             let output = "commands of labs are not run on this host: --host-commands refuse".to_owned();
             return ExecState::Ended { code: 126, output };
         }
-        run(&words, &folder, rule.limit, &given_up)
+        run(&words, &folder, rule.limit, Some(&note), &given_up)
     })
 }
 
@@ -93,7 +96,13 @@ pub(crate) async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Se
     told.await.map_err(|_| TaskError::crashed("the thread that followed a command broke down"))
 }
 
-fn run(words: &[String], folder: &Path, limit: Duration, given_up: &CancellationToken) -> ExecState {
+fn run(
+    words: &[String],
+    folder: &Path,
+    limit: Duration,
+    note: Option<&Note>,
+    given_up: &CancellationToken,
+) -> ExecState {
     let failed = |why: String| ExecState::Ended { code: 127, output: why };
     let Some((program, words)) = words.split_first() else { return failed("no command".into()) };
     let mut command = Command::new(program);
@@ -103,14 +112,45 @@ fn run(words: &[String], folder: &Path, limit: Duration, given_up: &Cancellation
     if folder.is_dir() {
         command.current_dir(folder);
     }
-    match command.spawn() {
-        Ok(child) => followed(child, Some(limit), given_up),
-        Err(error) => failed(format!("{program}: {error}")),
+    once(note, command, Some(limit), given_up, |mut command| command.spawn())
+}
+
+/// Spawns a command and follows it, unless a former agent did: then it follows that one.
+pub(crate) fn once(
+    note: Option<&Note>,
+    command: Command,
+    limit: Option<Duration>,
+    given_up: &CancellationToken,
+    spawn: impl FnOnce(Command) -> io::Result<Child>,
+) -> ExecState {
+    let state = match note.and_then(Note::left) {
+        Some(left) => left.followed(limit, given_up),
+        None => begun(note, command, limit, given_up, spawn),
+    };
+    note.inspect(|note| note.is_over());
+    state
+}
+
+fn begun(
+    note: Option<&Note>,
+    mut command: Command,
+    limit: Option<Duration>,
+    given_up: &CancellationToken,
+    spawn: impl FnOnce(Command) -> io::Result<Child>,
+) -> ExecState {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let noted = note.map_or(Ok(()), |note| note.taken_by(&mut command));
+    match noted.and_then(|()| spawn(command)) {
+        Ok(child) => {
+            note.inspect(|note| note.is_of(&child));
+            followed(child, limit, given_up)
+        }
+        Err(error) => ExecState::Ended { code: 127, output: format!("{program}: {error}") },
     }
 }
 
 /// Waits for a command that leads a group of its own, and kills it when its time is over, or it is given up.
-pub(crate) fn followed(mut child: Child, limit: Option<Duration>, given_up: &CancellationToken) -> ExecState {
+fn followed(mut child: Child, limit: Option<Duration>, given_up: &CancellationToken) -> ExecState {
     let output = output_of(&mut child);
     let until = limit.map(|limit| Instant::now() + limit);
     let may_run = || !given_up.is_cancelled() && until.is_none_or(|until| Instant::now() < until);
@@ -206,7 +246,8 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     fn shell(line: &str, limit: Duration) -> ExecState {
-        run(&["sh".to_owned(), "-c".to_owned(), line.to_owned()], Path::new("/"), limit, &CancellationToken::new())
+        let words = ["sh".to_owned(), "-c".to_owned(), line.to_owned()];
+        run(&words, Path::new("/"), limit, None, &CancellationToken::new())
     }
 
     fn ended(code: i64, output: &str) -> ExecState {
@@ -221,7 +262,7 @@ mod tests {
         assert_eq!(shell("exec >&- 2>&-; sleep 0.2", LONG), ended(0, ""));
         let ExecState::Ended { code: 0, output } = shell("seq 100000", LONG) else { panic!() };
         assert!(output.ends_with("99999\n100000\n") && output.len() <= KEPT, "{}", output.len());
-        let none = run(&["/no/such".into()], Path::new("/"), LONG, &CancellationToken::new());
+        let none = run(&["/no/such".into()], Path::new("/"), LONG, None, &CancellationToken::new());
         assert!(matches!(none, ExecState::Ended { code: 127, .. }));
     }
 
@@ -244,7 +285,7 @@ mod tests {
     fn a_command_that_is_given_up_is_killed_at_once() {
         let given_up = CancellationToken::new();
         let words = ["sh".to_owned(), "-c".to_owned(), "echo begun; sleep 1000".to_owned()];
-        let follow = || run(&words, Path::new("/"), LONG * 2, &given_up);
+        let follow = || run(&words, Path::new("/"), LONG * 2, None, &given_up);
         thread::scope(|scope| {
             let followed = scope.spawn(follow);
             thread::sleep(LOOK_EVERY);

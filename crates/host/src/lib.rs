@@ -4,6 +4,7 @@
 //! Nothing here decides: what is wanted comes as a spec, what to do comes as steps. Nothing here
 //! knows `archetype-plan`.
 
+mod begun;
 mod command;
 pub mod containers;
 pub mod contract;

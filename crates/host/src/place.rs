@@ -76,6 +76,11 @@ impl Place {
         self.node(container).join("run")
     }
 
+    /// Notes of the node's commands that have begun.
+    pub fn begun_folder(&self, container: &ContainerName) -> PathBuf {
+        self.node(container).join("begun")
+    }
+
     /// What a namespace node's command printed.
     pub fn output_file(&self, container: &ContainerName) -> PathBuf {
         self.run_folder(container).join("output.log")

@@ -22,6 +22,7 @@ use archetype_model::{ContainerName, LabName};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::begun::Note;
 use crate::command::{self, HostCommands};
 use crate::event::{Event, TaskEnded, TaskError, Waker};
 use crate::place::Place;
@@ -171,7 +172,7 @@ impl Processes {
         let inner = self.inner.clone();
         tokio::spawn(async move {
             let done = match &order.action {
-                NodeAction::Exec { index, .. } => inner.clone().command(&order, *index, given_up).await,
+                NodeAction::Exec { index, start } => inner.clone().command(&order, *index, start, given_up).await,
                 _ => inner.clone().change(&order).await.map(|()| None),
             };
             let (error, exec) = match done {
@@ -289,20 +290,22 @@ impl Inner {
         self: Arc<Self>,
         order: &Order,
         index: usize,
+        start: &str,
         given_up: CancellationToken,
     ) -> Result<Option<ExecState>, TaskError> {
-        let on_host = command::run_on_host(&order.node, index, self.host_commands, given_up.clone()).await?;
+        let note = || Note::of(&self.place, &order.node.container, start, index);
+        let on_host = command::run_on_host(&order.node, index, self.host_commands, note(), given_up.clone()).await?;
         if on_host.is_some() {
             return Ok(on_host);
         }
-        let node = order.node.clone();
+        let (node, note) = (order.node.clone(), note());
         command::on_a_thread(move || {
             let commands = node.commands();
             let words = commands.get(index)?.words;
             if !state::runs(&self.place, &node.container) {
                 return Some(command::not_running());
             }
-            Some(run::exec(&self.place, &node, words, &given_up))
+            Some(run::exec(&self.place, &node, words, &note, &given_up))
         })
         .await
     }

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::ExecMade;
 use super::error::EngineError;
 use super::task::{Task, blocking};
+use crate::begun::Note;
 use crate::command::{not_running, run_on_host};
 use crate::event::TaskError;
 
@@ -40,7 +41,8 @@ pub(super) async fn run(
     kept: Option<String>,
 ) -> Result<ExecState, TaskError> {
     let rule = task.room.settings.host_commands;
-    if let Some(done) = run_on_host(node, index, rule, task.given_up.clone()).await? {
+    let note = Note::of(&task.room.settings.place, &node.container, start, index);
+    if let Some(done) = run_on_host(node, index, rule, note, task.given_up.clone()).await? {
         return Ok(done);
     }
     // Its end comes with the node's.

@@ -17,7 +17,8 @@ use archetype_netns::{Lock, Namespace, cold_boot, folder, mounts, quiesce};
 use tokio_util::sync::CancellationToken;
 
 use super::state::{self, Started};
-use crate::command::followed;
+use crate::begun::Note;
+use crate::command::once;
 use crate::place::Place;
 
 /// How long a command has to end after SIGTERM.
@@ -152,8 +153,14 @@ fn end(running: &Running) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs one command of a node's exec list and waits for it, until it is given up.
-pub(super) fn exec(place: &Place, node: &NodeSpec, words: &[String], given_up: &CancellationToken) -> ExecState {
+/// Runs one command of a node's exec list and waits for it, until it is given up; `note` is that it has begun.
+pub(super) fn exec(
+    place: &Place,
+    node: &NodeSpec,
+    words: &[String],
+    note: &Note,
+    given_up: &CancellationToken,
+) -> ExecState {
     let failed = |why: String| ExecState::Ended { code: 127, output: why };
     let Some((program, rest)) = words.split_first() else { return failed("no command".into()) };
     let env = match &node.body {
@@ -163,10 +170,7 @@ pub(super) fn exec(place: &Place, node: &NodeSpec, words: &[String], given_up: &
     let mut command = Command::new(program);
     command.args(rest).envs(&env).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    match spawn_inside(place, node, command, Inside::default()) {
-        Ok(child) => followed(child, None, given_up),
-        Err(error) => failed(format!("{program}: {error}")),
-    }
+    once(Some(note), command, None, given_up, |command| spawn_inside(place, node, command, Inside::default()))
 }
 
 /// An exit status as shells tell it: 128 and the signal's number when one ended the command.
