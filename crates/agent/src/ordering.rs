@@ -8,6 +8,7 @@ use archetype_model::observed::Observed;
 use archetype_model::report::{Fault, WireReport};
 use archetype_model::spec::{EndRef, HostSpec, LabSpec, LinkId, NodeSpec, WireSpec};
 use archetype_model::status::LinkState;
+use archetype_model::topology::value::Stage;
 use archetype_plan::diff::ExecMemory;
 use archetype_plan::judge;
 use archetype_plan::stages::{self, HeldWires, NodeSeen};
@@ -83,7 +84,8 @@ impl Looking<'_> {
         let mut waiting = BTreeSet::new();
         let mut wait = |ends: &[EndRef], state: LinkState| {
             let nodes: Vec<&NodeSpec> = ends.iter().filter_map(|end| lab.node(&end.node)).collect();
-            let can_come = nodes.iter().all(|node| is_coming(self.observed, node, self.memory));
+            let can_come = |node: &&NodeSpec| is_coming(self.observed, node, self.memory) && !self.waits_to_start(node);
+            let can_come = nodes.iter().all(can_come);
             if state == LinkState::Creating || state == LinkState::Pending && can_come {
                 waiting.extend(nodes.iter().map(|node| node.container.clone()));
             }
@@ -96,6 +98,13 @@ impl Looking<'_> {
             wait(&outward.ends, judge::outward_status(&outward, report, None).state);
         }
         waiting
+    }
+
+    /// Whether a node waits for others before its first start: for how long nobody knows, and maybe for who waits for it.
+    fn waits_to_start(&self, node: &NodeSpec) -> bool {
+        let is_through =
+            self.done.stages.get(&node.container).is_some_and(|passed| passed.through.contains(&Stage::Create));
+        !is_through && !node.stages.waits_of(Stage::Create).is_empty()
     }
 
     /// Nodes of which an end of their own is not as it is to be.

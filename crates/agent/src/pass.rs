@@ -71,6 +71,7 @@ impl<H: Host> Pass<'_, H> {
                 self.memory.settled = wanted.resources.clone();
             }
             let observed = self.host.observe().await;
+            self.memory.settled.retain(|resource, _| !is_moot(resource, &observed));
             let wires = self.look_at_wires(&spec, &observed).await;
             let (found, order) = self.difference((&spec, &wanted), &observed, &wires, &held);
             round += 1;
@@ -90,12 +91,13 @@ impl<H: Host> Pass<'_, H> {
         self.memory.followed(&found, &in_work(&found));
         tell_held(&mut wires, spec, &order.held_wires);
         let right = right(&wanted.resources, spec, &observed, &found);
-        self.settle(spec, &wanted.resources, &right, &Unsettled::of(&observed, &found));
+        let is_complete = wanted.resources.keys().all(|one| right.contains(one) || is_moot(one, &observed));
+        self.settle(spec, &wanted.resources, &right, &Unsettled::of(&observed, &found), is_complete);
         let again_ms = self.next_due(spec, &found, &order);
         found.findings.extend(restless(&found));
         found.findings.extend(self.memory.undone.findings());
         found.findings.extend(self.ledger.unwritten().map(not_written));
-        let converged = right.len() == wanted.resources.len() && found.findings.is_empty();
+        let converged = is_complete && found.findings.is_empty();
         // What no lab's resource is about keeps nothing from being as wanted.
         found.findings.extend(self.host.findings());
         let report = report(Seen {
@@ -284,6 +286,7 @@ impl<H: Host> Pass<'_, H> {
         wanted: &BTreeMap<Resource, String>,
         right: &BTreeSet<Resource>,
         unsettled: &Unsettled,
+        is_complete: bool,
     ) {
         self.memory.settled.retain(|resource, digest| wanted.get(resource) == Some(digest));
         self.memory.carriers.retain(|device, _| wanted.contains_key(&Resource::Device(device.clone())));
@@ -307,7 +310,7 @@ impl<H: Host> Pass<'_, H> {
             .collect();
         repairs::close(self.ledger, &gone, self.opened_here);
         // The next life takes everything for settled that this one noted as converged.
-        if right.len() == wanted.len() && unsettled.being_made.is_empty() {
+        if is_complete && unsettled.being_made.is_empty() {
             self.ledger.note(|done| done.converged = Some(spec.generation.clone()));
         }
     }
@@ -352,6 +355,12 @@ fn restless(found: &Diff) -> Option<Finding> {
 /// Resources with a step that is due, or will be.
 fn in_work(found: &Diff) -> BTreeSet<Resource> {
     found.steps().chain(found.later.iter().map(|(step, _)| step)).map(Step::resource).collect()
+}
+
+/// Whether nothing is to be done about a resource as the host is: where nothing filters, no passage was ever opened, and
+/// one that is opened later is no repair.
+fn is_moot(resource: &Resource, observed: &Observed) -> bool {
+    matches!(resource, Resource::Passage(_)) && observed.passages.known().is_some_and(|passages| !passages.filtered)
 }
 
 /// What became of the steps of a round.

@@ -138,9 +138,17 @@ impl View<'_> {
         self.part.filter(|part| part.presence == Presence::Present)
     }
 
+    /// Why nothing is known of the host.
+    fn silence(&self) -> &'static str {
+        match self.now.is_kept() {
+            true => "its host has not been read since the controller started",
+            false => "its host is silent",
+        }
+    }
+
     fn node(&self, name: &NodeName, runtime: RuntimeKind, findings: &[Finding]) -> Status<NodeState> {
         if self.silent {
-            return Status::because(NodeState::Unknown, "its host is silent");
+            return Status::because(NodeState::Unknown, self.silence());
         }
         let Some(part) = self.wanted_part() else { return Status::because(NodeState::Pending, "not planned yet") };
         if !runtime.runs() {
@@ -160,7 +168,7 @@ impl View<'_> {
 
     fn link(&self, link: &DeclaredLink, findings: &[Finding]) -> Status<LinkState> {
         if self.silent {
-            return Status::because(LinkState::Unknown, "its host is silent");
+            return Status::because(LinkState::Unknown, self.silence());
         }
         match &link.leads {
             Leads::Wire(id) => self.wire(id, None, findings),
@@ -212,7 +220,7 @@ impl View<'_> {
         findings: &[Finding],
     ) -> Status<LabState> {
         if self.silent {
-            return Status::because(LabState::Unknown, "its host is silent");
+            return Status::because(LabState::Unknown, self.silence());
         }
         let planning = self.now.planned.get(&revision.lab);
         if let Some(Planning { problems, .. }) = planning

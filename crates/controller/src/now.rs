@@ -134,6 +134,11 @@ impl Now {
         received.is_some_and(|received| received.elapsed() > after)
     }
 
+    /// Whether what is held of the host was told to a former life of the controller: how it is now nobody knows.
+    pub fn is_kept(&self) -> bool {
+        self.heard.as_ref().is_some_and(|heard| heard.received.is_none())
+    }
+
     /// Labs wanted gone of which the host, having read all of itself, found nothing left.
     pub fn gone(&self) -> Vec<LabName> {
         let (Some(spec), Some(heard)) = (self.spec(), &self.heard) else { return Vec::new() };

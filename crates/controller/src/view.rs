@@ -29,7 +29,7 @@ pub(crate) struct LabView<'a> {
 impl<'a> LabView<'a> {
     /// Judges a lab and has everything about it at hand.
     pub fn of(now: &'a Now, revision: &'a Revision, silent_after: Duration) -> Self {
-        let judged = judge(now, revision, now.is_silent(silent_after));
+        let judged = judge(now, revision, now.is_kept() || now.is_silent(silent_after));
         Self { now, revision, judged, ends: Ends::of(now, &revision.lab) }
     }
 

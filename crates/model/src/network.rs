@@ -144,7 +144,7 @@ fn extra_hosts(node: &NodeSpec) -> &[String] {
 fn dns_of(node: &NodeSpec) -> DnsSpec {
     match &node.body {
         NodeBody::Container(body) => body.dns.clone(),
-        NodeBody::Namespace(_) => DnsSpec::default(),
+        NodeBody::Namespace(body) => body.dns.clone(),
     }
 }
 

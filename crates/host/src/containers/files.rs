@@ -25,9 +25,8 @@ pub(super) fn prepare(place: &Place, container: &ContainerName, body: &Container
     }
     let mut files = vec![bind(hosts, "/etc/hosts")];
     let stated = &body.dns;
-    let states_none = stated.servers.is_empty() && stated.search.is_empty() && stated.options.is_empty();
     // In the host's own namespace the host's own resolver answers, also one on the loopback.
-    if states_none && !body.host_network {
+    if stated.states_nothing() && !body.host_network {
         let resolver = place.resolver_file(container);
         make_way(&resolver)?;
         if !resolver.exists() {

@@ -32,6 +32,9 @@ pub struct NamespaceBody {
     /// Its health check, run by the agent, when the file states one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<HealthcheckSpec>,
+    /// Its resolver settings, where the file states some.
+    #[serde(default, skip_serializing_if = "DnsSpec::states_nothing")]
+    pub dns: DnsSpec,
 }
 
 /// A container node: what Docker's create call needs beyond what every node has.
@@ -187,6 +190,13 @@ pub struct DnsSpec {
     pub search: Vec<String>,
     /// resolv.conf options.
     pub options: Vec<String>,
+}
+
+impl DnsSpec {
+    /// Whether all of it is the host's to say.
+    pub fn states_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A port of the host that leads to a port of the node.

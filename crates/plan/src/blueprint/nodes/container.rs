@@ -96,7 +96,7 @@ fn privileges(stated: Option<bool>) -> Privileges {
     }
 }
 
-fn dns(node: &NodeDecl) -> DnsSpec {
+pub(super) fn dns(node: &NodeDecl) -> DnsSpec {
     let declared = node.definition.dns.clone().unwrap_or_default();
     DnsSpec { servers: declared.servers, search: declared.search, options: declared.options }
 }
