@@ -456,6 +456,21 @@ fn a_namespace_node_whose_command_ended_is_started_once_and_never_runs_twice() {
 }
 
 #[test]
+fn a_namespace_node_asks_the_resolvers_of_its_file() {
+    on_a_machine(LIMIT, |world| {
+        let sort = "kind: linux, labels: {archetype.runtime: namespace}";
+        let dns = "dns: {servers: [198.18.0.53], search: [lab.example]}";
+        let nodes = format!("{{a: {{{sort}, {dns}}}, b: {{{sort}, {dns}, cmd: sleep 100000}}}}");
+        world.write("asks.clab.yml", &format!("name: asks\ntopology: {{nodes: {nodes}}}\n"));
+        world.cli(["deploy", "-t", "asks.clab.yml"]).fine();
+        for node in ["a", "b"] {
+            let told = world.exec("asks", node, "cat /etc/resolv.conf").stdout;
+            assert!(told.starts_with("nameserver 198.18.0.53\nsearch lab.example\n"), "{node}: {told}");
+        }
+    });
+}
+
+#[test]
 fn a_node_that_changes_its_sort_is_on_the_wire_as_the_other_one() {
     on_a_machine(LIMIT, |world| {
         world.engine.import_busybox("bb");

@@ -223,6 +223,29 @@ fn nobody_waits_for_a_node_that_waits_for_one_that_ended() {
     });
 }
 
+/// `exec` waits for links that could still come, for at most 10 s: not for that of a node which waits for it.
+#[test]
+fn commands_do_not_wait_for_a_node_that_waits_for_them() {
+    on_a_machine(LIMIT, |world| {
+        let file = "name: first\ntopology:\n  defaults: {kind: linux, labels: {archetype.runtime: namespace}}\n  nodes:\n    \
+                    q: {exec: [\"true\"]}\n    r: {stages: {create: {wait-for: [{node: q, stage: healthy}]}}}\n  links:\n    \
+                    - endpoints: [\"q:eth1\", \"r:eth1\"]\n";
+        world.write("first.clab.yml", file);
+        world.cli(["deploy", "-t", "first.clab.yml", "--wait", "60s"]).fine();
+        let at = |words: &str| {
+            eventually(SOON, words, || {
+                let told = world.cli(["journal", "first", "--format", "json"]).json();
+                let entries = told["entries"].as_array().unwrap().iter();
+                let mut told = entries.filter(|entry| entry["message"].as_str().unwrap_or_default().contains(words));
+                told.next()?["at"].as_str()?.parse::<jiff::Timestamp>().ok()
+            })
+        };
+        let waited = at("ended with status 0").duration_since(at("running"));
+        assert!(waited.as_secs() < 9, "{waited:?}");
+        world.cli(["destroy", "first"]).fine();
+    });
+}
+
 #[test]
 fn a_deploy_waits_for_links_of_a_node_that_runs_and_waits_for_another() {
     on_a_machine(LIMIT, |world| {

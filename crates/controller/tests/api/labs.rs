@@ -274,6 +274,22 @@ async fn a_restarted_controller_shows_the_last_state_and_hands_out_the_same() {
 }
 
 #[tokio::test]
+async fn what_a_former_life_was_told_is_unknown_until_the_host_is_read_again() {
+    let stand = Stand::new().await;
+    stand.deploy(TWO).await;
+    let Stand { running, directory, client, .. } = stand;
+    drop(client);
+    running.stop().await;
+    let stand = Stand::on_a_host(directory, Duration::from_secs(60), |host| host.quiet = true).await;
+    let shown = stand.client.lab(&lab("two")).await.unwrap();
+    let link = &shown.links[0];
+    assert_eq!((shown.state, link.actual_state), (LabState::Unknown, LinkState::Unknown));
+    assert!(link.reason.as_deref().unwrap_or_default().contains("since the controller started"), "{link:?}");
+    stand.agent.set(|host| host.quiet = false);
+    stand.until("two", |two| two.state == LabState::Up).await;
+}
+
+#[tokio::test]
 async fn a_silent_host_makes_everything_unknown() {
     let stand = Stand::on(tempfile::tempdir().unwrap(), Duration::from_secs(2)).await;
     stand.deploy(TWO).await;
