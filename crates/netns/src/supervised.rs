@@ -4,7 +4,7 @@
 //! (`archetype-oci supervise`); here is only what others read of it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,7 @@ pub fn write_started(state: &Path, started: &Started) -> Result<()> {
         }
         _ => {}
     }
-    replace(&started_file(state), &json(started)?)
+    replace(&state.join(STARTED), &json(started)?)
 }
 
 /// Notes how the run ended.
@@ -98,17 +98,12 @@ pub fn write_ended(state: &Path, ended: &Ended) -> Result<()> {
     replace(&state.join(ENDED), &json(ended)?)
 }
 
-/// The file that notes the run.
-pub fn started_file(state: &Path) -> PathBuf {
-    state.join(STARTED)
-}
-
 /// The last run that was started; nothing when there was none.
 ///
 /// # Errors
 /// When the file is there and cannot be read.
 pub fn started(state: &Path) -> Result<Option<Started>> {
-    read(&started_file(state))
+    read(&state.join(STARTED))
 }
 
 /// How the last run ended; nothing while it goes on, and also when the supervisor was killed.

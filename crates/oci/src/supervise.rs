@@ -128,7 +128,7 @@ fn start(options: &Options, keep: i32) -> Result<watch::Running, Error> {
     started.release()?.map_err(|why| Error::Missing { what: why })?;
     let note = note.ok_or_else(|| Error::Missing { what: "the command's process died while it was made".into() })?;
     write_started(&options.state, &note)?;
-    let note = watch::Note::watch(&options.state)?;
+    let note = watch::Note::watch(&options.state, note);
     Ok(watch::Running::new(started.pid, started.output, log, signals, note, options.stop_timeout))
 }
 

@@ -2,13 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use archetype_netns::{Error, supervised};
+use archetype_netns::Error;
+use archetype_netns::supervised::{self, Started};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -24,7 +24,8 @@ impl Signals {
     pub fn block() -> Result<Self, Error> {
         let failed = |error| Error::system("set up signals", error);
         let mut set = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGCHLD] {
+        let of_others = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGCHLD];
+        for signal in of_others.into_iter().chain([Signal::SIGIO]) {
             set.add(signal);
         }
         set.thread_block().map_err(failed)?;
@@ -32,22 +33,36 @@ impl Signals {
     }
 }
 
-/// Hears when the note of the run goes.
-pub(super) struct Note(Inotify);
+/// The note of the run, and who hears when it goes: by a signal, for of the watches of inotify a user
+/// has no more than 128, and there may be more nodes.
+pub(super) struct Note {
+    state: PathBuf,
+    own: Started,
+    /// The kernel watches the folder for as long as it is open.
+    _folder: Option<OwnedFd>,
+}
 
 impl Note {
-    /// Watches the note of the run that stands in `state` now.
-    pub fn watch(state: &Path) -> Result<Self, Error> {
-        let failed = |error| Error::system("watch the note of the run", error);
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).map_err(failed)?;
-        inotify.add_watch(&supervised::started_file(state), AddWatchFlags::IN_DELETE_SELF).map_err(failed)?;
-        Ok(Self(inotify))
+    /// Watches the note `own` that stands in `state` now. Where the kernel has no such watch, the run goes on when its
+    /// note goes.
+    pub fn watch(state: &Path, own: Started) -> Self {
+        let folder = File::open(state).map(OwnedFd::from).ok().filter(|folder| tells_of_removals(folder));
+        Self { state: state.to_owned(), own, _folder: folder }
     }
 
-    /// Whether it is gone.
+    /// Whether it is gone, or another one.
     fn is_gone(&self) -> bool {
-        self.0.read_events().is_ok_and(|events| !events.is_empty())
+        supervised::started(&self.state).is_ok_and(|noted| noted.as_ref() != Some(&self.own))
     }
+}
+
+/// Has `SIGIO` sent whenever something goes from a folder or takes the place of what was there (`F_NOTIFY` in fcntl(2)).
+fn tells_of_removals(folder: &OwnedFd) -> bool {
+    const DN_DELETE: libc::c_ulong = 0x8;
+    const DN_RENAME: libc::c_ulong = 0x10;
+    const DN_MULTISHOT: libc::c_ulong = 0x8000_0000;
+    // SAFETY: a plain system call on a descriptor that is open.
+    unsafe { libc::fcntl(folder.as_raw_fd(), libc::F_NOTIFY, DN_DELETE | DN_RENAME | DN_MULTISHOT) == 0 }
 }
 
 /// How the command ended.
@@ -93,8 +108,7 @@ impl Running {
         loop {
             self.wait();
             self.collect();
-            self.obey();
-            if self.note.is_gone() {
+            if self.obey() && self.note.is_gone() {
                 self.forgotten = true;
                 self.send(Signal::SIGKILL);
             }
@@ -112,8 +126,7 @@ impl Running {
 
     /// Sleeps until something is to be done.
     fn wait(&self) {
-        let told = [self.signals.0.as_fd(), self.note.0.as_fd()];
-        let mut fds: Vec<PollFd<'_>> = told.into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let mut fds = vec![PollFd::new(self.signals.0.as_fd(), PollFlags::POLLIN)];
         if let Some(output) = &self.output {
             fds.push(PollFd::new(output.as_fd(), PollFlags::POLLIN));
         }
@@ -149,15 +162,18 @@ impl Running {
         while self.collect() {}
     }
 
-    /// Does what signals ask for.
-    fn obey(&mut self) {
+    /// Does what signals ask for; whether one of them was that something went from the state folder.
+    fn obey(&mut self) -> bool {
+        let mut is_less = false;
         while let Ok(Some(signal)) = self.signals.0.read_signal() {
             match Signal::try_from(signal.ssi_signo as i32) {
                 Ok(Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT) => self.stop(),
                 Ok(Signal::SIGHUP) => self.send(Signal::SIGHUP),
+                Ok(Signal::SIGIO) => is_less = true,
                 _ => {}
             }
         }
+        is_less
     }
 
     fn stop(&mut self) {
