@@ -178,7 +178,10 @@ impl Memory {
 
     /// Notes what was made, or found to be, because of what is so at the far ends. Nothing was made of what was `left`.
     pub(crate) fn followed(&mut self, found: &Diff, left: &BTreeSet<Resource>) {
-        let is_left = |port: &InterfaceName| left.contains(&Resource::Port(port.clone()));
+        let is_left = |port: &InterfaceName| {
+            let resource = Resource::Port(port.clone());
+            left.contains(&resource) || self.failed.contains_key(&resource)
+        };
         let parked = found.parked.iter().filter(|port| !is_left(port)).cloned();
         self.parked = parked.chain(self.parked.iter().filter(|port| is_left(port)).cloned()).collect();
         for (device, up) in &found.carriers {

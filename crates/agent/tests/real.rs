@@ -16,7 +16,7 @@ use archetype_model::spec::{Attachment, HostSpec, Presence};
 use archetype_model::status::{LinkState, Status};
 use archetype_model::step::{NodeAction, Step};
 use archetype_plan::judge;
-use archetype_testbed::{Ovs, Verdict, run, sandbox, scratch_dir, slowly, xdp_program};
+use archetype_testbed::{Ovs, Verdict, attempt, run, sandbox, scratch_dir, slowly, xdp_program};
 use lab::{Shape, datapath, generation, spec_of};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -96,11 +96,15 @@ impl Bench {
         self.ovs.tool("ovs-ofctl", args);
     }
 
-    /// Makes the device a port of a Linux bridge of somebody else.
+    /// Makes the device a port of a Linux bridge of somebody else. Where the kernel moves frames it is the switch's for good.
     fn onto_another_bridge(&self) {
         run("sh", ["-c", "ip link show theirs >/dev/null 2>&1 || ip link add theirs type bridge"]);
         run("ip", ["link", "set", "theirs", "up"]);
-        run("ip", ["link", "set", &self.device(), "master", "theirs"]);
+        let device = self.device();
+        if attempt("ip", ["link", "set", &device, "master", "theirs"]).is_err() {
+            assert!(self.ovs.kernel_moves_frames_of("arch-ovs"), "{device} becomes a port");
+            run("ip", ["link", "set", &device, "down"]);
+        }
     }
 
     fn set_interface(&self, value: &str) {

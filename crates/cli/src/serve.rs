@@ -168,27 +168,34 @@ fn envelope(told: Envelope) -> ReportEnvelope {
 struct Stop {
     term: Signal,
     interrupt: Signal,
-    /// The terminal in which it was started has gone.
-    hang_up: Signal,
+    /// The terminal in which it was started has gone; none where that is to be of no matter (`nohup`).
+    hang_up: Option<Signal>,
 }
 
 impl Stop {
     fn listen() -> anyhow::Result<Self> {
         let on = |kind| signal(kind).context("listen for signals");
-        Ok(Self {
-            term: on(SignalKind::terminate())?,
-            interrupt: on(SignalKind::interrupt())?,
-            hang_up: on(SignalKind::hangup())?,
-        })
+        let hang_up = if is_ignored(libc::SIGHUP) { None } else { Some(on(SignalKind::hangup())?) };
+        Ok(Self { term: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())?, hang_up })
     }
 
     async fn told(mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.interrupt.recv() => {}
-            _ = self.hang_up.recv() => {}
+            Some(_) = async { self.hang_up.as_mut()?.recv().await } => {}
         }
     }
+}
+
+/// Whether whoever started this process has it take no notice of a signal.
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: all-zero is a valid sigaction; the call only writes into it.
+    let (asked, disposition) = unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        (libc::sigaction(signal, std::ptr::null(), &raw mut now), now.sa_sigaction)
+    };
+    asked == 0 && disposition == libc::SIG_IGN
 }
 
 /// A namespace costs two descriptors; the usual limit of 1024 ends at some 400 nodes.

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use box_lab::{Sort, deploy, dirty, dump, same};
-use world::{World, attempt, eventually, on_a_machine, run};
+use world::{World, attempt, eventually, on_a_machine, run, slowly};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const SOON: Duration = Duration::from_secs(30);
@@ -51,7 +51,12 @@ fn a_command_of_the_list_over_which_serve_is_killed_runs_once(world: &mut World,
             "image: bb, cmd: sleep 100000"
         }
     };
-    let command = |n: u8| format!("sh -c 'echo begin {n} >> /srv/told; sleep 1; echo end {n} >> /srv/told'");
+    let command = |n: u8| {
+        format!(
+            "sh -c 'echo begin {n} >> /srv/told; sleep {}; echo end {n} >> /srv/told'",
+            slowly(Duration::from_secs(2)).as_secs()
+        )
+    };
     let list = format!("[\"{}\", \"{}\"]", command(1), command(2));
     std::fs::create_dir_all(world.folder.join("once")).unwrap();
     let node = format!("{{kind: linux, {sort}, binds: [\"once:/srv\"], exec: {list}}}");
@@ -497,6 +502,11 @@ fn a_node_that_changes_its_sort_is_on_the_wire_as_the_other_one() {
     });
 }
 
+/// The agent may be making folders again meanwhile.
+fn lose_what_is_kept() {
+    eventually(SOON, "it is removed", || attempt("sh", ["-c", "rm -r /run/archetype/*/nodes"]).ok());
+}
+
 #[test]
 fn what_is_kept_of_nodes_may_be_lost_and_no_command_runs_twice_or_stays() {
     on_a_machine(LIMIT, |world| {
@@ -509,7 +519,7 @@ fn what_is_kept_of_nodes_may_be_lost_and_no_command_runs_twice_or_stays() {
         let before = all();
         assert_eq!(before.len(), 2, "{before:?}");
         for round in 0..3 {
-            run("sh", ["-c", "rm -r /run/archetype/*/nodes"]);
+            lose_what_is_kept();
             eventually(SOON, &format!("each has one command again, round {round}"), || {
                 let now = all();
                 (now.len() == 2 && commands("a").len() == 1 && now.iter().all(|pid| !before.contains(pid)))
@@ -525,7 +535,7 @@ fn what_is_kept_of_nodes_may_be_lost_and_no_command_runs_twice_or_stays() {
         world.until_up("many", SOON);
 
         let kept = all();
-        run("sh", ["-c", "rm -r /run/archetype/*/nodes"]);
+        lose_what_is_kept();
         world.cli(["destroy", "many"]).fine();
         let lives = |pid: &String| std::path::Path::new(&format!("/proc/{pid}")).exists();
         eventually(SOON, "no command stays", || (!kept.iter().any(lives)).then_some(()));

@@ -78,7 +78,7 @@ impl Waiting {
             // It is still to come, if it ever does.
             return None;
         }
-        // What was kept from before a restart is shown, but nobody's waiting ends by it.
+        // Nobody's waiting ends by what was kept from before a restart.
         let fresh = now.heard.as_ref().is_some_and(|heard| heard.received.is_some());
         // What was planned before this revision says nothing of it.
         let planned = now.is_planned(revision);

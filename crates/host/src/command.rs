@@ -127,7 +127,7 @@ pub(crate) fn once(
         Some(left) => left.followed(limit, given_up),
         None => begun(note, command, limit, given_up, spawn),
     };
-    note.inspect(|note| note.is_over());
+    note.inspect(|note| note.has_ended(&state));
     state
 }
 
@@ -139,8 +139,11 @@ fn begun(
     spawn: impl FnOnce(Command) -> io::Result<Child>,
 ) -> ExecState {
     let program = command.get_program().to_string_lossy().into_owned();
-    let noted = note.map_or(Ok(()), |note| note.taken_by(&mut command));
-    match noted.and_then(|()| spawn(command)) {
+    if let Some(Err(error)) = note.map(|note| note.taken_by(&mut command)) {
+        // It runs all the same: nothing but the death of this agent over it would make it run again.
+        tracing::warn!(%error, program, "a command could not be noted");
+    }
+    match spawn(command) {
         Ok(child) => {
             note.inspect(|note| note.is_of(&child));
             followed(child, limit, given_up)

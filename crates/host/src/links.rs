@@ -39,7 +39,8 @@ pub struct Links {
     watch: Watch,
     /// What becomes of frames on the host's devices; a watch of its own, for nodes may change theirs all the time.
     handling: Watch,
-    filters: Watch,
+    /// How often filters at devices or bridges came to be others, counted by who hears of them.
+    filters: Arc<AtomicU64>,
     names: Option<Names>,
     /// How often what the watch heard was taken in.
     heard: Arc<AtomicU64>,
@@ -59,14 +60,14 @@ impl Links {
     /// # Errors
     /// When the kernel gives no netlink sockets.
     pub fn open(place: Place) -> Result<Self, Error> {
-        let (watch, handling, filters) = (Watch::open(true)?, Watch::of_handling()?, Watch::of_filters()?);
+        let (watch, handling) = (Watch::open(true)?, Watch::of_handling()?);
         let host = Socket::open()?;
         let names = Names::open(&place);
         Ok(Self {
             place,
             watch,
             handling,
-            filters,
+            filters: Arc::default(),
             names,
             heard: Arc::default(),
             host,
@@ -83,14 +84,18 @@ impl Links {
     /// When there are no descriptors left.
     pub fn changes(&self) -> std::io::Result<Vec<std::os::fd::OwnedFd>> {
         let names = self.names.as_ref().map(Names::heard);
-        let devices =
-            [self.watch.as_fd(), self.handling.as_fd(), self.filters.as_fd()].map(|watch| watch.try_clone_to_owned());
+        let devices = [self.watch.as_fd(), self.handling.as_fd()].map(|watch| watch.try_clone_to_owned());
         devices.into_iter().chain(names).collect()
     }
 
     /// Counts how often the room has taken in what [`Links::changes`] tells of.
     pub fn times_heard(&self) -> Arc<AtomicU64> {
         self.heard.clone()
+    }
+
+    /// Counts how often filters at devices or bridges came to be others: for who hears of them.
+    pub fn filters(&self) -> Arc<AtomicU64> {
+        self.filters.clone()
     }
 
     /// Has everything read from its source next time; answers how many devices differed.
@@ -117,7 +122,8 @@ impl Links {
         &mut self,
     ) -> (Reading<BTreeMap<InterfaceName, DeviceObserved>>, Reading<BTreeMap<ContainerName, NamespaceObserved>>) {
         self.hear();
-        let (handlings, missed) = (std::mem::take(&mut self.handlings), self.missed);
+        let handlings = std::mem::take(&mut self.handlings);
+        let missed = self.missed + self.filters.load(Ordering::Acquire);
         let devices = self.devices().map(|devices| {
             let devices = devices.values();
             devices
@@ -131,7 +137,7 @@ impl Links {
 
     /// Takes in what the watches heard.
     fn hear(&mut self) {
-        let heard = [self.watch.read(), self.handling.read(), self.filters.read()];
+        let heard = [self.watch.read(), self.handling.read()];
         if self.names.as_mut().is_some_and(Names::read) {
             self.spaces.values_mut().for_each(Space::forget_notes);
         }

@@ -1,6 +1,7 @@
 //! The real host: the rooms together, behind the contract that agents use.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,12 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use archetype_model::facts::NamespaceFacts;
-use archetype_model::observed::{NodeObserved, Observed, Part, Reading, RunObserved};
+use archetype_model::observed::{Mark, NodeObserved, Observed, Part, Reading, RunObserved};
 use archetype_model::report::{Finding, ProbeResult};
 use archetype_model::spec::{HostSpec, NodeBody};
 use archetype_model::step::{NodeAction, Outcome, Step, StepError};
 use archetype_model::{ContainerName, InterfaceName};
 use archetype_netns::folder;
+use archetype_netns::rtnl::Watch;
 use async_trait::async_trait;
 use tokio::io::unix::AsyncFd;
 
@@ -94,6 +96,7 @@ impl LinuxHost {
         for heard in heard {
             tokio::spawn(ring_when_readable(heard, links.times_heard(), waker.clone()));
         }
+        tokio::spawn(count_filters(links.filters(), waker.clone()));
         let datapath = Datapath::open(settings.datapath.clone(), waker.clone());
         let containers = settings.docker_socket.clone().map(|socket| open_containers(&settings, socket, waker));
         if let Some(containers) = &containers {
@@ -185,7 +188,7 @@ impl LinuxHost {
         if steps.is_empty() {
             return Vec::new();
         }
-        let (spec, kind, nodes) = (spec.clone(), self.datapath.kind(), self.nodes());
+        let (spec, kind, nodes) = (spec.clone(), self.datapath.kind(), self.nodes(spec));
         let these = steps.clone();
         let done = self.with_links(move |links| links.apply(&spec, &these, kind, &nodes));
         let done = done.await.unwrap_or_else(|| steps.iter().map(|_| Err("ended early".to_string())).collect());
@@ -253,15 +256,21 @@ impl LinuxHost {
         None
     }
 
-    /// The nodes that run, or may be about to, of every sort. A container is made before its start is begun.
-    fn nodes(&self) -> BTreeMap<ContainerName, NodeObserved> {
-        let known = |room: Reading<BTreeMap<_, _>>| match room {
-            Reading::Known(nodes) => nodes,
-            Reading::Unreadable(_) => BTreeMap::new(),
+    /// The nodes that run, or may be about to, of every sort. A container is made before its start is begun; of one that
+    /// cannot be read nothing is known, and it may run.
+    fn nodes(&self, spec: &HostSpec) -> BTreeMap<ContainerName, NodeObserved> {
+        let mut nodes = match self.containers.as_ref().map(Containers::show) {
+            Some(Reading::Known(nodes)) => nodes,
+            Some(Reading::Unreadable(_)) => {
+                let containers = spec.nodes().filter(|(_, node)| matches!(node.body, NodeBody::Container(_)));
+                containers.map(|(lab, node)| (node.container.clone(), unread(Mark::of_node(spec, lab, node)))).collect()
+            }
+            None => BTreeMap::new(),
         };
-        let mut nodes = self.containers.as_ref().map(|room| known(room.show())).unwrap_or_default();
-        nodes.retain(|_, node: &mut NodeObserved| node.run != RunObserved::Absent);
-        nodes.extend(known(self.processes.show()));
+        nodes.retain(|_, node| node.run != RunObserved::Absent);
+        if let Reading::Known(processes) = self.processes.show() {
+            nodes.extend(processes);
+        }
         nodes
     }
 }
@@ -321,6 +330,21 @@ impl Host for LinuxHost {
         };
         let ended = || ProbeResult::NotSent { why: "the thread that probes ended".into() };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| (0..count).map(|_| ended()).collect())
+    }
+}
+
+/// A container of which nothing is known.
+fn unread(mark: Mark) -> NodeObserved {
+    NodeObserved {
+        id: String::new(),
+        mark,
+        made_from: String::new(),
+        run: RunObserved::Created,
+        busy: None,
+        privileges: None,
+        stand_in: false,
+        shares_with: BTreeSet::new(),
+        ended_by_hand_ms: None,
     }
 }
 
@@ -388,6 +412,32 @@ async fn ring_when_readable(heard: OwnedFd, times_heard: Arc<AtomicU64>, waker: 
             ready.clear_ready();
         }
         ready.clear_ready();
+    }
+}
+
+/// Counts changes of filters at devices or bridges, and rings at each. What else the packet filter tells begins no pass:
+/// on some hosts it tells something all the time.
+async fn count_filters(filters: Arc<AtomicU64>, waker: Waker) {
+    let watched = Watch::of_filters().map_err(io::Error::other).and_then(|watch| {
+        // SAFETY: the descriptor is owned by the value that is registered, and is never exchanged in it.
+        unsafe { AsyncFd::register_with_interest(watch, tokio::io::Interest::READABLE) }.map_err(io::Error::from)
+    });
+    let mut watch = match watched {
+        Ok(watch) => watch,
+        Err(error) => {
+            tracing::warn!(%error, "filters at devices cannot be watched; only `archetype reconcile` sees them");
+            return;
+        }
+    };
+    while let Ok(mut ready) = watch.readable_mut().await {
+        let heard = ready.get_inner_mut().read();
+        ready.clear_ready();
+        // What was lost may have been of any.
+        if heard.is_ok_and(|heard| heard.is_empty()) {
+            continue;
+        }
+        filters.fetch_add(1, Ordering::Release);
+        waker.ring(Event::Changed(Part::Devices));
     }
 }
 

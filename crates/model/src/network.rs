@@ -144,7 +144,7 @@ fn extra_hosts(node: &NodeSpec) -> &[String] {
 fn dns_of(node: &NodeSpec) -> DnsSpec {
     match &node.body {
         NodeBody::Container(body) => body.dns.clone(),
-        NodeBody::Namespace(body) => body.dns.clone(),
+        NodeBody::Namespace(body) => body.dns.as_deref().cloned().unwrap_or_default(),
     }
 }
 

@@ -66,6 +66,14 @@ pub enum When {
     Listed,
 }
 
+/// How a start that has not come yet is named among starts: by the one before it.
+pub const BEFORE: &str = "before:";
+
+/// Whether commands under this name belong to a start that had not come yet.
+pub fn is_before(start: &str) -> bool {
+    start.starts_with(BEFORE)
+}
+
 /// How far a node has come. What it once has reached it keeps until it is made anew or the host
 /// was lost: a node that starts again waits for nobody.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

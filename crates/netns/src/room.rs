@@ -100,7 +100,9 @@ impl<'a> Room<'a> {
     /// Deletes a host's end that bears the mark of the facts.
     fn remove_astray(&mut self, interface: &InterfaceFacts, index: u32) -> Result<()> {
         let Some(link) = self.host.link(&LinkKey::Index(index))? else { return Ok(()) };
-        if link.alias != interface.peer.alias {
+        // One that nobody finished setting up bears the mark of its node, with which that of the port begins.
+        let rest = interface.peer.alias.strip_prefix(&link.alias).filter(|_| !link.alias.is_empty());
+        if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':')) {
             let what = format!(
                 "device {} on the host is not ours (it is marked {:?}); rename or remove it",
                 link.name, link.alias

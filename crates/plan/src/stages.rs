@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use archetype_model::observed::{Exit, RunObserved};
 use archetype_model::report::ExecState;
 use archetype_model::spec::{DesiredRun, HostSpec, LabSpec, LinkId, NodeSpec, WireShape};
+use archetype_model::stages::BEFORE;
+pub use archetype_model::stages::is_before;
 use archetype_model::stages::{Passage, WaitSpec, When};
 use archetype_model::topology::value::{ExecPhase, Stage};
 use archetype_model::{ContainerName, LabName, NodeName};
@@ -56,14 +58,6 @@ pub type HeldWires = BTreeMap<(LabName, LinkId), ContainerName>;
 
 /// All stages in their order.
 const STAGES: [Stage; 5] = [Stage::Create, Stage::CreateLinks, Stage::Configure, Stage::Healthy, Stage::Exit];
-
-/// How a start that has not come yet is named among starts: by the one before it.
-const BEFORE: &str = "before:";
-
-/// Whether commands under this name belong to a start that had not come yet.
-pub fn is_before(start: &str) -> bool {
-    start.starts_with(BEFORE)
-}
 
 /// Carries the passages of all nodes on to what is seen now, and says what follows. `ready` keeps
 /// since when nothing but its delay holds a node.

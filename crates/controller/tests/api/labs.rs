@@ -254,7 +254,7 @@ async fn waiting_ends_when_a_finding_says_why_not() {
 }
 
 #[tokio::test]
-async fn a_restarted_controller_shows_the_last_state_and_hands_out_the_same() {
+async fn a_restarted_controller_hands_out_the_same_and_reads_its_host_again() {
     let stand = Stand::new().await;
     stand.deploy(TWO).await;
     let before = stand.agent.look(|host| host.spec.clone()).unwrap();

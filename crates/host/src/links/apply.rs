@@ -297,7 +297,8 @@ impl Links {
     /// the namespace is set up, and not only whether the node is known to run.
     fn plug(&mut self, container: &ContainerName, interface: &InterfaceName, runs: bool) -> Done {
         let _lock = Lock::take(&self.facts_path(container), folder::LOCK_PATIENCE)?;
-        let Some(facts) = folder::read(&self.place.facts_file(container))? else { return Ok(()) };
+        let missing = || Error::Missing { what: format!("{container} has no facts") };
+        let facts = folder::read(&self.place.facts_file(container))?.ok_or_else(missing)?;
         let is_booted = || Namespace::open_node(&facts.namespace)?.rtnl()?.links();
         if runs || is_booted()?.iter().any(|link| link.is_loopback() && link.is_up()) {
             interior::plug(&facts, interface)?;

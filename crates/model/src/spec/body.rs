@@ -33,8 +33,8 @@ pub struct NamespaceBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<HealthcheckSpec>,
     /// Its resolver settings, where the file states some.
-    #[serde(default, skip_serializing_if = "DnsSpec::states_nothing")]
-    pub dns: DnsSpec,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<Box<DnsSpec>>,
 }
 
 /// A container node: what Docker's create call needs beyond what every node has.

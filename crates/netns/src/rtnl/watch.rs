@@ -25,9 +25,15 @@ const NFNLGRP_NFTABLES: libc::c_int = 7;
 const NFTABLES: u16 = 10 << 8;
 const NFT_MSG_NEWCHAIN: u16 = NFTABLES | 3;
 const NFT_MSG_DELCHAIN: u16 = NFTABLES | 5;
+const NFT_MSG_NEWRULE: u16 = NFTABLES | 6;
+const NFT_MSG_DELRULE: u16 = NFTABLES | 8;
+const NFTA_RULE_TABLE: u16 = 1;
 const NFTA_CHAIN_HOOK: u16 = 4;
-const NFTA_HOOK_DEV: u16 = 3;
-const NFTA_HOOK_DEVS: u16 = 4;
+const NFTA_HOOK_HOOKNUM: u16 = 1;
+/// `NF_INET_INGRESS`: of the hooks of family inet the one at a device.
+const INGRESS: u32 = 5;
+/// What the tables of management networks are called by, of every installation: they have no chain at a device.
+const OF_NETWORKS: &str = "archetype_";
 /// `struct nfgenmsg`: family, version, resource.
 const NFGENMSG: usize = 4;
 
@@ -239,14 +245,23 @@ fn event(nsid: Option<i32>, message: &Message) -> Option<LinkEvent> {
 }
 
 /// Whether news of nftables are of what stands at devices or bridges, and not of packets on their way through the host:
-/// of a table for these, or of a chain that names a device.
+/// of a table for these, or of a chain at a device. Of a rule in a table of family inet only its chain could tell; so it
+/// counts as one, but where the table is that of a management network of ours.
 fn is_at_devices(message: &Message) -> bool {
     match message.body.first().copied().map(i32::from) {
         Some(libc::NFPROTO_NETDEV | libc::NFPROTO_BRIDGE) => true,
-        Some(libc::NFPROTO_INET) if matches!(message.kind, NFT_MSG_NEWCHAIN | NFT_MSG_DELCHAIN) => {
-            let hook = message.attributes(NFGENMSG).find(|attribute| attribute.kind == NFTA_CHAIN_HOOK);
-            hook.is_some_and(|hook| hook.inner().any(|one| matches!(one.kind, NFTA_HOOK_DEV | NFTA_HOOK_DEVS)))
-        }
+        Some(libc::NFPROTO_INET) => match message.kind {
+            NFT_MSG_NEWRULE | NFT_MSG_DELRULE => {
+                let table = message.attributes(NFGENMSG).find(|attribute| attribute.kind == NFTA_RULE_TABLE);
+                table.is_some_and(|table| !table.text().starts_with(OF_NETWORKS))
+            }
+            NFT_MSG_NEWCHAIN | NFT_MSG_DELCHAIN => {
+                let hook = message.attributes(NFGENMSG).find(|attribute| attribute.kind == NFTA_CHAIN_HOOK);
+                let number = hook.and_then(|hook| hook.inner().find(|one| one.kind == NFTA_HOOK_HOOKNUM));
+                number.is_some_and(|number| u32::from_be_bytes(number.u32().to_ne_bytes()) == INGRESS)
+            }
+            _ => false,
+        },
         _ => false,
     }
 }

@@ -46,7 +46,7 @@ impl Note {
     /// Watches the note `own` that stands in `state` now. Where the kernel has no such watch, the run goes on when its
     /// note goes.
     pub fn watch(state: &Path, own: Started) -> Self {
-        let folder = File::open(state).map(OwnedFd::from).ok().filter(|folder| tells_of_removals(folder));
+        let folder = File::open(state).map(OwnedFd::from).ok().filter(tells_of_removals);
         Self { state: state.to_owned(), own, _folder: folder }
     }
 

@@ -84,7 +84,7 @@ impl Writer<'_> {
                     env: node.env.clone(),
                     binds: binds(node),
                     sysctls: container::sysctls(node),
-                    dns: container::dns(node),
+                    dns: Some(container::dns(node)).filter(|dns| !dns.states_nothing()).map(Box::new),
                     // An image's own check is what `NONE` takes away; a namespace has no image.
                     healthcheck: (node.definition.healthcheck.as_ref().and_then(container::healthcheck))
                         .filter(|check| check.test.first().is_none_or(|form| form != "NONE")),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use archetype_model::observed::{
-    CopiesTo, DeviceObserved, FlowsObserved, InsideObserved, Mark, NodeObserved, Observed, PortObserved, Reading,
-    RunObserved,
+    BridgeObserved, CopiesTo, DeviceObserved, FlowsObserved, InsideObserved, Mark, NodeObserved, Observed,
+    PortObserved, Reading, RunObserved,
 };
 use archetype_model::report::{EndReport, Fault, Proof, WireReport, Wiring};
 use archetype_model::spec::{
@@ -55,7 +55,8 @@ fn wiring(lab: &LabSpec, wire: &WireSpec, ends: &[&EndReport], observed: &Observ
             (&end.end, port, device, inside, space)
         })
         .collect();
-    let bridge = bridge.map(|bridge| (bridge.datapath, bridge.flows.known().map(|flows| flows.changes)));
+    let told = |bridge: &BridgeObserved| bridge.flows.known().map(|flows| flows.changes);
+    let bridge = bridge.map(|bridge| (bridge.datapath, told(bridge), &bridge.copies));
     Wiring(digest(&(wire.tag, switch, bridge, parts)))
 }
 
