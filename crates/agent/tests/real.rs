@@ -16,7 +16,7 @@ use archetype_model::spec::{Attachment, HostSpec, Presence};
 use archetype_model::status::{LinkState, Status};
 use archetype_model::step::{NodeAction, Step};
 use archetype_plan::judge;
-use archetype_testbed::{Ovs, Verdict, attempt, run, sandbox, scratch_dir, slowly, xdp_program};
+use archetype_testbed::{Ovs, Verdict, attempt, run, sandbox, scratch_dir, slowly, xdp_program, xdp_set};
 use lab::{Shape, datapath, generation, spec_of};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -474,19 +474,9 @@ fn a_program_on_a_hosts_end_has_its_link_proven_again_and_one_that_drops_frames_
     sandbox(|| {
         block_on(async {
             let mut bench = Bench::deploy(pair()).await;
-            let device: archetype_model::InterfaceName = bench.device().parse().unwrap();
+            let device = bench.device();
             let programs = [Verdict::Drop, Verdict::Pass].map(xdp_program);
-            // A descriptor of -1 takes the program off again; of the modes it is the generic one.
-            let put = |program: Option<&std::os::fd::OwnedFd>| {
-                let fd = program.map_or(-1, std::os::fd::AsRawFd::as_raw_fd) as u32;
-                let key = archetype_netns::rtnl::LinkKey::Name(device.clone());
-                let change = archetype_netns::rtnl::LinkChange::new(key, None).raw(|r| {
-                    r.nest(43, |r| {
-                        r.put_u32(1, fd).put_u32(3, 2);
-                    })
-                });
-                archetype_netns::rtnl::Socket::open().unwrap().change(&change).unwrap();
-            };
+            let put = |program: Option<&std::os::fd::OwnedFd>| xdp_set(&device, program);
             let spec = bench.spec.clone();
             let is_told = |envelope: &Envelope| carry_nothing(&spec, envelope) == 1;
             for _ in 0..2 {

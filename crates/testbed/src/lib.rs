@@ -35,7 +35,7 @@
 //!   example labs name.
 //! * [`run`] and [`attempt`] run a program; [`eventually`] waits for a fact without a fixed sleep, [`slowly`] makes a
 //!   time as much longer as the machine is slow. [`Trials`] are times that are a claim.
-//! * [`xdp_program`] is a program that drops or passes every frame.
+//! * [`xdp_program`] is a program that drops or passes every frame, and [`xdp_set`] puts it onto a device.
 //! * [`Inside`] is an interface in a namespace, watched by the millisecond.
 //!
 //! # Failures
@@ -60,4 +60,4 @@ pub use inside::Inside;
 pub use ovs::{Datapaths, Ovs};
 pub use sandbox::{Sandbox, in_sandbox, sandbox, scratch, scratch_dir};
 pub use trials::Trials;
-pub use xdp::{Verdict, xdp_program};
+pub use xdp::{Verdict, xdp_program, xdp_set};
