@@ -248,7 +248,14 @@ impl View<'_> {
         let own = findings.iter().filter(of_lab);
         let state = judge::lab_state(told, node_states, link_states, own.clone().count());
         match state {
-            LabState::Degraded => Status { state, reason: reason_of(own, nodes, links) },
+            LabState::Degraded => {
+                let is_fine = |name: &NodeName| {
+                    let report = part.node(name).and_then(|node| self.node_report(node));
+                    report.is_some_and(judge::has_finished)
+                };
+                let others = nodes.iter().filter(|(name, _)| !is_fine(name));
+                Status { state, reason: reason_of(own, others, links) }
+            }
             LabState::Unknown => Status { state, reason: unreadable(self.now) },
             state => Status::plain(state),
         }
@@ -303,11 +310,11 @@ fn failed_end(part: &LabSpec, wire: &WireSpec, member: Option<&EndRef>, findings
 /// The first thing that is wrong, for the reason of a lab.
 fn reason_of<'a>(
     mut findings: impl Iterator<Item = &'a Finding>,
-    nodes: &[(NodeName, Status<NodeState>)],
+    nodes: impl Iterator<Item = &'a (NodeName, Status<NodeState>)> + Clone,
     links: &[(DeclaredLink, Status<LinkState>)],
 ) -> Option<String> {
     let node = || {
-        let in_state = |wanted: NodeState| nodes.iter().find(move |(_, status)| status.state == wanted);
+        let in_state = |wanted: NodeState| nodes.clone().find(move |(_, status)| status.state == wanted);
         let (name, status) = in_state(NodeState::Error).or_else(|| in_state(NodeState::Exited))?;
         Some(format!("node {name}: {}", status.reason.as_deref().unwrap_or("does not run")))
     };

@@ -55,31 +55,48 @@ impl Fence {
     pub fn put(&self, text: &str, lines: Option<&str>) -> String {
         let block = lines.map(|lines| format!("{}\n{lines}{}\n", self.begin, self.end)).unwrap_or_default();
         let Some((from, to)) = self.span(text) else {
+            let text = self.without_a_beginning(text, lines);
             let gap = if text.is_empty() || text.ends_with('\n') || block.is_empty() { "" } else { "\n" };
             return format!("{text}{gap}{block}");
         };
-        format!("{}{block}{}", &text[..from], self.put(&text[to..], None))
+        let before = self.without_a_beginning(&text[..from], lines);
+        format!("{before}{block}{}", self.put(&text[to..], None))
     }
 
-    /// From the first byte of the begin line to the byte after the end line.
+    /// `text` without the begin lines of blocks whose ends somebody took away, and without those of `lines` that follow
+    /// one: what else follows may be anybody's.
+    fn without_a_beginning(&self, text: &str, lines: Option<&str>) -> String {
+        let Some(from) = line_start(text, &self.begin) else { return text.to_owned() };
+        let is_ours =
+            |line: &str| line == self.begin || lines.is_some_and(|lines| lines.lines().any(|own| own == line));
+        let rest = text[from..].split_inclusive('\n').filter(|line| !is_ours(line.trim_end_matches('\n')));
+        format!("{}{}", &text[..from], rest.collect::<String>())
+    }
+
+    /// From the first byte of the begin line to the byte after the end line. Of several begin lines the last one before
+    /// the end counts: somebody took the end of the others away.
     fn span(&self, text: &str) -> Option<(usize, usize)> {
-        let from = line_start(text, &self.begin)?;
-        let end = from + line_start(&text[from..], &self.end)?;
+        let first = line_start(text, &self.begin)?;
+        let end = first + line_start(&text[first..], &self.end)?;
+        let from = first + line_starts(&text[first..end], &self.begin).last()?;
         let to = text[end..].find('\n').map_or(text.len(), |newline| end + newline + 1);
         Some((from, to))
     }
 }
 
-/// Where the line that reads exactly `line` begins.
+/// Where the first line that reads exactly `line` begins.
 fn line_start(text: &str, line: &str) -> Option<usize> {
-    let mut at = 0;
-    for found in text.split_inclusive('\n') {
-        if found.trim_end() == line {
-            return Some(at);
-        }
-        at += found.len();
-    }
-    None
+    line_starts(text, line).next()
+}
+
+/// Where each line that reads exactly `line` begins.
+fn line_starts<'a>(text: &'a str, line: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let places = text.split_inclusive('\n').scan(0, |at, found| {
+        let from = *at;
+        *at += found.len();
+        Some((from, found))
+    });
+    places.filter(move |(_, found)| found.trim_end() == line).map(|(from, _)| from)
 }
 
 /// What is to stand between the marks, with a hash of it: at each pass every node is asked for its
@@ -254,6 +271,22 @@ mod tests {
             wanted.push_str("y\n");
             wanted
         });
+    }
+
+    #[test]
+    fn a_block_whose_end_was_taken_away_takes_no_line_of_anybody_along() {
+        let whole = fence("one").put("x\n", Some("10.0.0.1\ta\n10.0.0.2\tb\n"));
+        let broken = whole.replace("# archetype:ab1c2:one:end\n", "10.9.9.9 printer\n");
+        let wanted = |lines: &str| fence("one").put("x\n10.9.9.9 printer\n", Some(lines));
+        for lines in ["10.0.0.1\ta\n10.0.0.2\tb\n", "10.0.0.1\ta\n10.0.0.2\tb\n10.0.0.3\tc\n"] {
+            let once = fence("one").put(&broken, Some(lines));
+            assert_eq!(once, wanted(lines));
+            assert_eq!(fence("one").put(&once, Some(lines)), once);
+        }
+        // As a former version left it: the whole block behind the broken one.
+        let both = format!("{broken}{}", &whole[2..]);
+        assert_eq!(fence("one").put(&both, Some("10.0.0.1\ta\n10.0.0.2\tb\n")), wanted("10.0.0.1\ta\n10.0.0.2\tb\n"));
+        assert!(fence("one").put(&broken, None).ends_with("10.9.9.9 printer\n"));
     }
 
     #[test]
