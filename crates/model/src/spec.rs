@@ -160,6 +160,17 @@ pub struct Subnet<Net, Addr> {
     pub guests: Option<Net>,
 }
 
+// === impl NetworkSpec ===
+
+impl NetworkSpec {
+    /// The host's addresses on it.
+    pub fn gateways(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        let ipv4 = self.ipv4.as_ref().map(|subnet| IpAddr::from(subnet.gateway));
+        let ipv6 = self.ipv6.as_ref().map(|subnet| IpAddr::from(subnet.gateway));
+        ipv4.into_iter().chain(ipv6)
+    }
+}
+
 // === impl HostSpec ===
 
 impl HostSpec {

@@ -108,6 +108,11 @@ fn observe(room: &mut Room, socket: &mut Socket, engine: &Engine, meant: &Meant)
         hosts: hosts.then(|| meant.hosts_digest.clone()),
         foreign: foreign(socket, engine, &network.name, there.as_ref())?,
         leaving: record.stripped,
+        // An engine that removes its network takes the bridge away first, and lets go of the addresses after that.
+        addresses: match &there {
+            None if record.stripped => network.gateways().collect(),
+            there => bare(there.as_ref()).addresses,
+        },
         ..bare(there.as_ref())
     })
 }

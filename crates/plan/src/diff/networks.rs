@@ -64,9 +64,7 @@ fn has_its_addresses(wanted: &NetworkSpec, going: &NetworkObserved) -> bool {
 }
 
 fn as_wanted(look: &Look<'_>, wanted: &NetworkSpec, seen: &NetworkObserved) -> bool {
-    let ipv4 = wanted.ipv4.as_ref().map(|subnet| IpAddr::from(subnet.gateway));
-    let ipv6 = wanted.ipv6.as_ref().map(|subnet| IpAddr::from(subnet.gateway));
-    let addressed = ipv4.iter().chain(&ipv6).all(|address| seen.addresses.contains(address));
+    let addressed = wanted.gateways().all(|address| seen.addresses.contains(&address));
     // An engine that cannot be read is no reason to write.
     let guests = seen.guests.known().is_none_or(|right| *right);
     seen.bridge.is_some()
