@@ -293,7 +293,7 @@ impl<H: Host> Pass<'_, H> {
         self.memory.failed.retain(|resource, _| {
             !right.contains(resource) && (wanted.contains_key(resource) || unsettled.in_work.contains(resource))
         });
-        for resource in right.iter().filter(|resource| !unsettled.being_made.contains(resource)) {
+        for resource in right.difference(&unsettled.being_made) {
             if let Some(digest) = wanted.get(resource)
                 && self.memory.settled.get(resource) != Some(digest)
             {
@@ -375,8 +375,11 @@ struct Taken {
 /// What a pass does not call settled.
 struct Unsettled {
     in_work: BTreeSet<Resource>,
+    /// What is not wrong now, and not whole either: a step on it is no repair.
+    ///
     /// Networks over which a Docker network is to lie, and it is not known whether one does: it may be being laid for
-    /// the first time. Nothing is wrong with them, and a step on one is no repair.
+    /// the first time. Devices that Open vSwitch is taking over: with its userspace datapath it makes each promiscuous
+    /// by writing all of its flags, as it read them before, and so shuts one that was opened meanwhile.
     being_made: BTreeSet<Resource>,
 }
 
@@ -384,8 +387,11 @@ impl Unsettled {
     fn of(observed: &Observed, found: &Diff) -> Self {
         let networks = observed.networks.known().into_iter().flatten();
         let unread = networks.filter(|(_, network)| network.guests.known().is_none());
-        let being_made = unread.map(|(name, _)| Resource::Network(name.clone())).collect();
-        Self { in_work: in_work(found), being_made }
+        let unread = unread.map(|(name, _)| Resource::Network(name.clone()));
+        let ports = observed.datapath.known().into_iter().flat_map(|datapath| &datapath.ports);
+        let coming = ports.filter(|(_, port)| port.ofport.is_none() || !port.settled);
+        let coming = coming.map(|(device, _)| Resource::Device(device.clone()));
+        Self { in_work: in_work(found), being_made: unread.chain(coming).collect() }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archetype_agent::{Envelope, Handle};
-use archetype_host::fake::FakeHost;
+use archetype_host::fake::{FakeHost, State};
 use archetype_host::{Host, Waker};
 use archetype_model::ContainerName;
 use archetype_model::observed::{Busy, Exit, Part, Reading, RunObserved};
@@ -635,4 +635,40 @@ async fn a_network_that_was_never_seen_whole_is_made_and_not_repaired() {
     bench.host.disturb(Part::Networks, |state| state.networks.get_mut(&name).unwrap().guests = Reading::Known(false));
     let envelope = bench.settled().await;
     assert_eq!(envelope.repairs.len(), 1, "what was seen whole and is not any more is repaired");
+}
+
+/// Open vSwitch writes all flags of a device that it takes over, as it read them before, and so shuts what was opened
+/// meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_device_that_the_switch_shuts_while_it_takes_it_over_is_opened_and_not_repaired() {
+    let spec = Arc::new(spec_of(&Shape::pair(), 1));
+    let device = spec.nodes().next().unwrap().1.interfaces[1].host_device.clone();
+    let shut = |state: &mut State| state.devices.get_mut(&device).unwrap().up = false;
+    let mut bench = Bench::new();
+    bench.host.with(|state| state.slow_switch = true);
+    bench.handle.accept(spec.clone()).await.unwrap();
+    let host = bench.host.clone();
+    let is_open = || host.with(|state| state.devices.get(&device).is_some_and(|found| found.up));
+    tokio::time::timeout(Duration::from_secs(1), async {
+        while !is_open() {
+            bench.reports.recv().await;
+        }
+    })
+    .await
+    .expect("it is opened while the switch takes it over");
+    bench.host.disturb(Part::Datapath, |state| {
+        shut(state);
+        state.datapath.settled = true;
+        for (number, port) in (1..).zip(state.datapath.ports.values_mut()) {
+            (port.ofport, port.settled) = (Some(number), true);
+        }
+    });
+    let mut envelope = bench.settled().await;
+    while all_links(&spec, &envelope) != [LinkState::Up] {
+        envelope = bench.settled().await;
+    }
+    assert_eq!(envelope.repairs, []);
+    bench.host.disturb(Part::Devices, shut);
+    let envelope = bench.settled().await;
+    assert_eq!(envelope.repairs.len(), 1, "one that is shut later is repaired");
 }

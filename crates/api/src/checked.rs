@@ -11,7 +11,7 @@ use crate::problem::FileProblem;
 /// What a topology file says and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Checked {
-    /// The lab's name; null when even that could not be read.
+    /// The lab's name as the file states it; null when it states none, or even that could not be read.
     pub name: Option<String>,
     /// The nodes, in file order.
     pub nodes: Vec<CheckedNode>,
@@ -99,13 +99,7 @@ impl Checked {
         problems: impl IntoIterator<Item = topology::Problem>,
         notes: impl IntoIterator<Item = topology::Problem>,
     ) -> Self {
-        let node = |node: &topology::NodeDecl| CheckedNode {
-            name: node.name.to_string(),
-            kind: node.kind.clone(),
-            runtime: runtime_word(node.runtime()).to_string(),
-            image: node.definition.image.clone(),
-            definition: None,
-        };
+        let node = |node: &topology::NodeDecl| CheckedNode::new(node.name.as_str(), &node.kind, &node.definition);
         Self {
             name: topology.map(|t| t.name.to_string()),
             nodes: topology.iter().flat_map(|t| t.nodes.iter().map(node)).collect(),
@@ -117,6 +111,17 @@ impl Checked {
         }
     }
 
+    /// Names the lab as its file does, and puts each node whose name is none where it stands in the file.
+    pub fn name_as_stated(&mut self, topology: Option<&Topology>, stated: topology::Stated) {
+        self.name = stated.name;
+        let right: Vec<_> = topology.iter().flat_map(|t| t.nodes.iter()).map(|node| node.position).collect();
+        for (before, node) in stated.misnamed.into_iter().enumerate() {
+            let at = before + right.iter().filter(|position| **position < node.position).count();
+            let kind = node.definition.kind.as_deref().unwrap_or_default();
+            self.nodes.insert(at, CheckedNode::new(&node.name, kind, &node.definition));
+        }
+    }
+
     /// Makes it what `topology`, of which this is the answer, amounts to: each node merged, each link as it is made.
     pub fn expand(&mut self, topology: &Topology) {
         for (checked, node) in self.nodes.iter_mut().zip(&topology.nodes) {
@@ -125,6 +130,19 @@ impl Checked {
         self.links = topology.links.iter().map(CheckedLink::resolved).collect();
         self.prefix = topology.prefix.clone().filter(|prefix| prefix != topology::DEFAULT_PREFIX);
         self.mgmt = Some(CheckedNetwork::of(&topology.mgmt));
+    }
+}
+
+impl CheckedNode {
+    /// A node of this name, whose merged definition this is.
+    fn new(name: &str, kind: &str, definition: &topology::NodeDefinition) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            runtime: runtime_word(topology::RuntimeKind::of(kind, definition)).to_owned(),
+            image: definition.image.clone(),
+            definition: None,
+        }
     }
 }
 

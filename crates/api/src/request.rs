@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 /// A topology file as the client read it on the controller's host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct TopologyText {
     /// The absolute directory of the file; relative paths in it begin here.
     pub directory: String,
@@ -29,6 +30,7 @@ pub struct TopologyText {
 
 /// A wish for a lab to be as a file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct DeployRequest {
     /// The file.
     pub topology: TopologyText,
@@ -84,6 +86,7 @@ impl std::fmt::Display for LinkAction {
 
 /// A link that is to be added to a lab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewLink {
     /// Its two ends, each as `node:interface` in any spelling that the node's kind takes; `host:…` and
     /// `mgmt-net:…` stand for what they stand for in a file.

@@ -99,7 +99,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
 /// Reads a file that a user sent, by containerlab's rules.
 fn read_file(file: FileText<'_>) -> FileReading {
     let reading = archetype_topology::read_with(file.shown, file.directory, file.text, file.env, file.variables);
-    FileReading { topology: reading.topology, problems: reading.problems, notes: reading.notes }
+    FileReading { topology: reading.topology, stated: reading.stated, problems: reading.problems, notes: reading.notes }
 }
 
 /// Makes what is missing of a lab's certificates.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use archetype_model::topology::{Problem, Topology};
+use archetype_model::topology::{Problem, Stated, Topology};
 
 /// A file as a user sent it.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,8 @@ pub struct FileText<'a> {
 pub struct FileReading {
     /// What it declares, as far as it could be read.
     pub topology: Option<Topology>,
+    /// What it states and the topology cannot hold.
+    pub stated: Stated,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
     /// What it states and nothing comes of.

@@ -20,6 +20,8 @@ use crate::store::{Draft, LeftOutPart, Note, Present, Wish, Wishes};
 pub(crate) struct ReadFile {
     /// What it declares, as far as it could be read.
     pub topology: Option<Topology>,
+    /// What it states and the topology cannot hold.
+    pub stated: topology::Stated,
     /// What `--partial` leaves out.
     pub left_out: Vec<LeftOutPart>,
     /// What keeps it from being deployed, in the order of the file.
@@ -52,7 +54,7 @@ pub(crate) fn checked(
     partial: bool,
     facts: HostFacts,
 ) -> ReadFile {
-    let FileReading { topology, mut problems, notes: mut noted } = reading;
+    let FileReading { topology, stated, mut problems, notes: mut noted } = reading;
     let mut left_out = Vec::new();
     if let Some(topology) = &topology {
         let told: BTreeSet<_> = problems.iter().filter_map(end_of_a_link).collect();
@@ -68,7 +70,7 @@ pub(crate) fn checked(
         noted.extend(notes(topology, &left_out.iter().map(|part| part.subject.clone()).collect()));
         noted.sort_by_key(topology::Problem::position);
     }
-    ReadFile { topology, left_out, problems, notes: noted, files, beside: facts }
+    ReadFile { topology, stated, left_out, problems, notes: noted, files, beside: facts }
 }
 
 /// The link that a problem is about, and where: what a file has wrong there by itself is told once.

@@ -61,6 +61,8 @@ pub struct State {
     /// Ends of tasks that are still to be told, oldest first, whose nodes stay busy where a command runs in them; none
     /// where every task is over, and told, at once.
     pub untold: Option<VecDeque<TaskEnded>>,
+    /// Whether the switch is still to take over what is plugged into it from now on.
+    pub slow_switch: bool,
     /// Every step carried out, oldest first.
     pub writes: Vec<Step>,
     next: u32,
@@ -89,6 +91,7 @@ impl FakeHost {
             undone: BTreeSet::new(),
             swallowing: BTreeSet::new(),
             untold: None,
+            slow_switch: false,
             writes: Vec::new(),
             next: 10,
         };

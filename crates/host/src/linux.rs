@@ -287,10 +287,13 @@ impl Host for LinuxHost {
             None => Reading::Known(BTreeMap::new()),
         };
         let processes = self.processes.show();
+        // Ports before devices: what Open vSwitch does to a device that it takes over is done by the time its port is
+        // told to be there.
+        let datapath = self.datapath.show();
         let of_networks = async { (self.networks.show().await, self.networks.passages().await) };
         let (links, (networks, passages)) = tokio::join!(self.with_links(Links::show), of_networks);
         let (devices, namespaces) = links.unwrap_or_else(unread);
-        Observed { datapath: self.datapath.show(), devices, namespaces, containers, processes, networks, passages }
+        Observed { datapath, devices, namespaces, containers, processes, networks, passages }
     }
 
     fn findings(&self) -> Vec<Finding> {

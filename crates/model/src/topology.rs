@@ -205,6 +205,26 @@ pub enum Protocol {
     Sctp,
 }
 
+/// What a file states and its topology cannot hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stated {
+    /// The lab's name, right or not; none where the file states none.
+    pub name: Option<String>,
+    /// Nodes whose names are none, in the order of the file.
+    pub misnamed: Vec<Misnamed>,
+}
+
+/// A node whose name is none, which is a problem of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Misnamed {
+    /// The name as it is written.
+    pub name: String,
+    /// Where.
+    pub position: Position,
+    /// What it is, merged as a node's definition is.
+    pub definition: NodeDefinition,
+}
+
 /// By what a node is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -220,6 +240,16 @@ pub enum RuntimeKind {
 }
 
 impl RuntimeKind {
+    /// By what a node of this kind is run, whose merged definition this is.
+    pub fn of(kind: &str, definition: &NodeDefinition) -> Self {
+        match (kind, definition.labels.get(RUNTIME_LABEL).map(String::as_str)) {
+            ("bridge" | "ovs-bridge", _) => Self::Bridge,
+            (HOST, _) => Self::Host,
+            (_, Some("namespace")) => Self::Namespace,
+            _ => Self::Container,
+        }
+    }
+
     /// Whether something of ours runs for such a node.
     pub fn runs(self) -> bool {
         matches!(self, Self::Namespace | Self::Container)
@@ -255,12 +285,7 @@ impl NodeDecl {
     /// By what the node is run: kind `bridge` is a bridge, kind `host` the host, the label
     /// `archetype.runtime: namespace` asks for a namespace, everything else is a container.
     pub fn runtime(&self) -> RuntimeKind {
-        match (self.kind.as_str(), self.definition.labels.get(RUNTIME_LABEL).map(String::as_str)) {
-            ("bridge" | "ovs-bridge", _) => RuntimeKind::Bridge,
-            (HOST, _) => RuntimeKind::Host,
-            (_, Some("namespace")) => RuntimeKind::Namespace,
-            _ => RuntimeKind::Container,
-        }
+        RuntimeKind::of(&self.kind, &self.definition)
     }
 
     /// The node's network mode; `Bridge` when the file states none, and for a word that is none:

@@ -30,7 +30,7 @@ mod walk;
 
 use std::path::{Path, PathBuf};
 
-use archetype_model::topology::{Problem, Topology};
+use archetype_model::topology::{Problem, Stated, Topology};
 
 pub use environment::Environment;
 pub use files::bounded;
@@ -45,6 +45,8 @@ pub struct Reading {
     pub topology: Option<Topology>,
     /// Whether the topology's name is the file's, and not made up because it states none that is right.
     pub is_named: bool,
+    /// What of the file the topology cannot hold.
+    pub stated: Stated,
     /// Everything that is wrong, in the order of the file.
     pub problems: Vec<Problem>,
     /// What containerlab reads and ignores, so that it is not wrong, in the order of the file.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use archetype_model::topology::{
-    EndpointDecl, LinkDecl, LinkKind, MgmtDecl, NodeDecl, NodeDefinition, Position, Problem, Settings, Source,
-    Topology, lab_folder,
+    EndpointDecl, LinkDecl, LinkKind, MgmtDecl, Misnamed, NodeDecl, NodeDefinition, Position, Problem, Settings,
+    Source, Stated, Topology, lab_folder,
 };
 use archetype_model::{LabName, NodeName};
 
@@ -24,6 +24,13 @@ pub fn read(name: &str, directory: &Path, text: &str, environment: &Environment,
     reading
 }
 
+impl Reading {
+    /// Of a file of which nothing could be read.
+    fn unreadable(problems: Vec<Problem>) -> Self {
+        Self { topology: None, is_named: false, stated: Stated::default(), problems, notes: Vec::new() }
+    }
+}
+
 /// What a template makes of a variable that has no value.
 const NO_VALUE: &str = "<no value>";
 
@@ -40,7 +47,7 @@ fn as_written(name: &str, directory: &Path, text: &str, environment: &Environmen
     let mut walker = Walker::new(name);
     let with = template::Surroundings { name, directory, variables };
     let Some(rendered) = template::rendered(text, &with, &mut walker.problems) else {
-        return Reading { topology: None, is_named: false, problems: walker.problems, notes: Vec::new() };
+        return Reading::unreadable(walker.problems);
     };
     let (expanded, unclosed) = expand(&rendered, environment);
     for Unclosed(at) in unclosed {
@@ -55,7 +62,7 @@ fn as_written(name: &str, directory: &Path, text: &str, environment: &Environmen
             walker.problem("empty-file", Position::START, "the file declares nothing").hint =
                 Some("a topology has \"name:\" and \"topology:\"".into());
         }
-        return Reading { topology: None, is_named: false, problems: walker.problems, notes: Vec::new() };
+        return Reading::unreadable(walker.problems);
     };
     let stage = Resolving { walker, name, directory, environment };
     stage.resolved(declared)
@@ -179,6 +186,7 @@ impl Resolving<'_> {
     fn resolved(mut self, declared: Declared) -> Reading {
         let stated = self.lab_name(declared.name.as_deref(), declared.name_at);
         let is_named = stated.is_some();
+        let stated_name = stated.as_ref().map(ToString::to_string).or(declared.name);
         let lab = stated.unwrap_or_else(|| self.name_of_file());
         let lab_directory = self.lab_directory(&lab);
         let source = Source {
@@ -201,9 +209,11 @@ impl Resolving<'_> {
         let surroundings = Surroundings { directory: self.directory, lab_directory, environment: self.environment };
         self.authority(&mut topology, &surroundings);
         let known: Vec<String> = declared.nodes.iter().map(|entry| entry.name.clone()).collect();
+        let mut misnamed = Vec::new();
         for entry in &declared.nodes {
-            if let Some(node) = self.node(&topology, &declared.levels, &surroundings, entry) {
-                topology.nodes.push(node);
+            match self.node(&topology, &declared.levels, &surroundings, entry) {
+                Ok(node) => topology.nodes.push(node),
+                Err(without) => misnamed.push(without),
             }
         }
         let joined = topology.nodes.iter().filter(|node| node.kind == "nokia_srsim");
@@ -217,7 +227,7 @@ impl Resolving<'_> {
         topology.positions.retain(|path, _| !path.starts_with("topology.links["));
         in_file_order(&mut problems);
         in_file_order(&mut notes);
-        Reading { topology: Some(topology), is_named, problems, notes }
+        Reading { topology: Some(topology), is_named, stated: Stated { name: stated_name, misnamed }, problems, notes }
     }
 
     /// The lab's name; one that is missing or refused is a problem.
@@ -283,29 +293,29 @@ impl Resolving<'_> {
         said.find(|owner| !owner.is_empty()).cloned().unwrap_or_default()
     }
 
-    /// One node, merged and resolved; a name that is none is a problem and leaves the node out.
+    /// One node, merged and resolved; a name that is none is a problem.
     fn node(
         &mut self,
         topology: &Topology,
         levels: &Levels,
         surroundings: &Surroundings<'_>,
         &Entry { ref name, at: position, is_bare, ref level }: &Entry,
-    ) -> Option<NodeDecl> {
+    ) -> Result<NodeDecl, Misnamed> {
+        let applied = levels.applied(name, level, is_bare);
+        let definition = applied.merged(level);
         let name = match NodeName::new(name) {
             Ok(name) => name,
             Err(error) => {
                 self.walker.problem("bad-name", position, error.to_string());
-                return None;
+                return Err(Misnamed { name: name.clone(), position, definition });
             }
         };
-        let applied = levels.applied(name.as_str(), level, is_bare);
-        let definition = applied.merged(level);
         let kind = definition.kind.clone().unwrap_or_default();
         let mut node = NodeDecl::new(name, kind, definition, position);
         node.written = written(&self.walker.written, &applied.levels);
         let places = Places { positions: &topology.positions, levels: &applied.levels, node: position };
         resolve::node(&mut self.walker, surroundings, &mut node, &places);
-        Some(node)
+        Ok(node)
     }
 }
 

@@ -43,6 +43,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     if let (true, Some(topology)) = (args.expanded, &reading.topology) {
         checked.expand(topology);
     }
+    checked.name_as_stated(reading.topology.as_ref(), reading.stated);
     if args.output.is_json() {
         print_json(&checked)?;
     } else {
@@ -73,7 +74,8 @@ fn print_lans(topology: &Topology, facts: &HostFacts, paint: Paint) {
 }
 
 fn summary(checked: &Checked) -> String {
-    let name = checked.name.as_deref().unwrap_or("no lab could be read");
+    let is_read = !checked.nodes.is_empty() || !checked.links.is_empty();
+    let name = checked.name.as_deref().unwrap_or(if is_read { "a lab without a name" } else { "no lab could be read" });
     let problems = match checked.problems.len() {
         0 => "no problems".to_owned(),
         number => counted(number, "problem"),

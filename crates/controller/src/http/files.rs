@@ -69,5 +69,7 @@ pub(super) async fn check(
     Document(text): Document<TopologyText>,
 ) -> Result<Json<Checked>, Failure> {
     let read = desk.read(text, false).await.map_err(Failure::unreadable)?;
-    Ok(Json(Checked::new(read.topology.as_ref(), read.problems, read.notes)))
+    let mut checked = Checked::new(read.topology.as_ref(), read.problems, read.notes);
+    checked.name_as_stated(read.topology.as_ref(), read.stated);
+    Ok(Json(checked))
 }

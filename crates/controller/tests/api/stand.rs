@@ -40,7 +40,12 @@ pub const PREPARED: &str = "prepared";
 fn reader() -> FileReader {
     let reader = FileReader::new(|file| {
         let reading = archetype_topology::read_text(file.shown, file.directory, file.text, file.env);
-        FileReading { topology: reading.topology, problems: reading.problems, notes: reading.notes }
+        FileReading {
+            topology: reading.topology,
+            stated: reading.stated,
+            problems: reading.problems,
+            notes: reading.notes,
+        }
     });
     let wants = |_: &Topology| true;
     reader.preparing(wants, |topology| {

@@ -35,6 +35,7 @@ impl State {
                 let mark = self.mark_of_device(spec, device).ok_or("no such interface")?;
                 let ifindex = self.devices.get(device).map(|device| device.ifindex);
                 let number = self.number();
+                let ofport = ifindex.map_or(-1, |_| i64::from(number));
                 let port = PortObserved {
                     bridge: bridge.clone(),
                     row: format!("row-{number}"),
@@ -45,12 +46,13 @@ impl State {
                     harmful: Vec::new(),
                     mark: Some(mark),
                     plugged_ifindex: ifindex,
-                    ofport: Some(ifindex.map_or(-1, |_| i64::from(number))),
-                    settled: true,
+                    ofport: (!self.slow_switch).then_some(ofport),
+                    settled: !self.slow_switch,
                     error: if ifindex.is_some() { String::new() } else { "No such device".into() },
                     ifindex,
                 };
                 self.datapath.ports.insert(device.clone(), port);
+                self.datapath.settled &= !self.slow_switch;
             }
             Step::SetPort { device, tag, .. } => {
                 let mark = self.mark_of_device(spec, device);
