@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use archetype_host::{Event, Host};
-use archetype_model::ContainerName;
 use archetype_model::observed::{NodeObserved, Observed, RunObserved};
 use archetype_model::report::{Finding, Report};
 use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, NodeSpec};
 use archetype_model::step::{NodeAction, Outcome, Resource, Step};
+use archetype_model::{ContainerName, InterfaceName};
 use archetype_plan::carrier::Carriers;
 use archetype_plan::diff::{DatapathSettings, Diff, Memory as Known, diff};
 use archetype_plan::joining;
@@ -82,7 +82,7 @@ impl<H: Host> Pass<'_, H> {
             for step in found.steps() {
                 tracing::debug!(round, %step, "due");
             }
-            let taken = self.take(&spec, &wanted.resources, &found).await;
+            let taken = self.take((&spec, &observed), &wanted.resources, &found).await;
             self.memory.followed(&found, &taken.left);
             writes += taken.writes;
         };
@@ -176,7 +176,12 @@ impl<H: Host> Pass<'_, H> {
 
     /// Takes the steps, phase by phase. Steps of a node of which an earlier one failed are left for
     /// the next pass: what they stand on is not there.
-    async fn take(&mut self, spec: &Arc<HostSpec>, wanted: &BTreeMap<Resource, String>, found: &Diff) -> Taken {
+    async fn take(
+        &mut self,
+        (spec, observed): (&Arc<HostSpec>, &Observed),
+        wanted: &BTreeMap<Resource, String>,
+        found: &Diff,
+    ) -> Taken {
         let now_ms = self.clock.now_ms();
         self.note_begun(spec, found);
         let steps: Vec<&Step> = found.steps().collect();
@@ -191,7 +196,7 @@ impl<H: Host> Pass<'_, H> {
         let memory = &self.memory;
         let is_settled = |resource: &Resource| {
             settled.get(resource).is_some_and(|digest| wanted.get(resource) == Some(digest))
-                && !follows(resource, memory, found)
+                && !follows(resource, memory, found, observed)
         };
         let repaired: Vec<Resource> = steps.iter().map(|step| step.resource()).filter(&is_settled).collect();
         self.proofs.forget_repaired(spec, &repaired);
@@ -404,7 +409,10 @@ fn right(
     found: &Diff,
 ) -> BTreeSet<Resource> {
     let open = in_work(found);
-    let about: BTreeSet<&Resource> = found.findings.iter().filter_map(|finding| finding.resource.as_ref()).collect();
+    let mut about: BTreeSet<&Resource> =
+        found.findings.iter().filter_map(|finding| finding.resource.as_ref()).collect();
+    // What somebody else has set on the bridge is told, and takes nothing from what is ours to set there.
+    about.remove(&Resource::Bridge);
     let readable = |resource: &Resource| match resource {
         Resource::Bridge => observed.datapath.known().is_some_and(|d| {
             d.switch.is_some() && d.bridge.as_ref().is_none_or(|bridge| bridge.flows.known().is_some())
@@ -476,12 +484,13 @@ fn touches(spec: &HostSpec, step: &Step, stuck: &BTreeSet<ContainerName>) -> boo
 }
 
 /// Whether a resource is to be otherwise than it was made last because of what is so at its far end;
-/// or this is the first pass, and nobody knows what a host's end was made.
-fn follows(resource: &Resource, memory: &Memory, found: &Diff) -> bool {
+/// or this is the first pass, and nobody knows whether a host's end was made up or down.
+fn follows(resource: &Resource, memory: &Memory, found: &Diff, observed: &Observed) -> bool {
+    let is_now = |device: &InterfaceName| Some(observed.devices.known()?.get(device)?.up);
     match resource {
-        Resource::Device(device) => {
-            found.carriers.get(device).is_some_and(|up| memory.carriers.get(device) != Some(up))
-        }
+        Resource::Device(device) => found.carriers.get(device).is_some_and(|up| {
+            memory.carriers.get(device).map_or_else(|| is_now(device) != Some(*up), |made| made != up)
+        }),
         Resource::Port(port) => memory.parked.contains(port) != found.parked.contains(port),
         _ => false,
     }

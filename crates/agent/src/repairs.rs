@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use archetype_model::LabName;
 use archetype_model::report::{Repair, RepairOutcome};
 use archetype_model::spec::HostSpec;
 use archetype_model::step::{NodeAction, Resource, Step};
+use archetype_model::{ContainerName, LabName};
 
 use crate::ledger::Ledger;
 
@@ -20,7 +20,11 @@ pub(crate) fn open(
 ) {
     ledger.note(|done| {
         for step in steps {
-            if matches!(step, Step::Node { action: NodeAction::Exec { .. } | NodeAction::GiveUp, .. }) {
+            // What was asked for is no drift, however often it is tried.
+            let asked = |action: &NodeAction| {
+                matches!(action, NodeAction::Exec { .. } | NodeAction::GiveUp | NodeAction::Restart)
+            };
+            if matches!(step, Step::Node { action, .. } if asked(action)) {
                 continue;
             }
             let resource = step.resource();
@@ -29,12 +33,16 @@ pub(crate) fn open(
                 if repair.done.last() != Some(&words) {
                     repair.done.push(words);
                 }
+                // A device that goes is shut first, and may have been seen so.
+                if matches!(step, Step::MakePair { .. }) {
+                    repair.found = found(spec, step);
+                }
             } else if is_settled(&resource) {
                 done.last_repair += 1;
                 done.open.push(Repair {
                     number: done.last_repair,
                     lab: lab_of(spec, &resource),
-                    found: found(step),
+                    found: found(spec, step),
                     done: vec![step.to_string()],
                     resource,
                     at_ms: now_ms,
@@ -64,7 +72,11 @@ pub(crate) fn close(ledger: &mut Ledger, right: &BTreeSet<Resource>, opened_here
 }
 
 /// What was found, in words, from the step that mends it.
-fn found(step: &Step) -> String {
+fn found(spec: &HostSpec, step: &Step) -> String {
+    let command = |container: &ContainerName, word: &str| match spec.node(container) {
+        Some((lab, node)) => format!("archetype node {} {} {word}", lab.name, node.name),
+        None => format!("archetype node LAB NODE {word}"),
+    };
     match step {
         Step::SetNetwork { network } => format!("management network {network} is not as wanted"),
         Step::OpenPassage { bridge } => format!("the packet filter's rules for bridge {bridge} are not as wanted"),
@@ -77,13 +89,13 @@ fn found(step: &Step) -> String {
         Step::SetPort { device, .. } => format!("port {device} is not as wanted"),
         Step::RemovePort { device, .. } => format!("port {device} holds another device"),
         Step::Node { container, action: NodeAction::Create } => {
-            format!("{container} is gone (to have it stopped: archetype node LAB NODE stop)")
+            format!("{container} is gone (to have it stopped: {})", command(container, "stop"))
         }
         Step::Node { container, action: NodeAction::Start } => {
-            format!("{container} does not run (to have it stopped: archetype node LAB NODE stop)")
+            format!("{container} does not run (to have it stopped: {})", command(container, "stop"))
         }
         Step::Node { container, action: NodeAction::Stop } => {
-            format!("{container} runs (to have it run: archetype node LAB NODE start)")
+            format!("{container} runs (to have it run: {})", command(container, "start"))
         }
         other => format!("found drift: {other}"),
     }

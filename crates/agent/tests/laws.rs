@@ -12,7 +12,7 @@ use archetype_agent::{Envelope, Handle};
 use archetype_host::fake::{FakeHost, State};
 use archetype_host::{Host, Waker};
 use archetype_model::ContainerName;
-use archetype_model::observed::{Busy, Exit, Part, Reading, RunObserved};
+use archetype_model::observed::{BridgeObserved, Busy, Exit, Part, Reading, RunObserved};
 use archetype_model::report::{ExecState, NodeReport, RepairOutcome};
 use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, Presence};
 use archetype_model::stages::StageCommand;
@@ -475,6 +475,22 @@ async fn an_agent_that_starts_again_writes_nothing() {
     assert_eq!(bench.host.with(|state| state.writes.len()), before);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_device_that_was_changed_while_there_was_no_agent_is_repaired_and_told() {
+    let (bench, spec) = settled_pair().await;
+    let device = spec.nodes().next().unwrap().1.interfaces[1].host_device.clone();
+    let Bench { host, handle, reports, folder } = bench;
+    drop((handle, reports));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    host.with(|state| state.devices.get_mut(&device).unwrap().mtu = 1000);
+    let (_waker, events) = Waker::channel();
+    let mut bench = Bench::start(host, events, folder);
+    let envelope = bench.settled().await;
+    assert_eq!(all_links(&spec, &envelope), [LinkState::Up]);
+    let repaired: Vec<_> = envelope.repairs.iter().map(|repair| &repair.resource).collect();
+    assert_eq!(repaired, [&Resource::Device(device)]);
+}
+
 /// As an agent leaves it that dies after it has made the pair of a link that was added, and before it has set up the end
 /// inside; beside it an interface that the node's own software has shut, which stays as it is.
 #[tokio::test(start_paused = true)]
@@ -671,4 +687,25 @@ async fn a_device_that_the_switch_shuts_while_it_takes_it_over_is_opened_and_not
     bench.host.disturb(Part::Devices, shut);
     let envelope = bench.settled().await;
     assert_eq!(envelope.repairs.len(), 1, "one that is shut later is repaired");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bridge_on_which_somebody_else_has_set_what_harms_is_repaired_each_time_and_each_is_told() {
+    let (mut bench, _) = settled_pair().await;
+    let set = |state: &mut State, change: fn(&mut BridgeObserved)| change(state.datapath.bridge.as_mut().unwrap());
+    bench.host.disturb(Part::Datapath, |state| set(state, |bridge| bridge.harmful = vec!["stp_enable".into()]));
+    bench.still().await;
+    for number in 1..=2 {
+        bench.host.disturb(Part::Datapath, |state| set(state, |bridge| bridge.fail_mode = "secure".into()));
+        let told = async {
+            loop {
+                let repairs = bench.reports.recv().await.expect("the agent reports").repairs;
+                if repairs.len() == number {
+                    return repairs;
+                }
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_secs(60), told).await.expect("each is told");
+        assert!(told.iter().all(|repair| repair.resource == Resource::Bridge), "{told:#?}");
+    }
 }

@@ -254,7 +254,7 @@ fn a_node_wanted_stopped_stays_stopped_whoever_starts_again(world: &mut World, s
         eventually(SOON, "it is stopped again", || stopped().then_some(()));
         let journal = eventually(SOON, "the journal says so", || {
             let told = world.cli(["journal", "box"]).stdout;
-            told.contains("archetype node LAB NODE start").then_some(told)
+            told.contains("archetype node box a start").then_some(told)
         });
         assert!(journal.contains("repair"), "{journal}");
     }
@@ -344,7 +344,7 @@ fn macs_and_addresses_stay_through_restart_recreation_and_redeployment(world: &m
         world.docker(["rm", "-f", "clab-box-b"]);
         let journal = eventually(SOON, "the journal tells that it was made again, and how to have it stopped", || {
             let told = world.cli(["journal", "box"]).stdout;
-            told.contains("clab-box-b is gone (to have it stopped: archetype node LAB NODE stop)").then_some(told)
+            told.contains("clab-box-b is gone (to have it stopped: archetype node box b stop)").then_some(told)
         });
         assert!(journal.contains("repair"), "{journal}");
         world.until_up("box", SOON);

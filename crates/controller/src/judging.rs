@@ -157,7 +157,7 @@ impl View<'_> {
             return Status::plain(if told { NodeState::Running } else { NodeState::Pending });
         }
         match part.node(name) {
-            Some(node) => judge::node_state(node, self.node_report(node), findings),
+            Some(node) => judge::node_state(&part.name, node, self.node_report(node), findings),
             None => Status::because(NodeState::Pending, "not planned yet"),
         }
     }

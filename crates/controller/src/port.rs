@@ -9,7 +9,7 @@ use archetype_api::Problem;
 use archetype_api::exec::{ExecInput, ExecOutput, ExecStart};
 use archetype_model::report::{Repair, Report};
 use archetype_model::spec::{HostSpec, NodeSpec};
-use archetype_model::{HostName, InstallationId, LabName};
+use archetype_model::{ContainerName, HostName, InstallationId, LabName};
 use archetype_plan::blueprint::HostFacts;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -58,6 +58,11 @@ pub trait AgentAccess: Send + Sync + 'static {
 
     /// The addresses on the interfaces inside a node right now.
     async fn addresses(&self, node: &NodeSpec) -> Result<Addresses, String>;
+
+    /// Of these that run, the sources of binds at which something else is now than what the node sees there.
+    async fn replaced_binds(&self, _nodes: &[&NodeSpec]) -> BTreeMap<ContainerName, Vec<PathBuf>> {
+        BTreeMap::new()
+    }
 
     /// Runs a command in a node.
     async fn exec(&self, node: &NodeSpec, start: ExecStart) -> Result<Attached, Box<Problem>>;

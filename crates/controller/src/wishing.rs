@@ -7,7 +7,7 @@ use archetype_api::{DeployRequest, FileProblem, NodeAction, Problem, TopologyTex
 use archetype_model::topology::{self, Subject, Topology};
 use archetype_model::{LabName, NodeName};
 use archetype_plan::blueprint::HostFacts;
-use archetype_plan::check::{check, not_let_in, notes};
+use archetype_plan::check::{beyond_reading, check, not_let_in, notes};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -57,10 +57,7 @@ pub(crate) fn checked(
     let FileReading { topology, stated, mut problems, notes: mut noted } = reading;
     let mut left_out = Vec::new();
     if let Some(topology) = &topology {
-        let told: BTreeSet<_> = problems.iter().filter_map(end_of_a_link).collect();
-        let mut found = check(topology, &BTreeSet::new(), &facts);
-        found.retain(|problem| end_of_a_link(problem).is_none_or(|end| !told.contains(&end)));
-        problems.extend(found);
+        problems.extend(beyond_reading(topology, &stated, &problems, &facts));
         problems.extend(not_let_in(topology, &facts));
         if partial {
             leave_out(topology, &facts, &mut problems, &mut left_out);
@@ -71,12 +68,6 @@ pub(crate) fn checked(
         noted.sort_by_key(topology::Problem::position);
     }
     ReadFile { topology, stated, left_out, problems, notes: noted, files, beside: facts }
-}
-
-/// The link that a problem is about, and where: what a file has wrong there by itself is told once.
-fn end_of_a_link(problem: &topology::Problem) -> Option<(usize, topology::Position)> {
-    let Some(Subject::Link(index)) = problem.subject else { return None };
-    Some((index, problem.position()))
 }
 
 /// Leaves out every part that has a problem, until what remains has none of a part.

@@ -268,7 +268,8 @@ impl State {
                 let mark = Mark::of_node(spec, lab, node);
                 let identity = u64::from(self.number());
                 let inside = Reading::Known(BTreeMap::new());
-                let made = NamespaceObserved { identity, mark, named: true, name_taken: None, facts: None, inside };
+                let (named, name_taken, facts, awake) = (true, None, None, false);
+                let made = NamespaceObserved { identity, mark, named, name_taken, facts, inside, awake };
                 self.namespaces.insert(container.clone(), made);
             }
             Step::NameNamespace { container } => {

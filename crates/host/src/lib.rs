@@ -5,6 +5,7 @@
 //! knows `archetype-plan`.
 
 mod begun;
+mod binds;
 mod command;
 pub mod containers;
 pub mod contract;

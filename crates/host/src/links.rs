@@ -5,6 +5,7 @@
 //! they say narrows what is read again. All of it is synchronous and quick; callers run it on a thread that may wait.
 
 mod apply;
+mod astray;
 mod facts;
 mod holders;
 mod inside;
@@ -29,6 +30,8 @@ use ipnet::IpNet;
 pub use facts::of as facts_of;
 
 use crate::place::Place;
+use crate::probe::Inside;
+use astray::{Astray, Stray};
 use inside::{Notes, Space};
 use names::Names;
 
@@ -52,6 +55,7 @@ pub struct Links {
     /// How often it may have missed that, or it was of devices that it could not name.
     missed: u64,
     spaces: BTreeMap<ContainerName, Space>,
+    astray: Astray,
 }
 
 impl Links {
@@ -75,6 +79,7 @@ impl Links {
             handlings: BTreeMap::new(),
             missed: 0,
             spaces: BTreeMap::new(),
+            astray: Astray::default(),
         })
     }
 
@@ -113,6 +118,7 @@ impl Links {
         };
         self.devices = now.map(|links| links.into_iter().map(kept).collect());
         self.spaces.values_mut().for_each(Space::forget_all);
+        self.astray.forget_all();
         differences as u64
     }
 
@@ -162,11 +168,13 @@ impl Links {
                 LinkEvent::Addressed { .. } => {}
                 LinkEvent::Changed { nsid: Some(nsid), .. } | LinkEvent::Gone { nsid: Some(nsid), .. } => {
                     self.spaces.values_mut().filter(|space| space.nsid() == Some(nsid)).for_each(Space::forget);
+                    self.astray.forget(nsid);
                 }
                 LinkEvent::Lost => {
                     self.missed += 1;
                     self.devices = None;
                     self.spaces.values_mut().for_each(Space::forget);
+                    self.astray.forget_all();
                 }
             }
         }
@@ -210,10 +218,34 @@ impl Links {
             let name_taken = name.filter(|_| !named).map(holders::of);
             let Some(space) = self.spaces.get_mut(&container) else { continue };
             let Some(Notes { mark, facts }) = space.notes(&self.place, &container) else { continue };
-            let inside = Reading::from(space.inside(&mut self.host));
-            seen.insert(container, NamespaceObserved { identity, mark, named, name_taken, facts, inside });
+            let inside = space.look(&mut self.host);
+            let awake = inside.as_ref().is_ok_and(|inside| inside.awake);
+            let inside = Reading::from(inside.map(|inside| inside.devices));
+            seen.insert(container, NamespaceObserved { identity, mark, named, name_taken, facts, inside, awake });
+        }
+        for stray in self.strays(None) {
+            let is_its = |seen: &&mut NamespaceObserved| {
+                (&seen.mark.lab, &seen.mark.node) == (&stray.mark.lab, &stray.mark.node)
+                    && seen.mark.installation == stray.mark.installation
+            };
+            let Some(seen) = seen.values_mut().find(is_its) else { continue };
+            match (self.astray.look(&mut self.host, &stray), &mut seen.inside) {
+                (Ok(Some(found)), Reading::Known(inside)) => drop(inside.insert(stray.device, found)),
+                (Err(error), inside @ Reading::Known(_)) => *inside = Reading::Unreadable(error.to_string()),
+                (Ok(_), _) | (Err(_), Reading::Unreadable(_)) => {}
+            }
         }
         Ok(seen)
+    }
+
+    /// The host's devices of which the other end is in no node's own namespace; with `of` those of this node.
+    fn strays(&mut self, of: Option<&Mark>) -> Vec<Stray> {
+        let own: BTreeSet<i32> = self.spaces.values().filter_map(Space::nsid).collect();
+        let devices = self.devices().into_iter().flat_map(BTreeMap::values);
+        let strays = devices.filter_map(|link| Stray::of(link, &own));
+        let is_of =
+            |stray: &Stray| of.is_none_or(|mark| (&stray.mark.lab, &stray.mark.node) == (&mark.lab, &mark.node));
+        strays.filter(is_of).collect()
     }
 
     /// The host's devices without a mark of this installation: number, name, whether it is a bridge.
@@ -245,8 +277,26 @@ impl Links {
         names.filter_map(other).collect()
     }
 
+    /// The namespaces in which interfaces of a node are, its own first, each with what is inside by the peer's ifindex on
+    /// the host.
+    pub(crate) fn reached(&mut self, container: &ContainerName) -> Option<Vec<Inside>> {
+        let (own, inside) = self.inside(container)?;
+        let mark = self.spaces.get_mut(container)?.notes(&self.place, container)?.mark;
+        let mut elsewhere: BTreeMap<i32, BTreeMap<u32, InsideObserved>> = BTreeMap::new();
+        for stray in self.strays(Some(&mark)) {
+            if let Ok(Some(found)) = self.astray.look(&mut self.host, &stray) {
+                elsewhere.entry(stray.nsid).or_default().insert(stray.device, found);
+            }
+        }
+        let opened = elsewhere
+            .into_iter()
+            .filter_map(|(nsid, inside)| Some((self.astray.open(&mut self.host, nsid, &own)?, inside)));
+        let opened: Vec<_> = opened.collect();
+        Some([(own, inside)].into_iter().chain(opened).collect())
+    }
+
     /// What is inside a node's namespace, by the peer's ifindex on the host; also its own handle.
-    pub(crate) fn inside(&mut self, container: &ContainerName) -> Option<(Namespace, BTreeMap<u32, InsideObserved>)> {
+    pub(crate) fn inside(&mut self, container: &ContainerName) -> Option<Inside> {
         let namespace = Namespace::open_node(self.place.pin(container)).ok()?;
         let inside = self.spaces.get_mut(container)?.inside(&mut self.host).ok()?;
         Some((namespace, inside))

@@ -11,7 +11,7 @@ use std::time::Duration;
 use archetype_model::facts::NamespaceFacts;
 use archetype_model::observed::{Mark, NodeObserved, Observed, Part, Reading, RunObserved};
 use archetype_model::report::{Finding, ProbeResult};
-use archetype_model::spec::{HostSpec, NodeBody};
+use archetype_model::spec::{Bind, HostSpec, NodeBody};
 use archetype_model::step::{NodeAction, Outcome, Step, StepError};
 use archetype_model::{ContainerName, InterfaceName};
 use archetype_netns::folder;
@@ -19,6 +19,7 @@ use archetype_netns::rtnl::Watch;
 use async_trait::async_trait;
 use tokio::io::unix::AsyncFd;
 
+use crate::binds;
 use crate::command::HostCommands;
 use crate::containers::{self, Containers};
 use crate::contract::{Across, Host, ProbeOrder};
@@ -175,6 +176,26 @@ impl LinuxHost {
         let container = container.clone();
         let read = self.with_links(move |links| links.addresses_inside(&container)).await;
         read.unwrap_or_else(|| Ok(Addresses::new()))
+    }
+
+    /// Of nodes that run, the sources of binds at which something else is now than what the node sees there.
+    pub async fn replaced_binds(
+        &self,
+        nodes: Vec<(ContainerName, Vec<Bind>)>,
+    ) -> BTreeMap<ContainerName, Vec<PathBuf>> {
+        let containers = self.containers.as_ref().map(Containers::show).and_then(|read| read.known().cloned());
+        let running = containers.into_iter().chain(self.processes.show().known().cloned()).flatten();
+        let process = |node: NodeObserved| match node.run {
+            RunObserved::Running { pid, .. } => pid,
+            _ => None,
+        };
+        let running: BTreeMap<_, _> = running.filter_map(|(name, node)| Some((name, process(node)?))).collect();
+        let look = move || {
+            let nodes = nodes.into_iter().filter_map(|(name, binds)| Some((*running.get(&name)?, name, binds)));
+            let looked = nodes.map(|(pid, name, binds)| (name, binds::replaced(pid, &binds)));
+            looked.filter(|(_, replaced)| !replaced.is_empty()).collect()
+        };
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 
     /// Works on devices and namespaces on a thread that may wait.
@@ -366,7 +387,7 @@ fn named(devices: Vec<(u32, String, bool)>, own: &BTreeSet<u32>) -> (BTreeSet<St
 /// What the probes of these orders are sent and received with.
 fn reach(links: &mut Links, orders: &[ProbeOrder], switch: Option<Door>) -> Reach {
     let nodes: BTreeSet<_> = orders.iter().flat_map(|order| order.ends.iter().map(|end| &end.container)).collect();
-    let insides = nodes.into_iter().filter_map(|name| Some((name.clone(), links.inside(name)?))).collect();
+    let insides = nodes.into_iter().filter_map(|name| Some((name.clone(), links.reached(name)?))).collect();
     let leads_out = orders.iter().any(|order| !matches!(order.across, Across::Wire));
     let addresses = if leads_out { links.addresses_of_devices() } else { BTreeMap::new() };
     Reach { insides, addresses, switch }

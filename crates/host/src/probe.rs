@@ -37,13 +37,16 @@ const NO_ADDRESS: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
 
 /// What frames are sent and received with.
 pub(crate) struct Reach {
-    /// Each node's namespace, and what is inside by the peer's ifindex on the host.
-    pub(crate) insides: BTreeMap<ContainerName, (Namespace, BTreeMap<u32, InsideObserved>)>,
+    /// The namespaces in which interfaces of each node are, and what is inside by the peer's ifindex on the host.
+    pub(crate) insides: BTreeMap<ContainerName, Vec<Inside>>,
     /// The addresses of the host's devices that orders name, by ifindex.
     pub(crate) addresses: BTreeMap<u32, Mac>,
     /// The switch; none where it is not on this machine.
     pub(crate) switch: Option<Door>,
 }
+
+/// A namespace, and the devices in it by the peer's ifindex on the host.
+pub(crate) type Inside = (Namespace, BTreeMap<u32, InsideObserved>);
 
 /// One direction of one wire.
 struct Crossing {

@@ -128,6 +128,8 @@ pub struct NamespaceObserved {
     pub facts: Option<String>,
     /// The devices inside that have a peer on the host, wherever the node moved them, by peer's ifindex.
     pub inside: Reading<BTreeMap<u32, InsideObserved>>,
+    /// Whether `lo` is up inside: a start sets it up, and an end sets down everything.
+    pub awake: bool,
 }
 
 /// The node's side of one interface.

@@ -13,13 +13,13 @@ use std::net::IpAddr;
 use archetype_model::Mtu;
 use archetype_model::name::NodeName;
 use archetype_model::topology::{
-    EndpointDecl, NodeDecl, Place, Position, Problem, RuntimeKind, Subject, Topology, is_runnable, unsupported,
+    EndpointDecl, NodeDecl, Place, Position, Problem, RuntimeKind, Stated, Subject, Topology, is_runnable, unsupported,
 };
 
 use crate::blueprint::HostFacts;
 
 pub use host::not_let_in;
-pub use notes::notes;
+pub use notes::{notes, replaced_binds};
 
 /// Everything that keeps a topology from being planned, without what is left out. With no
 /// knowledge of the host, give empty facts.
@@ -37,6 +37,23 @@ pub fn check(topology: &Topology, left_out: &BTreeSet<Subject>, facts: &HostFact
     problems.sort_by_key(Problem::position);
     problems.dedup();
     problems
+}
+
+/// What [`check`] finds in a topology beyond what its reading said: of a place where something is wrong the reading says
+/// it better, and an end in a node whose name is none is wrong where that name stands.
+pub fn beyond_reading(topology: &Topology, stated: &Stated, said: &[Problem], facts: &HostFacts) -> Vec<Problem> {
+    let places: BTreeSet<Position> = said.iter().map(Problem::position).collect();
+    let misnamed: BTreeSet<&str> = stated.misnamed.iter().map(|node| node.name.as_str()).collect();
+    let is_misnamed = |problem: &Problem| match problem.subject {
+        Some(Subject::Link(index)) if problem.code == "unknown-node" => {
+            let ends = topology.links.get(index).into_iter().flat_map(|link| &link.endpoints);
+            ends.filter(|end| end.position == problem.position()).any(|end| misnamed.contains(&*end.node))
+        }
+        _ => false,
+    };
+    let mut found = check(topology, &BTreeSet::new(), facts);
+    found.retain(|problem| !places.contains(&problem.position()) && !is_misnamed(problem));
+    found
 }
 
 /// Bridge nodes of the topology, and whether each is a bridge of the host (true) or a LAN of ours.

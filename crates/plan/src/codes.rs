@@ -13,6 +13,9 @@ pub const CODES: &[Code] = &[
     code("address-refused", "A static management address or a gateway cannot be had on its network: it is another \
          node's, the gateway's, the network's own or broadcast address, or not in the subnet.",
         "State another address, or none to be given one."),
+    code("bind-replaced", "The source of a bind was replaced by another file or folder since the node was started, as many \
+         editors do when they save: the node sees what was there before. It is a note of `plan` alone.",
+        "Have the node made anew, with what is there now: `archetype deploy --reload NODE`."),
     code("bridge-heard", "A port of the bridge that is not ours hears every tag, so that it would hear each wire, and no \
          wire would be up.",
         "Take that port off the bridge, give it a tag, or give this installation another bridge with `--bridge`."),

@@ -15,7 +15,7 @@ use archetype_model::topology::{Subnet, Topology};
 use archetype_plan::blueprint::{
     HeldNetwork, HostFacts, LabInput, Listener, NoContainers, Overrides, PlanInput, Planned, Wanted, plan,
 };
-use archetype_plan::check::{check, not_let_in, notes};
+use archetype_plan::check::{check, not_let_in, notes, replaced_binds};
 use archetype_plan::codes::CODES;
 use declared::{Far, Lab, Sort, World};
 
@@ -191,9 +191,19 @@ fn noted() -> Vec<Problem> {
     found
 }
 
+/// What `plan` tells of nodes that run.
+fn seen_as_it_was() -> Vec<Problem> {
+    let topology = lab().topology();
+    let replaced = [(topology.nodes[0].name.clone(), vec!["/labs/a/daemons".into()])].into();
+    let found = replaced_binds(&topology, &replaced);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found
+}
+
 #[test]
 fn every_code_is_produced_and_stands_in_the_list() {
-    let produced = of_networks().into_iter().chain(of_the_rest()).chain(not_let_in_for()).chain(noted());
+    let produced =
+        of_networks().into_iter().chain(of_the_rest()).chain(not_let_in_for()).chain(noted()).chain(seen_as_it_was());
     let produced: BTreeMap<String, Problem> =
         produced.map(|problem| (problem.code.clone().into_owned(), problem)).collect();
     let listed: Vec<&str> = CODES.iter().map(|code| code.code).collect();

@@ -129,6 +129,7 @@ fn declared(w: &mut Walker, tree: &Tree) -> Option<Declared> {
     };
     match f.take(w, "topology").and_then(|tree| w.fields("topology", tree)) {
         Some(inner) => topology(w, inner, &mut declared),
+        None if w.has_told("topology") => {}
         None => {
             w.problem("missing-value", f.place("topology"), "the file has no topology").hint =
                 Some("add \"topology:\" with \"nodes:\" in it".into());
@@ -213,7 +214,7 @@ impl Resolving<'_> {
         for entry in &declared.nodes {
             match self.node(&topology, &declared.levels, &surroundings, entry) {
                 Ok(node) => topology.nodes.push(node),
-                Err(without) => misnamed.push(without),
+                Err(without) => misnamed.push(*without),
             }
         }
         let joined = topology.nodes.iter().filter(|node| node.kind == "nokia_srsim");
@@ -241,6 +242,7 @@ impl Resolving<'_> {
             Some(Err(error)) => {
                 self.walker.problem("bad-name", at, error.to_string());
             }
+            None if self.walker.has_told("name") => {}
             None => {
                 self.walker.problem("missing-value", at, "the lab has no name").hint =
                     Some("add \"name:\" at the top of the file".into());
@@ -300,14 +302,14 @@ impl Resolving<'_> {
         levels: &Levels,
         surroundings: &Surroundings<'_>,
         &Entry { ref name, at: position, is_bare, ref level }: &Entry,
-    ) -> Result<NodeDecl, Misnamed> {
+    ) -> Result<NodeDecl, Box<Misnamed>> {
         let applied = levels.applied(name, level, is_bare);
         let definition = applied.merged(level);
         let name = match NodeName::new(name) {
             Ok(name) => name,
             Err(error) => {
                 self.walker.problem("bad-name", position, error.to_string());
-                return Err(Misnamed { name: name.clone(), position, definition });
+                return Err(Box::new(Misnamed { name: name.clone(), position, definition }));
             }
         };
         let kind = definition.kind.clone().unwrap_or_default();

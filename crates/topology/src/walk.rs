@@ -66,6 +66,12 @@ impl Walker {
         self.problems.last_mut().expect("one was just pushed")
     }
 
+    /// Whether it was told that something else stands at `path` than belongs there.
+    pub fn has_told(&self, path: &str) -> bool {
+        let words = format!("{path} must be ");
+        self.problems.iter().any(|problem| problem.code == "wrong-type" && problem.message.starts_with(&words))
+    }
+
     /// Notes that something else stands where `expected` was.
     pub fn wrong_type(&mut self, path: &str, tree: &Tree, expected: &str) {
         // Values of variables and credentials may be secrets, also where they stand wrongly.

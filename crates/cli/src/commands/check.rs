@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use archetype_api::Checked;
 use archetype_model::topology::{Position, Topology};
 use archetype_plan::blueprint::HostFacts;
-use archetype_plan::check::{bridges, check, notes};
+use archetype_plan::check::{beyond_reading, bridges, notes};
 
 use super::{print, print_json};
 use crate::args::CheckArgs;
@@ -30,10 +30,8 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let facts = facts();
     let (mut problems, mut noted) = (reading.problems, reading.notes);
     if let Some(topology) = &reading.topology {
-        // What the reading says of a place, it says better.
         let places: BTreeSet<Position> = problems.iter().map(|problem| problem.position()).collect();
-        let found = check(topology, &BTreeSet::new(), &facts);
-        problems.extend(found.into_iter().filter(|problem| !places.contains(&problem.position())));
+        problems.extend(beyond_reading(topology, &reading.stated, &problems, &facts));
         problems.sort_by_key(|problem| problem.position());
         // What is wrong with a key matters more than that nothing comes of it.
         noted.extend(notes(topology, &BTreeSet::new()).into_iter().filter(|note| !places.contains(&note.position())));

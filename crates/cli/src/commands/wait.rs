@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use archetype_api::progress::{Progress, Settled};
+use archetype_api::progress::{Progress, Settled, Waited};
 use archetype_api::{Accepted, ClientError, codes};
 use archetype_model::LabName;
 use archetype_model::status::{LinkState, NodeState};
@@ -36,7 +36,20 @@ pub async fn settled(connection: &Connection, accepted: &Accepted, at_most: Dura
     let mut display = Display::new();
     let end = timeout_at(deadline, watch(connection, accepted, &mut display)).await;
     display.erase();
-    end.unwrap_or(Ok(End::TimeUp))
+    match end {
+        Ok(end) => end,
+        Err(_) => Ok(at_last(connection, accepted).await),
+    }
+}
+
+/// How it stands now that the time is up, which may have been too short to be told.
+async fn at_last(connection: &Connection, accepted: &Accepted) -> End {
+    let Accepted { lab, revision, .. } = accepted;
+    match connection.client().wait(lab, *revision, Duration::ZERO).await {
+        Ok(Waited { progress: Progress { settled: Some(settled), .. }, .. }) => End::Settled(settled),
+        Err(ClientError::Refused(problem)) if problem.code == codes::LAB_UNKNOWN => End::Settled(Settled::Gone),
+        _ => End::TimeUp,
+    }
 }
 
 /// Follows the progress. A controller that goes away is asked again: the wish is durable.

@@ -1,6 +1,7 @@
 //! The controller's way to the agent of its own host: a channel instead of a wire.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use archetype_api::problem::Problem;
 use archetype_controller::{Addresses, AgentAccess, Attached, MetByWires, Output, Tools};
 use archetype_host::containers::{self, Containers, EngineError, ExecControl, ExecRequest, ExecSession, Pieces};
 use archetype_host::{LinuxHost, Others};
-use archetype_model::LabName;
 use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
+use archetype_model::{ContainerName, LabName};
 use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener, NoContainers};
 use async_trait::async_trait;
 use futures::StreamExt as _;
@@ -108,6 +109,15 @@ impl AgentAccess for Access {
 
     async fn addresses(&self, node: &NodeSpec) -> Result<Addresses, String> {
         self.host.addresses_inside(&node.container).await.map_err(|error| error.to_string())
+    }
+
+    async fn replaced_binds(&self, nodes: &[&NodeSpec]) -> BTreeMap<ContainerName, Vec<PathBuf>> {
+        let binds = |node: &NodeSpec| match &node.body {
+            NodeBody::Namespace(body) => body.binds.clone(),
+            NodeBody::Container(body) => body.binds.clone(),
+        };
+        let nodes = nodes.iter().map(|node| (node.container.clone(), binds(node)));
+        self.host.replaced_binds(nodes.collect()).await
     }
 
     async fn exec(&self, node: &NodeSpec, start: ExecStart) -> Result<Attached, Box<Problem>> {

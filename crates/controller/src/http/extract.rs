@@ -40,6 +40,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         let bytes =
             Bytes::from_request(request, state).await.map_err(|error| Failure::unreadable(error.body_text()))?;
-        serde_json::from_slice(&bytes).map(Self).map_err(Failure::unreadable)
+        // A list would be taken for an object whose members stand in their order.
+        match bytes.trim_ascii_start().first() {
+            Some(b'{') | None => serde_json::from_slice(&bytes).map(Self).map_err(Failure::unreadable),
+            Some(_) => Err(Failure::unreadable("the body must be a JSON object")),
+        }
     }
 }

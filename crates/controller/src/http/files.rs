@@ -1,8 +1,13 @@
 //! Topology files: what is wrong with one, and what it would change.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use archetype_api::{Checked, DeployRequest, PlanAnswer, Problem, TopologyText};
+use archetype_api::{Change, ChangeKind, Checked, DeployRequest, PlanAnswer, Problem, TopologyText};
+use archetype_model::spec::NodeSpec;
+use archetype_model::{LabName, NodeName};
+use archetype_plan::check::replaced_binds;
 use axum::Json;
 use axum::extract::State;
 
@@ -10,6 +15,7 @@ use super::extract::Document;
 use super::failure::Failure;
 use crate::desk::Desk;
 use crate::judging::{LinkIds, ids};
+use crate::now::Now;
 use crate::planning::answer;
 use crate::store::Present;
 use crate::view::left_out;
@@ -53,8 +59,23 @@ pub(super) async fn plan(
         answer(now.spec().map(Arc::as_ref), planned.blueprint.specs.get(&now.host).map(Arc::as_ref), &lab, ids);
     answer.left_out = said;
     answer.problems = problems.into_iter().map(Into::into).collect();
-    answer.notes = read.notes.into_iter().map(Into::into).collect();
+    let mut noted = read.notes;
+    if let Some(present) = draft.wish.present() {
+        noted.extend(replaced_binds(&present.topology, &replaced(&desk, &now, &answer, &lab).await));
+        noted.sort_by_key(archetype_model::topology::Problem::position);
+    }
+    answer.notes = noted.into_iter().map(Into::into).collect();
     Ok(Json(answer))
+}
+
+/// Sources of binds that were replaced since the nodes were started that see them, of those nodes that stay.
+async fn replaced(desk: &Desk, now: &Now, answer: &PlanAnswer, lab: &LabName) -> BTreeMap<NodeName, Vec<PathBuf>> {
+    let goes = |change: &&Change| change.what == "node" && change.change != ChangeKind::Change;
+    let goes: BTreeSet<&str> = answer.changes.iter().filter(goes).map(|change| change.name.as_str()).collect();
+    let nodes = now.part(lab).into_iter().flat_map(|part| &part.nodes);
+    let stays: Vec<&NodeSpec> = nodes.filter(|node| !goes.contains(node.name.as_str())).collect();
+    let mut replaced = desk.access.replaced_binds(&stays).await;
+    stays.iter().filter_map(|node| Some((node.name.clone(), replaced.remove(&node.container)?))).collect()
 }
 
 fn link_ids(present: &Present) -> LinkIds {

@@ -24,6 +24,7 @@ const MOST: u32 = 10_000;
 
 /// Which part of the journal is asked for.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Part {
     /// Only entries of this lab.
     lab: Option<LabName>,

@@ -99,6 +99,7 @@ pub(super) fn accepted(appended: &Appended) -> Accepted {
 
 /// What is waited for.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Awaited {
     /// The revision; the current one when absent.
     revision: Option<u64>,

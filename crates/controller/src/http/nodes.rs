@@ -82,6 +82,7 @@ pub(super) async fn interfaces(
 
 /// Which part of what was printed is asked for.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Part {
     /// Whether what is printed from now on is wanted as well.
     #[serde(default)]

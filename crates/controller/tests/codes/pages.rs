@@ -10,7 +10,7 @@ use archetype_api::codes::{self, Code};
 use super::{root, texts};
 
 /// Codes of what is told and keeps nothing out.
-const NOTES: [&str; 2] = ["ignored-value", "no-effect"];
+const NOTES: [&str; 3] = ["bind-replaced", "ignored-value", "no-effect"];
 
 /// Where codes of one list are met.
 struct Family {

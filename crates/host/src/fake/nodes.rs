@@ -77,6 +77,7 @@ impl State {
             .filter_map(|interface| Some((self.devices.get(&interface.host_device)?.ifindex, interface)))
             .collect();
         let Some(space) = self.namespaces.get_mut(&node.container) else { return };
+        space.awake = true;
         let Reading::Known(inside) = &mut space.inside else { return };
         for (index, device) in inside.iter_mut() {
             if let Some(interface) = by_index.get(index) {
@@ -87,6 +88,7 @@ impl State {
 
     fn set_inside(&mut self, container: &ContainerName, up: bool) {
         let Some(space) = self.namespaces.get_mut(container) else { return };
+        space.awake = up;
         if let Reading::Known(inside) = &mut space.inside {
             inside.values_mut().for_each(|device| device.up = up);
         }

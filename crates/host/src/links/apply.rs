@@ -27,6 +27,8 @@ const REMOVALS: usize = 32;
 const GOING: Duration = Duration::from_millis(500);
 /// A start makes a namespace as declared in less, as a rule; else the facts are written at the next try.
 const START_WITHIN: Duration = Duration::from_millis(50);
+/// And several, each of which may have found a lot left by the last run.
+const STARTS_WITHIN: Duration = Duration::from_millis(200);
 
 type Done = Result<(), Error>;
 /// Nodes that run, or may be about to.
@@ -64,7 +66,10 @@ impl Links {
             let unfinished = self.unfinished(these);
             self.finish(spec, these, set, unfinished, nodes)
         });
-        batch(|step| matches!(step, Step::RemoveDevice { .. }), &mut |these| remove_devices(these));
+        batch(|step| matches!(step, Step::RemoveDevice { .. }), &mut |these| {
+            let _locks = self.lock_starts(spec, these);
+            remove_devices(these)
+        });
         batch(|step| matches!(step, Step::RemoveNamespace { .. }), &mut |these| self.remove_namespaces(these));
         batch(single, &mut |these| these.iter().map(|step| self.one(spec, step, datapath)).collect());
         let missing = || Err("no room takes this step".to_string());
@@ -112,7 +117,11 @@ impl Links {
         let requests: Vec<_> = changes.iter().map(|(_, change)| change.request().clone()).collect();
         match self.host.batch(&requests) {
             Ok(done) => changes.iter().zip(done).for_each(|((at, _), done)| {
-                answers[*at] = done.map_err(|refusal| refusal.about(format!("{}", steps[*at])));
+                // One that went meanwhile is made again in the next round.
+                answers[*at] = match done.map_err(|refusal| refusal.about(format!("{}", steps[*at]))) {
+                    Err(error) if error.is_absent() => Ok(()),
+                    done => done,
+                };
             }),
             Err(error) => changes.iter().for_each(|(at, _)| {
                 answers[*at] = Err(Error::Missing { what: error.to_string() });
@@ -197,6 +206,25 @@ impl Links {
             let inside = Space::new(Namespace::open(&path).ok()?).inside(&mut self.host).ok()?;
             inside.keys().any(|peer| own.contains(peer)).then_some(namespace)
         })
+    }
+
+    /// Keeps nodes from starting and ending while devices of theirs are removed: a start makes each interface of which it
+    /// has read as the facts have it, and fails on one that goes meanwhile. A start that takes too long is not waited for.
+    fn lock_starts(&mut self, spec: &HostSpec, steps: &[&Step]) -> Vec<Lock> {
+        let until = Instant::now() + STARTS_WITHIN;
+        let Ok(devices) = self.devices() else { return Vec::new() };
+        let aliases = steps.iter().filter_map(|step| match step {
+            Step::RemoveDevice { ifindex, .. } => devices.get(ifindex)?.alias.parse::<Mark>().ok(),
+            _ => None,
+        });
+        let owners: BTreeSet<_> = aliases.map(|mark| (mark.lab, mark.node)).collect();
+        let nodes = spec.nodes().filter(|(lab, node)| owners.contains(&(lab.name.clone(), node.name.clone())));
+        let paths: Vec<PathBuf> = nodes.map(|(_, node)| self.facts_path(&node.container)).collect();
+        let take = |path: PathBuf| {
+            let patience = until.saturating_duration_since(Instant::now());
+            path.exists().then(|| Lock::take(&path, patience).ok()).flatten()
+        };
+        paths.into_iter().filter_map(take).collect()
     }
 
     /// Makes pairs in place, all in one batch.

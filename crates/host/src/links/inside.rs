@@ -18,8 +18,17 @@ pub(super) struct Space {
     namespace: Namespace,
     socket: Option<Socket>,
     nsid: Option<i32>,
-    inside: Option<BTreeMap<u32, InsideObserved>>,
+    inside: Option<Inside>,
     notes: Option<Notes>,
+}
+
+/// What is in a namespace.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inside {
+    /// The devices with a peer on the host, by the peer's ifindex.
+    pub(super) devices: BTreeMap<u32, InsideObserved>,
+    /// Whether `lo` is up.
+    pub(super) awake: bool,
 }
 
 /// What the room itself noted of a namespace, in files that nobody else writes.
@@ -98,6 +107,11 @@ impl Space {
 
     /// The devices with a peer on the host, by the peer's ifindex.
     pub(super) fn inside(&mut self, host: &mut Socket) -> Result<BTreeMap<u32, InsideObserved>, Error> {
+        self.look(host).map(|inside| inside.devices)
+    }
+
+    /// What is in it.
+    pub(super) fn look(&mut self, host: &mut Socket) -> Result<Inside, Error> {
         if let Some(inside) = &self.inside {
             return Ok(inside.clone());
         }
@@ -107,8 +121,12 @@ impl Space {
         if self.socket.is_none() {
             self.socket = Some(self.namespace.rtnl()?);
         }
-        let Some(socket) = &mut self.socket else { return Ok(BTreeMap::new()) };
-        let inside: BTreeMap<u32, InsideObserved> = socket.links()?.iter().filter_map(observed).collect();
+        let Some(socket) = &mut self.socket else { return Ok(Inside::default()) };
+        let links = socket.links()?;
+        let inside = Inside {
+            devices: links.iter().filter_map(observed).collect(),
+            awake: links.iter().any(|link| link.is_loopback() && link.is_up()),
+        };
         // Without a number no event would say that this has changed.
         if self.nsid.is_some() {
             self.inside = Some(inside.clone());
@@ -117,7 +135,8 @@ impl Space {
     }
 }
 
-fn observed(link: &Link) -> Option<(u32, InsideObserved)> {
+/// A device with a peer on the host, by the peer's ifindex.
+pub(super) fn observed(link: &Link) -> Option<(u32, InsideObserved)> {
     // A peer in this very namespace is the node's own affair.
     let peer = link.peer_index.filter(|_| link.kind == "veth" && link.peer_nsid.is_some())?;
     let observed = InsideObserved {

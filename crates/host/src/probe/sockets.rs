@@ -19,8 +19,10 @@ use crate::contract::{ProbeEnd, ProbeOrder};
 #[derive(Default)]
 pub(super) struct Sockets(Vec<OwnedFd>);
 
-/// Which socket hears a node, or why none does.
-pub(super) type Opened = BTreeMap<ContainerName, Result<usize, String>>;
+/// Which socket hears a node, in which of its namespaces, or why none does.
+pub(super) type Opened = BTreeMap<(ContainerName, usize), Result<usize, String>>;
+/// A namespace to open, and of which node it is which.
+type Wanted<'a> = ((ContainerName, usize), &'a Namespace);
 
 impl Sockets {
     /// Opens one socket per namespace of the orders; answers which, or why not. Few threads, each
@@ -28,15 +30,18 @@ impl Sockets {
     pub(super) fn open(&mut self, orders: &[ProbeOrder], reach: &Reach) -> Opened {
         let wanted: std::collections::BTreeSet<&ContainerName> =
             orders.iter().flat_map(|order| order.ends.iter().map(|end| &end.container)).collect();
-        let spaces: Vec<(&ContainerName, &Namespace)> =
-            wanted.into_iter().filter_map(|name| Some((name, &reach.insides.get(name)?.0))).collect();
+        let of_node = |name: &ContainerName| {
+            let spaces = reach.insides.get(name).into_iter().flatten().enumerate();
+            spaces.map(|(at, (space, _))| ((name.clone(), at), space)).collect::<Vec<_>>()
+        };
+        let spaces: Vec<Wanted<'_>> = wanted.into_iter().flat_map(of_node).collect();
         let (left, right) = spaces.split_at(spaces.len() / 2);
-        let open_all = |spaces: &[(&ContainerName, &Namespace)]| -> Vec<(ContainerName, Result<OwnedFd, String>)> {
+        let open_all = |spaces: &[Wanted<'_>]| -> Vec<((ContainerName, usize), Result<OwnedFd, String>)> {
             let open = |space: &Namespace| {
                 space.enter().map_err(|error| error.to_string())?;
                 open_socket().map_err(|error| error.to_string())
             };
-            spaces.iter().map(|(name, space)| ((*name).clone(), open(space))).collect()
+            spaces.iter().map(|(name, space)| (name.clone(), open(space))).collect()
         };
         let results = std::thread::scope(|scope| {
             let threads = [scope.spawn(|| open_all(left)), scope.spawn(|| open_all(right))];
@@ -56,9 +61,10 @@ impl Sockets {
     /// The end inside its node.
     pub(super) fn find(&self, end: &ProbeEnd, reach: &Reach, opened: &Opened) -> Result<End, String> {
         let missing = || format!("the inside of {} could not be opened", end.container);
-        let socket = opened.get(&end.container).ok_or_else(missing)?.clone()?;
-        let (_, inside) = reach.insides.get(&end.container).ok_or_else(missing)?;
-        let device = inside.get(&end.host_ifindex).ok_or_else(|| format!("{} is not there", end.end))?;
+        let spaces = reach.insides.get(&end.container).ok_or_else(missing)?;
+        let found = spaces.iter().enumerate().find_map(|(at, (_, inside))| Some((at, inside.get(&end.host_ifindex)?)));
+        let (at, device) = found.ok_or_else(|| format!("{} is not there", end.end))?;
+        let socket = opened.get(&(end.container.clone(), at)).ok_or_else(missing)?.clone()?;
         let address = device.mac.map_or(super::NO_ADDRESS, archetype_model::Mac::octets);
         Ok(End { socket, ifindex: device.ifindex, address })
     }

@@ -2,6 +2,7 @@
 //! no problems: a file is taken with them, here as by containerlab.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use archetype_model::name::NodeName;
 use archetype_model::topology::{
@@ -82,6 +83,20 @@ struct Key {
     key: &'static str,
     is_stated: fn(&NodeDefinition) -> bool,
     why: Why,
+}
+
+/// Tells of binds whose sources are not any more what the nodes that run see; `replaced` are those sources by node.
+pub fn replaced_binds(topology: &Topology, replaced: &BTreeMap<NodeName, Vec<PathBuf>>) -> Vec<Problem> {
+    let nodes = topology.nodes.iter().filter_map(|node| Some((node, replaced.get(&node.name)?)));
+    let tell = |(node, sources): (&NodeDecl, &Vec<PathBuf>)| {
+        let at = topology.position_of_key(node, "binds");
+        let name = &node.name;
+        let sources = sources.iter().map(|source| source.display().to_string()).collect::<Vec<_>>().join(", ");
+        let message = format!("node {name} sees what was at {sources} before it was replaced");
+        let hint = format!("have the node made anew: `archetype deploy --reload {name}`");
+        super::problem(topology, "bind-replaced", at, message).hint(hint)
+    };
+    nodes.map(tell).collect()
 }
 
 const fn key(key: &'static str, why: Why, is_stated: fn(&NodeDefinition) -> bool) -> Key {

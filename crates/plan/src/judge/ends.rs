@@ -130,8 +130,13 @@ pub(super) fn inside_fault(
 /// Why an interface is shut: by what works on the node, or by the node's own software.
 fn shut(node: &NodeSpec, interface: &str, observed: &Observed) -> Fault {
     let seen = room_of(node, observed).known().and_then(|nodes| nodes.get(&node.container));
+    let space = observed.namespaces.known().and_then(|spaces| spaces.get(&node.container));
     match seen.and_then(|seen| seen.busy.as_ref()) {
         Some(busy) => Fault::NodeNotRunning(format!("{}: {}", node.name, busy.doing)),
+        // Whoever ended its run has shut everything, and its end is told a moment later.
+        None if space.is_some_and(|space| !space.awake) => {
+            Fault::NodeNotRunning(format!("{}, whose run has ended or has not begun", node.name))
+        }
         None => Fault::ShutInside(format!("{interface} is shut inside {}", node.name)),
     }
 }
@@ -279,10 +284,14 @@ fn port_faults(
     if port.ofport.is_none_or(|ofport| ofport <= 0) {
         wrong(format!("Open vSwitch has no number for port {name}"));
     }
-    if let Some(device) = device
-        && (port.ifindex != Some(device.ifindex) || port.plugged_ifindex != Some(device.ifindex))
-    {
+    let holds = |ifindex: Option<u32>| device.is_none_or(|device| ifindex == Some(device.ifindex));
+    let is_told = port.ifindex.is_some() || port.ofport.is_none_or(|ofport| ofport <= 0);
+    if !holds(port.plugged_ifindex) || is_told && !holds(port.ifindex) {
         wrong(format!("port {name} holds another device than the one of that name"));
+    }
+    // A database that was started again has forgotten it, until ovs-vswitchd is connected again and says so.
+    if !is_told {
+        faults.push(Fault::Unreadable(format!("which device port {name} holds")));
     }
     faults.extend(copied_into(wire, name, observed));
     faults

@@ -1,5 +1,6 @@
 //! From reports to the states that users see.
 
+use archetype_model::LabName;
 use archetype_model::observed::{Exit, RunObserved};
 use archetype_model::outward::Outward;
 use archetype_model::report::{EndReport, Fault, Finding, NodeReport, ProbeResult, WireReport};
@@ -117,7 +118,12 @@ fn worst_fault(
 }
 
 /// The state of a node. `report` is none while its host has not reported it.
-pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Finding]) -> Status<NodeState> {
+pub fn node_state(
+    lab: &LabName,
+    node: &NodeSpec,
+    report: Option<&NodeReport>,
+    findings: &[Finding],
+) -> Status<NodeState> {
     let Some(report) = report else {
         return Status::because(NodeState::Pending, "its host has not reported it yet");
     };
@@ -151,8 +157,8 @@ pub fn node_state(node: &NodeSpec, report: Option<&NodeReport>, findings: &[Find
             Status::because(NodeState::Starting, "is to be started")
         }
         (RunObserved::Ended { exit, .. }, _, _) if report.at_rest => {
-            let why =
-                format!("{exit}; stays so by restart-policy {}, until `archetype node LAB NODE start`", node.restart);
+            let (policy, name) = (node.restart, &node.name);
+            let why = format!("{exit}; stays so by restart-policy {policy}, until `archetype node {lab} {name} start`");
             Status::because(NodeState::Exited, why)
         }
         (RunObserved::Ended { exit, .. }, _, _) => {
