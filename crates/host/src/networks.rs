@@ -50,7 +50,7 @@ use ports::Held;
 use record::{Meant, Record};
 
 pub use error::Error;
-pub use survey::{HeldNetwork, HeldPort, Survey};
+pub use survey::{HeldNetwork, HeldPort, Survey, VisitedNetwork};
 
 /// News that could not be heard are listened for again after so long.
 const AGAIN: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use archetype_host::containers::{self, Containers, EngineError, ExecControl, Exe
 use archetype_host::{LinuxHost, Others};
 use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
 use archetype_model::{ContainerName, LabName};
-use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener, NoContainers};
+use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener, NoContainers, Visited};
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
@@ -84,6 +84,10 @@ impl AgentAccess for Access {
             subnets: held.subnets,
             holder: held.holder,
         };
+        let visited = |there: archetype_host::networks::VisitedNetwork| Visited {
+            ranges: there.ranges,
+            containers: there.containers,
+        };
         let port = |held: archetype_host::networks::HeldPort| Listener {
             address: held.address,
             port: held.port,
@@ -92,6 +96,7 @@ impl AgentAccess for Access {
         };
         let others = HostFacts {
             held: survey.networks.into_iter().map(network).collect(),
+            visited: survey.visited.into_iter().map(|(name, there)| (name, visited(there))).collect(),
             listeners: survey.listeners.into_iter().map(port).collect(),
             containers,
             namespaces,

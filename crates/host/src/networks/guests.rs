@@ -34,6 +34,8 @@ pub(super) struct GuestNetwork {
     pub by_containerlab: bool,
     /// Its subnets.
     pub subnets: Vec<IpNet>,
+    /// Of which it gives addresses to its containers, where it names ranges of its own.
+    pub ranges: Vec<IpNet>,
     /// The running containers on it; known for ours only.
     pub containers: Vec<String>,
 }

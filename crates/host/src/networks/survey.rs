@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use archetype_model::NetworkName;
 use archetype_model::spec::Protocol;
 use archetype_netns::rtnl::{LinkKey, Route, Socket};
 use ipnet::IpNet;
@@ -19,8 +20,19 @@ const MAIN: u32 = 254;
 pub struct Survey {
     /// Networks of somebody else.
     pub networks: Vec<HeldNetwork>,
+    /// Networks of ours on which containers of somebody else are, by name.
+    pub visited: BTreeMap<NetworkName, VisitedNetwork>,
     /// Ports on which somebody else listens.
     pub listeners: Vec<HeldPort>,
+}
+
+/// A network of ours on which containers of somebody else are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisitedNetwork {
+    /// Of which Docker gives them addresses.
+    pub ranges: Vec<IpNet>,
+    /// Their names.
+    pub containers: Vec<String>,
 }
 
 /// A network of somebody else.
@@ -51,12 +63,17 @@ pub(super) fn survey(room: &mut Room) -> Result<Survey, Error> {
     let mut socket = Socket::open()?;
     let installation = room.settings.place.installation().clone();
     let mut networks = Vec::new();
+    let mut visited = BTreeMap::new();
     let mut told = BTreeMap::new();
     if let Engine::Known(guests) = room.guests.engine() {
         for guest in guests.into_values() {
             let bridge = guest.bridge.as_ref().map_or_else(|| default_bridge(&guest.id), ToString::to_string);
             told.insert(bridge, guest.is_of(&installation));
-            if !guest.is_of(&installation) {
+            if guest.is_of(&installation) {
+                if let (false, Ok(name)) = (guest.containers.is_empty(), guest.name.parse()) {
+                    visited.insert(name, VisitedNetwork { ranges: guest.ranges, containers: guest.containers });
+                }
+            } else {
                 let holder = guest.holder();
                 networks.push(HeldNetwork { name: Some(guest.name), subnets: guest.subnets, holder });
             }
@@ -74,7 +91,7 @@ pub(super) fn survey(room: &mut Room) -> Result<Survey, Error> {
             mark.as_ref().map_or_else(|| format!("the network behind device {}", link.name), BridgeMark::holder);
         networks.push(HeldNetwork { name: mark.map(|mark| mark.network.to_string()), subnets, holder });
     }
-    Ok(Survey { networks, listeners: listeners::all(&mut room.state.holders) })
+    Ok(Survey { networks, visited, listeners: listeners::all(&mut room.state.holders) })
 }
 
 /// The bridge that Docker makes for a network that names none.

@@ -8,6 +8,7 @@ use archetype_model::blueprint::{AddressAllocation, FormerHolder};
 use archetype_model::name::{LabName, NetworkName, NodeName};
 use archetype_model::spec::{NetworkSpec, Subnet};
 use archetype_model::topology::{NodeDecl, Subject};
+use ipnet::IpNet;
 
 use super::attempt::Attempt;
 use super::networks::Family;
@@ -47,6 +48,7 @@ trait Stated: Family {
     fn stated(node: &NodeDecl) -> Option<Self>;
     fn held(allocation: &AddressAllocation) -> Option<Self>;
     fn of_any(address: IpAddr) -> Option<Self>;
+    fn net_of_any(net: IpNet) -> Option<Self::Net>;
 }
 
 impl Stated for Ipv4Addr {
@@ -62,6 +64,12 @@ impl Stated for Ipv4Addr {
             IpAddr::V6(_) => None,
         }
     }
+    fn net_of_any(net: IpNet) -> Option<Self::Net> {
+        match net {
+            IpNet::V4(net) => Some(net),
+            IpNet::V6(_) => None,
+        }
+    }
 }
 
 impl Stated for Ipv6Addr {
@@ -75,6 +83,12 @@ impl Stated for Ipv6Addr {
         match address {
             IpAddr::V6(address) => Some(address),
             IpAddr::V4(_) => None,
+        }
+    }
+    fn net_of_any(net: IpNet) -> Option<Self::Net> {
+        match net {
+            IpNet::V6(net) => Some(net),
+            IpNet::V4(_) => None,
         }
     }
 }
@@ -116,7 +130,11 @@ fn give_family<A: Stated>(
         .iter()
         .filter(|lab| &attempt.network_of(lab) == network)
         .find_map(|lab| A::range(&lab.topology.mgmt));
-    let pool = Pool::new(laid.net, laid.gateway, range, laid.guests);
+    let mut pool = Pool::new(laid.net, laid.gateway, range, laid.guests);
+    if let Some(visited) = attempt.input.facts.visited.get(network) {
+        let who = format!("{} is on its network {network}", visited.containers.join(", "));
+        visited.ranges.iter().filter_map(|range| A::net_of_any(*range)).for_each(|range| pool.lend(range, &who));
+    }
     let wants = wants(attempt, network);
     let mut round = Round { attempt, network, pool, wants, given: BTreeMap::new() };
     round.reserve_kept();

@@ -145,6 +145,8 @@ pub struct HostFacts {
     pub bridges: BTreeSet<String>,
     /// Networks and subnets that somebody else uses.
     pub held: Vec<HeldNetwork>,
+    /// Management networks of ours on which containers of somebody else are.
+    pub visited: BTreeMap<NetworkName, Visited>,
     /// Ports that somebody else listens on.
     pub listeners: Vec<Listener>,
     /// Tags of the bridge that ports of others hold, each with the holder in words.
@@ -162,6 +164,16 @@ pub struct HostFacts {
     /// Why no container can be started here, where that is certain; an engine that does not answer
     /// may do so in a moment.
     pub no_containers: Option<NoContainers>,
+}
+
+/// A management network of ours on which containers of somebody else are. Its Docker network cannot be laid anew while
+/// they are there, and goes on giving addresses of its ranges to whoever joins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Visited {
+    /// The ranges.
+    pub ranges: Vec<IpNet>,
+    /// The containers' names.
+    pub containers: Vec<String>,
 }
 
 /// Why a host starts no containers.

@@ -114,6 +114,8 @@ pub(super) struct Pool<A: Address> {
     range: Block,
     /// A block that is left alone as long as there is anything else.
     guests: Option<Block>,
+    /// Blocks of which somebody else gives addresses now, and who, for people.
+    lent: Vec<(Block, String)>,
     /// Who has what, for people.
     taken: BTreeMap<A, String>,
 }
@@ -128,7 +130,19 @@ impl<A: Address> Pool<A> {
         let subnet = A::block(subnet);
         let range = range.map(A::block).filter(|range| range.within(&subnet)).unwrap_or(subnet);
         let guests = guests.map(A::block).filter(|guests| guests.within(&subnet));
-        Self { subnet, gateway, range, guests, taken: BTreeMap::new() }
+        Self { subnet, gateway, range, guests, lent: Vec::new(), taken: BTreeMap::new() }
+    }
+
+    /// Leaves a block to who gives its addresses away now: no node gets one, and it stays the guests'.
+    pub fn lend(&mut self, net: A::Net, to: &str) {
+        let block = A::block(net);
+        if block.within(&self.subnet) {
+            self.lent.push((block, to.to_owned()));
+        }
+    }
+
+    fn lent(&self, number: u128) -> Option<&(Block, String)> {
+        self.lent.iter().find(|(block, _)| block.contains(number))
     }
 
     /// The first address after the subnet's own: the gateway where none is stated.
@@ -162,6 +176,9 @@ impl<A: Address> Pool<A> {
         if let Some(why) = self.unusable(address) {
             return Err(why);
         }
+        if let Some((block, to)) = self.lent(address.number()) {
+            return Err(format!("is in {}, from which Docker gives addresses to others while {to}", A::net(*block)));
+        }
         if let Some(other) = self.taken.get(&address) {
             return Err(format!("is {other}'s"));
         }
@@ -181,6 +198,7 @@ impl<A: Address> Pool<A> {
         while number <= self.range.last {
             match avoid {
                 Some(block) if block.contains(number) => number = block.last.checked_add(1)?,
+                _ if self.lent(number).is_some() => number = self.lent(number)?.0.last.checked_add(1)?,
                 _ => {
                     let address = A::of(number);
                     if self.unusable(address).is_none() && !self.taken.contains_key(&address) {
@@ -209,6 +227,9 @@ impl<A: Address> Pool<A> {
     /// The block for guests: the former one while it is free, else the largest aligned block that
     /// is, the highest of its size. None where there is no room.
     pub fn guests(&self) -> Option<A::Net> {
+        if let Some((block, _)) = self.lent.first() {
+            return Some(A::net(*block));
+        }
         if let Some(former) = self.guests.filter(|block| self.is_free(block)) {
             return Some(A::net(former));
         }

@@ -131,6 +131,7 @@ fn guest_of(network: Network) -> GuestNetwork {
         installation: labels.remove(mark::LABEL_INSTALLATION),
         digest: labels.remove(mark::LABEL_DIGEST),
         subnets: configs.iter().filter_map(|config| config.subnet.as_deref()?.parse().ok()).collect(),
+        ranges: configs.iter().filter_map(|config| config.ip_range.as_deref()?.parse().ok()).collect(),
         containers: Vec::new(),
     }
 }
