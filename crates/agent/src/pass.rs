@@ -45,7 +45,7 @@ pub(crate) struct Pass<'a, H> {
     /// What has happened since the pass began, for the next one.
     pub(crate) events: &'a UnboundedReceiver<Event>,
     /// Repairs that this run of the agent opened.
-    pub(crate) opened_here: &'a mut BTreeSet<u64>,
+    pub(crate) opened_here: &'a mut BTreeSet<Resource>,
 }
 
 /// What a pass ended with.
@@ -191,7 +191,6 @@ impl<H: Host> Pass<'_, H> {
             Some((container.clone(), Begun { is_idle: false, restarts: node.restarts }))
         });
         self.memory.begun.extend(begun);
-        let before = self.ledger.done().last_repair;
         let settled = &self.memory.settled;
         let memory = &self.memory;
         let is_settled = |resource: &Resource| {
@@ -200,10 +199,9 @@ impl<H: Host> Pass<'_, H> {
         };
         let repaired: Vec<Resource> = steps.iter().map(|step| step.resource()).filter(&is_settled).collect();
         self.proofs.forget_repaired(spec, &repaired);
-        repairs::open(self.ledger, spec, &steps, is_settled, now_ms);
-        self.opened_here.extend(before + 1..=self.ledger.done().last_repair);
-        for repair in self.ledger.done().open.iter().filter(|repair| repair.number > before) {
-            self.memory.undone.note(&repair.resource, &repair.found, now_ms);
+        for (resource, found) in repairs::open(self.ledger, spec, &steps, is_settled, now_ms) {
+            self.memory.undone.note(&resource, &found, now_ms);
+            self.opened_here.insert(resource);
         }
         let mut stuck: BTreeSet<ContainerName> = BTreeSet::new();
         let mut taken = Taken::default();

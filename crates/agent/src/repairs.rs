@@ -1,5 +1,6 @@
-//! Repairs: steps whose cause was drift, numbered, written down before they are mended and closed
-//! when the resource is right again, so that each reaches the journal exactly once.
+//! Repairs: steps whose cause was drift, written down before they are mended, and closed and numbered
+//! when the resource is right again, so that each reaches the journal exactly once: whoever has noted a number
+//! has noted all before it.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +11,16 @@ use archetype_model::{ContainerName, LabName};
 
 use crate::ledger::Ledger;
 
-/// Opens a repair for each settled resource that has a step now, and adds the steps to it.
+/// Opens a repair for each settled resource that has a step now, and adds the steps to it. Answers which it opened, each
+/// with what was found.
 pub(crate) fn open(
     ledger: &mut Ledger,
     spec: &HostSpec,
     steps: &[&Step],
     is_settled: impl Fn(&Resource) -> bool,
     now_ms: u64,
-) {
+) -> Vec<(Resource, String)> {
+    let mut opened = Vec::new();
     ledger.note(|done| {
         for step in steps {
             // What was asked for is no drift, however often it is tried.
@@ -38,11 +41,12 @@ pub(crate) fn open(
                     repair.found = found(spec, step);
                 }
             } else if is_settled(&resource) {
-                done.last_repair += 1;
+                let found = found(spec, step);
+                opened.push((resource.clone(), found.clone()));
                 done.open.push(Repair {
-                    number: done.last_repair,
+                    number: 0,
                     lab: lab_of(spec, &resource),
-                    found: found(spec, step),
+                    found,
                     done: vec![step.to_string()],
                     resource,
                     at_ms: now_ms,
@@ -51,11 +55,12 @@ pub(crate) fn open(
             }
         }
     });
+    opened
 }
 
 /// Closes the repairs of resources that are right again. One whose steps this agent did not take
 /// was mended by a former one, or by somebody else.
-pub(crate) fn close(ledger: &mut Ledger, right: &BTreeSet<Resource>, opened_here: &BTreeSet<u64>) {
+pub(crate) fn close(ledger: &mut Ledger, right: &BTreeSet<Resource>, opened_here: &mut BTreeSet<Resource>) {
     if ledger.done().open.is_empty() {
         return;
     }
@@ -63,11 +68,12 @@ pub(crate) fn close(ledger: &mut Ledger, right: &BTreeSet<Resource>, opened_here
         let (closed, open): (Vec<_>, Vec<_>) =
             std::mem::take(&mut done.open).into_iter().partition(|repair| right.contains(&repair.resource));
         done.open = open;
-        done.closed.extend(closed.into_iter().map(|repair| {
+        for repair in closed {
+            done.last_repair += 1;
             let outcome =
-                if opened_here.contains(&repair.number) { RepairOutcome::Mended } else { RepairOutcome::FoundMended };
-            Repair { outcome, ..repair }
-        }));
+                if opened_here.remove(&repair.resource) { RepairOutcome::Mended } else { RepairOutcome::FoundMended };
+            done.closed.push(Repair { number: done.last_repair, outcome, ..repair });
+        }
     });
 }
 

@@ -95,7 +95,7 @@ pub struct Agent<H> {
     memory: Memory,
     proofs: Proofs,
     clock: Clock,
-    opened_here: BTreeSet<u64>,
+    opened_here: BTreeSet<Resource>,
     events: mpsc::UnboundedReceiver<Event>,
     commands: mpsc::UnboundedReceiver<Command>,
     reports: mpsc::UnboundedSender<Envelope>,

@@ -709,3 +709,29 @@ async fn a_bridge_on_which_somebody_else_has_set_what_harms_is_repaired_each_tim
         assert!(told.iter().all(|repair| repair.resource == Resource::Bridge), "{told:#?}");
     }
 }
+
+/// Whoever has a repair in the journal says so with its number, for it and all before it.
+#[tokio::test(start_paused = true)]
+async fn a_repair_that_takes_longer_than_one_found_after_it_is_told_too() {
+    let spec = Arc::new(spec_of(&Shape::ring(), 1));
+    let mut bench = Bench::new();
+    bench.handle.accept(spec.clone()).await.unwrap();
+    bench.settled().await;
+    let ports: Vec<_> = bench.host.with(|state| state.datapath.ports.keys().take(2).cloned().collect());
+    bench.host.disturb(Part::Datapath, |state| {
+        state.failing.insert(Resource::Port(ports[0].clone()));
+        ports.iter().for_each(|port| state.datapath.ports.get_mut(port).unwrap().tag = Some(4000));
+    });
+    let (mut told, mut noted) = (Vec::new(), 0);
+    while told.len() < 2 {
+        let next = tokio::time::timeout(Duration::from_secs(300), bench.reports.recv()).await;
+        let repairs = next.expect("both are told").expect("the agent reports").repairs;
+        told.extend(repairs.iter().filter(|repair| repair.number > noted).map(|repair| repair.resource.clone()));
+        noted = repairs.iter().map(|repair| repair.number).max().unwrap_or(noted);
+        bench.handle.acknowledge(noted);
+        if told == [Resource::Port(ports[1].clone())] {
+            bench.host.with(|state| state.failing.clear());
+        }
+    }
+    assert_eq!(told, [Resource::Port(ports[1].clone()), Resource::Port(ports[0].clone())]);
+}

@@ -257,7 +257,7 @@ pub enum Fault {
 /// A step whose cause was drift, numbered by the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repair {
-    /// Rises by one per repair of this agent; tells doubles apart.
+    /// Rises by one per repair of this agent, in the order in which they end; tells doubles apart. 0 until it has ended.
     pub number: u64,
     /// The lab, if it concerns one.
     pub lab: Option<LabName>,

@@ -13,7 +13,7 @@ use archetype_model::topology::value::{ExecPhase, ExecTarget, StageDecl, WaitFor
 use archetype_model::topology::{Position, Problem, RUNTIME_LABEL, Stage, Stages, Subject};
 use archetype_model::topology::{Subnet, Topology};
 use archetype_plan::blueprint::{
-    HeldNetwork, HostFacts, LabInput, Listener, NoContainers, Overrides, PlanInput, Planned, Wanted, plan,
+    HeldNetwork, HostFacts, LabInput, Listener, NoContainers, Overrides, PlanInput, Planned, Visited, Wanted, plan,
 };
 use archetype_plan::check::{check, not_let_in, notes, replaced_binds};
 use archetype_plan::codes::CODES;
@@ -80,6 +80,12 @@ fn of_networks() -> Vec<Problem> {
         produces("address-refused", |_, labs| labs[0].mgmt.ipv4_gw = Some("172.20.20.0".parse().unwrap())),
         produces("address-refused", |_, labs| {
             labs[0].nodes[0].definition.mgmt_ipv4 = Some("172.20.20.1".parse().unwrap());
+        }),
+        produces("address-refused", |world, labs| {
+            let visited =
+                Visited { ranges: vec!["172.20.20.128/25".parse().unwrap()], containers: vec!["foreign".into()] };
+            world.facts.visited = [("clab".parse().unwrap(), visited)].into();
+            labs[0].nodes[0].definition.mgmt_ipv4 = Some("172.20.20.129".parse().unwrap());
         }),
         produces("bridge-heard", |world, _| {
             world.facts.hear_all.insert("fport".into());

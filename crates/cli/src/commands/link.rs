@@ -1,8 +1,10 @@
 //! `link`: a link is set up or down, added or removed; the wish is kept.
 
-use archetype_api::{LinkAction, NewLink};
+use archetype_api::{ClientError, LinkAction, NewLink, Settled, codes};
+use archetype_model::LabName;
 use archetype_model::status::LinkState;
 
+use super::wait::End;
 use super::{print, wait};
 use crate::args::{LinkArgs, LinkWish, TopologyArgs};
 use crate::connection::Connection;
@@ -35,7 +37,13 @@ pub async fn run(connection: &Connection, args: LinkArgs) -> Result<Exit, Failur
         return Ok(Exit::Fine);
     }
     let end = wait::settled(connection, &accepted, args.wait.wait).await?;
-    let exit = wait::told(connection, &accepted, end, args.wait.wait).await;
+    let exit = match end {
+        // What keeps the rest of the lab from being as wished was not asked about.
+        End::Settled(Settled::AtRest | Settled::Finding) if is_as_wished(connection, &lab, &named, args.wish).await => {
+            Exit::Fine
+        }
+        end => wait::told(connection, &accepted, end, args.wait.wait).await,
+    };
     match (exit, args.wish) {
         (Exit::Fine, LinkWish::Rm) => print(&format!("{named} was removed"))?,
         (Exit::Fine, _) => {
@@ -50,4 +58,14 @@ pub async fn run(connection: &Connection, args: LinkArgs) -> Result<Exit, Failur
         _ => {}
     }
     Ok(exit)
+}
+
+/// Whether the link is as was wished of it, whatever became of the rest of its lab.
+async fn is_as_wished(connection: &Connection, lab: &LabName, named: &str, wish: LinkWish) -> bool {
+    match (connection.client().explain(lab, named).await, wish) {
+        (Ok(link), LinkWish::Add | LinkWish::Up) => link.state == LinkState::Up,
+        (Ok(link), LinkWish::Down) => link.state == LinkState::Down,
+        (Err(ClientError::Refused(problem)), LinkWish::Rm) => problem.code == codes::LINK_UNKNOWN,
+        _ => false,
+    }
 }

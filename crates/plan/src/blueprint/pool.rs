@@ -294,6 +294,17 @@ mod tests {
     }
 
     #[test]
+    fn a_lent_block_stays_the_guests_and_no_node_gets_any_of_it() {
+        let mut pool = pool("10.0.0.0/29");
+        pool.lend("10.0.0.4/30".parse().unwrap(), "foreign is there");
+        let given: Vec<_> = std::iter::from_fn(|| pool.take_lowest("x")).map(|a| a.to_string()).collect();
+        assert_eq!(given, ["10.0.0.2", "10.0.0.3"]);
+        let refused = pool.take("10.0.0.5".parse().unwrap(), "x").unwrap_err();
+        assert_eq!(refused, "is in 10.0.0.4/30, from which Docker gives addresses to others while foreign is there");
+        assert_eq!(pool.guests().unwrap().to_string(), "10.0.0.4/30");
+    }
+
+    #[test]
     fn a_subnet_gives_neither_itself_nor_gateway_nor_broadcast() {
         let mut pool = pool("10.0.0.0/29");
         assert_eq!(pool.capacity(), 5);
