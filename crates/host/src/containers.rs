@@ -20,7 +20,7 @@ mod sight;
 mod task;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -239,8 +239,8 @@ impl Containers {
         watch::full_read(&self.room).await
     }
 
-    /// The names of all containers that are not of this installation.
-    pub async fn names_of_others(&self) -> Result<BTreeSet<String>, EngineError> {
+    /// The names of all containers that are not of this installation, each with the installation that it is of.
+    pub async fn names_of_others(&self) -> Result<BTreeMap<String, Option<String>>, EngineError> {
         let link = self.room.link()?;
         watch::within(self.room.settings.deadline, watch::names_of_others(&self.room, &link.client)).await
     }

@@ -254,6 +254,7 @@ impl State {
             hosts: Some(spec.network_hosts_digest(name)),
             foreign: Vec::new(),
             leaving: false,
+            busy: false,
         };
         self.networks.insert(name.clone(), network);
         if let Ok(device) = InterfaceName::new(wanted.bridge.as_str()) {

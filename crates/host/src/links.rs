@@ -28,6 +28,7 @@ use archetype_netns::{Error, Namespace};
 use ipnet::IpNet;
 
 pub use facts::of as facts_of;
+pub use holders::Holder;
 
 use crate::place::Place;
 use crate::probe::Inside;
@@ -258,9 +259,9 @@ impl Links {
         others.map(|(index, link)| (*index, link.name.clone(), link.kind == "bridge")).collect()
     }
 
-    /// Names under `/run/netns` that lead to namespaces of others, with who holds each in words. One
+    /// Names under `/run/netns` that lead to namespaces of others, with who holds each. One
     /// that leads to a node of ours whose pin is gone is not among them.
-    pub fn names_of_others(&self) -> BTreeMap<String, String> {
+    pub fn names_of_others(&self) -> BTreeMap<String, Holder> {
         let entries = fs::read_dir(archetype_netns::pin::NETNS_FOLDER).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| ContainerName::new(entry.file_name().to_str()?).ok());
         let pins = device_of(&self.place.pins());
@@ -272,7 +273,7 @@ impl Links {
             let pin = || inode_of_namespace(&self.place.pin(&container), pins).ok();
             let pin = held.filter(|held| *held == identity).or_else(pin);
             let ours = pin == Some(identity) || pin.is_none() && self.place.mark_file(&container).exists();
-            (!ours).then(|| (container.to_string(), holders::of(identity)))
+            (!ours).then(|| (container.to_string(), holders::of_name(&self.place, &container, identity)))
         };
         names.filter_map(other).collect()
     }

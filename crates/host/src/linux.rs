@@ -25,7 +25,7 @@ use crate::containers::{self, Containers};
 use crate::contract::{Across, Host, ProbeOrder};
 use crate::datapath::{Datapath, DatapathSettings, Door};
 use crate::event::{Event, Waker};
-use crate::links::Links;
+use crate::links::{Holder, Links};
 use crate::networks::{self, Networks};
 use crate::place::Place;
 use crate::probe::Reach;
@@ -70,8 +70,8 @@ pub struct Others {
     pub devices: BTreeSet<String>,
     /// Names of those that are bridges.
     pub bridges: BTreeSet<String>,
-    /// Names under `/run/netns`, with who holds each in words.
-    pub namespaces: BTreeMap<String, String>,
+    /// Names under `/run/netns`, with who holds each.
+    pub namespaces: BTreeMap<String, Holder>,
 }
 
 /// One Linux host.

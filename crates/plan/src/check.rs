@@ -16,7 +16,7 @@ use archetype_model::topology::{
     EndpointDecl, NodeDecl, Place, Position, Problem, RuntimeKind, Stated, Subject, Topology, is_runnable, unsupported,
 };
 
-use crate::blueprint::HostFacts;
+use crate::blueprint::{HostFacts, NameHolder};
 
 pub use host::not_let_in;
 pub use notes::{notes, replaced_binds};
@@ -110,14 +110,29 @@ impl Check<'_> {
                 Err(error) => {
                     add("bad-container-name", node.position, error.to_string(), "change the prefix or the name")
                 }
-                Ok(name) if self.facts.containers.contains(name.as_str()) => {
-                    let message = format!("the name {name} is held by a container that is not ours");
-                    add("container-taken", node.position, message, "remove that container or rename the lab");
-                }
                 Ok(name) => {
-                    if let Some(holder) = self.facts.namespaces.get(name.as_str()) {
-                        let message = format!("/run/netns/{name} leads to {holder}, which is not ours");
-                        add("namespace-taken", node.position, message, "remove that name or rename the lab");
+                    let container = self.facts.containers.get(name.as_str());
+                    let namespace = self.facts.namespaces.get(name.as_str());
+                    match (container, namespace) {
+                        (Some(NameHolder::Installation(other)), _) | (None, Some(NameHolder::Installation(other))) => {
+                            let code = if container.is_some() { "container-taken" } else { "namespace-taken" };
+                            let message = format!("the name {name} is that of a node of installation {other}");
+                            add(
+                                code,
+                                node.position,
+                                message,
+                                "rename the lab, or destroy the one of that installation",
+                            );
+                        }
+                        (Some(NameHolder::Other(holder)), _) => {
+                            let message = format!("the name {name} is held by {holder} that is not ours");
+                            add("container-taken", node.position, message, "remove that container or rename the lab");
+                        }
+                        (None, Some(NameHolder::Other(holder))) => {
+                            let message = format!("/run/netns/{name} leads to {holder}, which is not ours");
+                            add("namespace-taken", node.position, message, "remove that name or rename the lab");
+                        }
+                        (None, None) => {}
                     }
                 }
             }

@@ -28,7 +28,8 @@ pub const CODES: &[Code] = &[
     code("container-name-twice", "Two labs come to the same name of a node on the host.",
         "Rename the node or the lab, or state another `prefix`."),
     code("container-taken", "The name that the node would have on its host is held by a container that is not ours.",
-        "Remove that container, or rename the lab."),
+        "Remove that container, or rename the lab. Where another installation on the host has a lab of this name, the message \
+         names it: rename the lab, or destroy that one there."),
     code("cyclic-stages", "Nodes wait for each other's stages in a circle: none of them would ever start.",
         "Take one of the nodes that the message names out of `wait-for`, `network-mode` or `pid-mode`."),
     code("device-taken", "A device that the file names on the host exists there and is not the lab's.",

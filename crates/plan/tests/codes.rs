@@ -13,7 +13,8 @@ use archetype_model::topology::value::{ExecPhase, ExecTarget, StageDecl, WaitFor
 use archetype_model::topology::{Position, Problem, RUNTIME_LABEL, Stage, Stages, Subject};
 use archetype_model::topology::{Subnet, Topology};
 use archetype_plan::blueprint::{
-    HeldNetwork, HostFacts, LabInput, Listener, NoContainers, Overrides, PlanInput, Planned, Visited, Wanted, plan,
+    HeldNetwork, HostFacts, LabInput, Listener, NameHolder, NoContainers, Overrides, PlanInput, Planned, Visited,
+    Wanted, plan,
 };
 use archetype_plan::check::{check, not_let_in, notes, replaced_binds};
 use archetype_plan::codes::CODES;
@@ -122,7 +123,12 @@ fn of_the_rest() -> Vec<Problem> {
             labs.push(other);
             labs.iter_mut().for_each(|lab| lab.prefix = Some(String::new()));
         }),
-        produces("container-taken", |world, _| world.facts.containers = ["clab-a-n1".into()].into()),
+        produces("namespace-taken", |world, _| {
+            world.facts.namespaces = [("clab-a-n1".into(), NameHolder::Installation("other".into()))].into();
+        }),
+        produces("container-taken", |world, _| {
+            world.facts.containers = [("clab-a-n1".into(), NameHolder::Other("a container".into()))].into()
+        }),
         produces("cyclic-stages", |_, labs| {
             let wait = |node: &str| {
                 let wait = WaitFor { node: node.into(), stage: Stage::Create };
@@ -135,7 +141,8 @@ fn of_the_rest() -> Vec<Problem> {
         produces("device-taken", |world, _| world.facts.devices = ["ha-4".into()].into()),
         produces("mtu-too-large", |_, labs| labs[0].links[0].mtu = Some(65_001.try_into().unwrap())),
         produces("namespace-taken", |world, _| {
-            world.facts.namespaces = [("clab-a-n1".into(), "a namespace in which no process runs".into())].into();
+            let holder = NameHolder::Other("a namespace in which no process runs".into());
+            world.facts.namespaces = [("clab-a-n1".into(), holder)].into();
         }),
         produces("not-runnable-bridge-link", |_, labs| labs[0].links[1].endpoints[0].node = "n5".into()),
         produces("not-runnable-key", |_, labs| {

@@ -10,10 +10,11 @@ use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
 use archetype_api::problem::Problem;
 use archetype_controller::{Addresses, AgentAccess, Attached, MetByWires, Output, Tools};
 use archetype_host::containers::{self, Containers, EngineError, ExecControl, ExecRequest, ExecSession, Pieces};
+use archetype_host::links::Holder;
 use archetype_host::{LinuxHost, Others};
 use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
 use archetype_model::{ContainerName, LabName};
-use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener, NoContainers, Visited};
+use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener, NameHolder, NoContainers, Visited};
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
@@ -79,6 +80,14 @@ impl AgentAccess for Access {
             Some(engine) => engine.names_of_others().await.unwrap_or_default(),
             None => Default::default(),
         };
+        let of_container = |installation: Option<String>| match installation {
+            Some(other) => NameHolder::Installation(other),
+            None => NameHolder::Other("a container".into()),
+        };
+        let of_namespace = |holder: Holder| match holder {
+            Holder::Installation(other) => NameHolder::Installation(other),
+            Holder::Other(words) => NameHolder::Other(words),
+        };
         let network = |held: archetype_host::networks::HeldNetwork| HeldNetwork {
             name: held.name,
             subnets: held.subnets,
@@ -98,8 +107,8 @@ impl AgentAccess for Access {
             held: survey.networks.into_iter().map(network).collect(),
             visited: survey.visited.into_iter().map(|(name, there)| (name, visited(there))).collect(),
             listeners: survey.listeners.into_iter().map(port).collect(),
-            containers,
-            namespaces,
+            containers: containers.into_iter().map(|(name, holder)| (name, of_container(holder))).collect(),
+            namespaces: namespaces.into_iter().map(|(name, holder)| (name, of_namespace(holder))).collect(),
             refuses_commands: !self.host.host_commands().allowed,
             no_containers: self.no_containers().await,
             ..HostFacts::default()

@@ -4,7 +4,7 @@
 //! An engine that is late with an answer makes the room unreadable, too, until the answer is there: a connection that
 //! stands has lost no event, and to begin another would only cost a slow host more.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -331,16 +331,19 @@ pub(super) async fn read_all(room: &Arc<Room>, client: &Docker) -> Result<Vec<Si
     read.into_iter().filter_map(Result::transpose).collect()
 }
 
-/// The names of every container without our installation's label.
-pub(super) async fn names_of_others(room: &Room, client: &Docker) -> Result<BTreeSet<String>, bollard::errors::Error> {
+/// The names of every container without our installation's label, each with the installation whose label it has.
+pub(super) async fn names_of_others(
+    room: &Room,
+    client: &Docker,
+) -> Result<BTreeMap<String, Option<String>>, bollard::errors::Error> {
     let listed = client.list_containers(Some(ListContainersOptions { all: true, ..Default::default() })).await?;
     let own = room.settings.place.installation().as_str();
-    let others = listed.into_iter().filter(|container| {
-        let labels = container.labels.as_ref();
-        labels.and_then(|labels| labels.get(label::INSTALLATION)).is_none_or(|installation| installation != own)
+    let named = listed.into_iter().flat_map(|container| {
+        let installation = container.labels.and_then(|mut labels| labels.remove(label::INSTALLATION));
+        let names = container.names.unwrap_or_default().into_iter();
+        names.map(move |name| (name.trim_start_matches('/').to_owned(), installation.clone()))
     });
-    let names = others.flat_map(|container| container.names.unwrap_or_default());
-    Ok(names.map(|name| name.trim_start_matches('/').to_owned()).collect())
+    Ok(named.filter(|(_, installation)| installation.as_deref() != Some(own)).collect())
 }
 
 async fn inspect(client: &Docker, room: &Room, id: &str) -> Result<Option<Sight>, EngineError> {

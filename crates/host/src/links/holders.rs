@@ -3,6 +3,33 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
+use archetype_model::{ContainerName, InstallationId};
+
+use crate::place::Place;
+
+/// Who has a name under `/run/netns`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A node of another installation on this host.
+    Installation(String),
+    /// Somebody else, in words.
+    Other(String),
+}
+
+/// Who has the name of a node of ours, which leads to the namespace of this number.
+pub(super) fn of_name(place: &Place, container: &ContainerName, identity: u64) -> Holder {
+    let installations = place.root().parent().and_then(|all| fs::read_dir(all).ok()).into_iter().flatten().flatten();
+    let mut installations = installations.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let has = |other: &InstallationId| {
+        let pin = Place::new(other.clone()).pin(container);
+        fs::metadata(pin).is_ok_and(|meta| meta.ino() == identity)
+    };
+    match installations.find(has) {
+        Some(other) => Holder::Installation(other.to_string()),
+        None => Holder::Other(of(identity)),
+    }
+}
+
 /// Who is in the namespace of this number, in words.
 pub(super) fn of(identity: u64) -> String {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -138,6 +138,11 @@ impl Guests {
         }
     }
 
+    /// Whether something is being done to the Docker network of a network.
+    pub fn is_busy(&self, network: &NetworkName) -> bool {
+        self.shared.lock().tasks.contains_key(network)
+    }
+
     /// Begins to lay a Docker network over the bridge, unless one lies there or a task is under way.
     ///
     /// # Errors

@@ -89,6 +89,7 @@ fn bare(there: Option<&Bridge>) -> NetworkObserved {
         hosts: None,
         foreign: Vec::new(),
         leaving: false,
+        busy: false,
     }
 }
 
@@ -108,6 +109,7 @@ fn observe(room: &mut Room, socket: &mut Socket, engine: &Engine, meant: &Meant)
         hosts: hosts.then(|| meant.hosts_digest.clone()),
         foreign: foreign(socket, engine, &network.name, there.as_ref())?,
         leaving: record.stripped,
+        busy: room.guests.is_busy(&network.name),
         // An engine that removes its network takes the bridge away first, and lets go of the addresses after that.
         addresses: match &there {
             None if record.stripped => network.gateways().collect(),

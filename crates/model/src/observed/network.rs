@@ -29,6 +29,9 @@ pub struct NetworkObserved {
     /// and it stays for those who are on it.
     #[serde(default)]
     pub leaving: bool,
+    /// Whether something is being done to the Docker network over it right now.
+    #[serde(default)]
+    pub busy: bool,
 }
 
 /// The rules of ours for bridges of the host that are not ours: where a packet filter judges what

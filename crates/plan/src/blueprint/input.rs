@@ -156,9 +156,9 @@ pub struct HostFacts {
     /// Other installations with wires on the bridge, each with the tags of those.
     pub sharing: BTreeMap<InstallationId, BTreeSet<u16>>,
     /// Names of containers that are not ours.
-    pub containers: BTreeSet<String>,
-    /// Names under `/run/netns` that lead to namespaces that are not ours, each with whose in words.
-    pub namespaces: BTreeMap<String, String>,
+    pub containers: BTreeMap<String, NameHolder>,
+    /// Names under `/run/netns` that lead to namespaces that are not ours.
+    pub namespaces: BTreeMap<String, NameHolder>,
     /// Whether the host runs no commands of labs on itself.
     pub refuses_commands: bool,
     /// Why no container can be started here, where that is certain; an engine that does not answer
@@ -174,6 +174,15 @@ pub struct Visited {
     pub ranges: Vec<IpNet>,
     /// The containers' names.
     pub containers: Vec<String>,
+}
+
+/// Who has a name that a node would have on its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameHolder {
+    /// A node of another installation.
+    Installation(String),
+    /// Somebody else, in words: `a container`, `a namespace in which process 12 (sleep) runs`.
+    Other(String),
 }
 
 /// Why a host starts no containers.

@@ -37,7 +37,9 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
         }
         // What serves only nodes goes at once; the bridge stays for as long as others are on it.
         if seen.foreign.is_empty() || seen.rules.is_some() || seen.hosts.is_some() {
-            room.steps.push(Step::RemoveNetwork { network: name.clone() });
+            let remove = Step::RemoveNetwork { network: name.clone() };
+            // An engine that removes its network says when it has; asked again it could do no more.
+            if seen.busy { room.waiting.push(remove) } else { room.steps.push(remove) }
         }
         if !seen.foreign.is_empty() {
             room.findings.push(in_use(name, &seen.foreign));
