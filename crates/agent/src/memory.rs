@@ -14,6 +14,7 @@ use archetype_model::{ContainerName, InterfaceName, LabName};
 use archetype_plan::diff::Diff;
 use archetype_plan::resources::Wanted;
 
+use crate::pass::node_in;
 use crate::undone::Undone;
 
 /// A run at least this long starts a node's count of ends anew.
@@ -43,6 +44,10 @@ pub(crate) struct Memory {
     /// What each host's end that follows its far end was made last. One that is to be otherwise now
     /// follows; one that is not as it was made has drifted.
     pub(crate) carriers: BTreeMap<InterfaceName, bool>,
+    /// Which start of each node a former agent saw run last; none before the first pass. Each is compared once.
+    former: Option<BTreeMap<ContainerName, String>>,
+    /// When nodes were seen in a start that no agent saw begin, in milliseconds of the Unix epoch.
+    pub(crate) unseen_starts: BTreeMap<ContainerName, u64>,
     /// Repairs that somebody undoes.
     pub(crate) undone: Undone,
     /// Ports that were parked at the end of the last round.
@@ -86,6 +91,31 @@ pub(crate) struct Failed {
 }
 
 impl Memory {
+    /// Compares the nodes that run with the starts that a former agent saw last. A node of a room that cannot be read is
+    /// compared as soon as it can.
+    pub(crate) fn compare_starts(
+        &mut self,
+        before: &BTreeMap<ContainerName, String>,
+        spec: &HostSpec,
+        observed: &Observed,
+        now_ms: u64,
+    ) {
+        let former = self.former.get_or_insert_with(|| before.clone());
+        if former.is_empty() {
+            return;
+        }
+        former.retain(|container, start| {
+            let Some((_, node)) = spec.node(container) else { return false };
+            let Some(seen) = node_in(observed, node) else { return true };
+            if let Some(RunObserved::Running { start: now, .. }) = seen.map(|seen| &seen.run)
+                && now != start
+            {
+                self.unseen_starts.insert(container.clone(), now_ms);
+            }
+            false
+        });
+    }
+
     /// Forgets what was begun on nodes that were idle in a former pass although no end was told: another task had just
     /// taken the node, and it never was. To be called once everything that was told by then is taken.
     pub(crate) fn forget_never_begun(&mut self) {

@@ -71,6 +71,7 @@ impl<H: Host> Pass<'_, H> {
                 self.memory.settled = wanted.resources.clone();
             }
             let observed = self.host.observe().await;
+            self.memory.compare_starts(&self.ledger.done().starts, &spec, &observed, self.clock.now_ms());
             self.memory.settled.retain(|resource, _| !is_moot(resource, &observed));
             let wires = self.look_at_wires(&spec, &observed).await;
             let (found, order) = self.difference((&spec, &wanted), &observed, &wires, &held);
@@ -92,7 +93,7 @@ impl<H: Host> Pass<'_, H> {
         tell_held(&mut wires, spec, &order.held_wires);
         let right = right(&wanted.resources, spec, &observed, &found);
         let is_complete = wanted.resources.keys().all(|one| right.contains(one) || is_moot(one, &observed));
-        self.settle(spec, &wanted.resources, &right, &Unsettled::of(&observed, &found), is_complete);
+        self.settle(spec, &wanted.resources, &right, &observed, &found, is_complete);
         let again_ms = self.next_due(spec, &found, &order);
         found.findings.extend(restless(&found));
         found.findings.extend(self.memory.undone.findings());
@@ -288,9 +289,11 @@ impl<H: Host> Pass<'_, H> {
         spec: &HostSpec,
         wanted: &BTreeMap<Resource, String>,
         right: &BTreeSet<Resource>,
-        unsettled: &Unsettled,
+        observed: &Observed,
+        found: &Diff,
         is_complete: bool,
     ) {
+        let unsettled = Unsettled::of(observed, found);
         self.memory.settled.retain(|resource, digest| wanted.get(resource) == Some(digest));
         self.memory.carriers.retain(|device, _| wanted.contains_key(&Resource::Device(device.clone())));
         self.memory.failed.retain(|resource, _| {
@@ -314,7 +317,15 @@ impl<H: Host> Pass<'_, H> {
         repairs::close(self.ledger, &gone, self.opened_here);
         // The next life takes everything for settled that this one noted as converged.
         if is_complete && unsettled.being_made.is_empty() {
-            self.ledger.note(|done| done.converged = Some(spec.generation.clone()));
+            let starts = spec.nodes().filter_map(|(_, node)| match node_in(observed, node)??.run.clone() {
+                RunObserved::Running { start, .. } => Some((node.container.clone(), start)),
+                _ => None,
+            });
+            let starts: BTreeMap<_, _> = starts.collect();
+            self.ledger.note(|done| {
+                done.converged = Some(spec.generation.clone());
+                done.starts = starts;
+            });
         }
     }
 

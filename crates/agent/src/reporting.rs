@@ -88,6 +88,7 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
         waits_for: waits.map(|waits| waits.nodes.clone()).unwrap_or_default(),
         ended: seen.memory.ends_of(&node.container),
         ended_by_hand_ms: found.and_then(|found| found.ended_by_hand_ms),
+        started_unseen_ms: seen.memory.unseen_starts.get(&node.container).copied(),
         at_rest: found.is_some_and(|found| is_at_rest(node, found)) && !asked,
         namespace: space.map(|space| space.identity),
         privileges: found.and_then(|found| found.privileges.clone()),

@@ -739,3 +739,23 @@ async fn a_repair_that_takes_longer_than_one_found_after_it_is_told_too() {
     }
     assert_eq!(told, [Resource::Port(ports[1].clone()), Resource::Port(ports[0].clone())]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_started_again_while_there_was_no_agent_is_told() {
+    let (bench, spec) = settled_pair().await;
+    // The one without commands: their ends would be told to the former agent.
+    let node = spec.nodes().last().unwrap().1.container.clone();
+    let Bench { host, handle, reports, folder } = bench;
+    drop((handle, reports));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    host.with(|state| match &mut state.processes.get_mut(&node).unwrap().run {
+        RunObserved::Running { start, .. } => start.push_str(" again"),
+        other => panic!("{other:?}"),
+    });
+    let (_waker, events) = Waker::channel();
+    let mut bench = Bench::start(host, events, folder);
+    let envelope = bench.settled().await;
+    let told: Vec<_> = envelope.report.nodes.iter().filter(|(_, report)| report.started_unseen_ms.is_some()).collect();
+    assert_eq!(told.iter().map(|(name, _)| *name).collect::<Vec<_>>(), [&node]);
+    assert_eq!(envelope.repairs, []);
+}

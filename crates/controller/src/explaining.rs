@@ -5,6 +5,7 @@ use archetype_model::LabName;
 use archetype_model::outward::OutwardTo;
 use archetype_model::report::{BridgeSeen, EndReport, Fault, ProbeResult, WireReport};
 use archetype_model::spec::{LabSpec, LinkId, NodeBody, WireShape, WireSpec};
+use archetype_plan::judge;
 
 use crate::desk::Desk;
 use crate::judging::{DeclaredLink, Leads};
@@ -130,7 +131,7 @@ fn of_end(part: &LabSpec, wire: Option<&WireSpec>, end: &EndReport, facts: &mut 
     }
     for fault in &end.faults {
         let (text, good) = match fault {
-            Fault::Unreadable(what) => (format!("{what} could not be read"), None),
+            Fault::Unreadable(what) => (judge::unread(what), None),
             Fault::WantedDown(what) => (format!("it is wanted down; {what}"), None),
             Fault::NodeNotRunning(what)
             | Fault::NotMade(what)
@@ -138,7 +139,13 @@ fn of_end(part: &LabSpec, wire: Option<&WireSpec>, end: &EndReport, facts: &mut 
             | Fault::Wrong(what)
             | Fault::ShutInside(what) => (what.clone(), Some(false)),
         };
-        facts.push(fact(&about, text, good, shows_fault(fault, end)));
+        let shown = shows_fault(fault, end).or_else(|| match fault {
+            Fault::NodeNotRunning(_) => Some(shows_run(part, end, &container)),
+            Fault::WantedDown(_) => Some(format!("archetype inspect {}", part.name)),
+            Fault::Unreadable(_) => None,
+            _ => Some(format!("ip -n {container} link show {}", end.end.interface)),
+        });
+        facts.push(fact(&about, text, good, shown));
     }
 }
 

@@ -33,6 +33,8 @@ struct Told {
     execs: BTreeSet<(NodeName, String, usize)>,
     /// When somebody last had an engine end a run, in milliseconds of the Unix epoch.
     by_hand: BTreeMap<NodeName, u64>,
+    /// When a start was last seen that no agent saw begin, in milliseconds of the Unix epoch.
+    unseen: BTreeMap<NodeName, u64>,
 }
 
 impl Memory {
@@ -97,8 +99,16 @@ impl Told {
     fn learn_hands(&mut self, lab: &LabName, now: &Now, notes: &mut Vec<Note>) {
         let (Some(part), Some(heard)) = (now.part(lab), &now.heard) else { return };
         self.by_hand.retain(|name, _| part.node(name).is_some());
+        self.unseen.retain(|name, _| part.node(name).is_some());
         for node in &part.nodes {
-            let ended = heard.report.nodes.get(&node.container).and_then(|report| report.ended_by_hand_ms);
+            let Some(report) = heard.report.nodes.get(&node.container) else { continue };
+            if let Some(seen) = report.started_unseen_ms
+                && self.unseen.insert(node.name.clone(), seen) != Some(seen)
+            {
+                let message = "was started again while nobody watched".to_owned();
+                notes.push(note(Some(lab), "node", Some(node.name.to_string()), message, json!({ "at_ms": seen })));
+            }
+            let ended = report.ended_by_hand_ms;
             if let Some(ended) = ended
                 && self.by_hand.insert(node.name.clone(), ended) != Some(ended)
             {

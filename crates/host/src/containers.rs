@@ -34,6 +34,7 @@ use archetype_model::{ContainerName, LabName};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use error::EngineError;
+pub use exec::status_of_refusal;
 pub use privilege::Grant;
 pub use session::{ExecControl, ExecRequest, ExecSession, Output, Pieces};
 

@@ -76,6 +76,9 @@ pub struct NodeReport {
     /// When somebody last had its engine end a run of it, in milliseconds of the Unix epoch.
     #[serde(default)]
     pub ended_by_hand_ms: Option<u64>,
+    /// When it was seen to have been started while no agent was there, in milliseconds of the Unix epoch.
+    #[serde(default)]
+    pub started_unseen_ms: Option<u64>,
     /// Whether it ended by itself and stays so, as its restart policy says.
     #[serde(default)]
     pub at_rest: bool,

@@ -12,5 +12,5 @@ mod still;
 pub use ends::wire_report;
 pub use outward::{management_end, outward_report};
 pub use seen::Seen;
-pub use states::{JudgedNode, has_finished, lab_state, link_status, member_status, node_state, outward_status};
+pub use states::{JudgedNode, has_finished, lab_state, link_status, member_status, node_state, outward_status, unread};
 pub use still::{ToCome, execs_are_over, to_come};

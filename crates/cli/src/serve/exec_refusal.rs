@@ -2,9 +2,7 @@
 //! told apart, and told as a shell would: on the error output, with 127 or 126.
 
 use archetype_api::exec::{ExecEnd, ExecOutput};
-
-/// How the words can begin.
-const BEGINNINGS: [&[u8]; 3] = [b"OCI runtime exec failed: ", b"unable to find user ", b"unable to find group "];
+use archetype_host::containers::status_of_refusal;
 
 /// A first piece of output that may be the engine's.
 #[derive(Debug, Default)]
@@ -28,18 +26,16 @@ impl Refusal {
     /// What is to be told at the end.
     pub(super) fn end(self, end: ExecEnd) -> Vec<ExecOutput> {
         let Some(held) = self.held else { return vec![ExecOutput::End(end)] };
-        if !matches!(end, ExecEnd::Exit(126 | 127)) {
-            return vec![ExecOutput::Stdout(held), ExecOutput::End(end)];
-        }
         let text = String::from_utf8_lossy(&held).trim_end().to_owned() + "\n";
-        let missing = ["executable file not found", "no such file or directory"];
-        let code = if missing.iter().any(|words| text.contains(words)) { 127 } else { 126 };
+        let (ExecEnd::Exit(126 | 127), Some(code)) = (&end, status_of_refusal(&text)) else {
+            return vec![ExecOutput::Stdout(held), ExecOutput::End(end)];
+        };
         vec![ExecOutput::Stderr(text.into_bytes()), ExecOutput::End(ExecEnd::Exit(code))]
     }
 }
 
 fn is_like_the_engine(bytes: &[u8]) -> bool {
-    BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning))
+    status_of_refusal(&String::from_utf8_lossy(bytes)).is_some()
 }
 
 #[cfg(test)]

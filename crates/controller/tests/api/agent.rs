@@ -188,6 +188,7 @@ fn node_report(node: &NodeSpec) -> NodeReport {
         busy: None,
         outdated: false,
         ended_by_hand_ms: None,
+        started_unseen_ms: None,
         restarts: node.restarts,
         at_rest: false,
         waits: None,

@@ -84,6 +84,10 @@ impl From<Error> for EngineError {
 /// An error with what caused it, which an HTTP client's errors keep to themselves.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
+    // What the library is called says nothing to who runs the engine.
+    if let Some(rest) = text.strip_prefix("Error in the hyper legacy client: ") {
+        text = rest.to_owned();
+    }
     let mut next = error.source();
     while let Some(cause) = next {
         let words = cause.to_string();

@@ -183,11 +183,24 @@ async fn follow(task: &Task, id: &str, mut output: Written) -> String {
     tail.text()
 }
 
+/// The status with which a shell would end for what the engine prints where it could not start a command: 127 when it is
+/// not there, else 126. None for any other text.
+pub fn status_of_refusal(text: &str) -> Option<i64> {
+    const BEGINNINGS: [&str; 3] = ["OCI runtime exec failed: ", "unable to find user ", "unable to find group "];
+    const MISSING: [&str; 2] = ["executable file not found", "no such file or directory"];
+    let is_refusal = BEGINNINGS.iter().any(|beginning| text.starts_with(beginning));
+    is_refusal.then(|| if MISSING.iter().any(|words| text.contains(words)) { 127 } else { 126 })
+}
+
 /// Waits for a started command to end.
 async fn wait(task: &Task, id: &str, output: String) -> Result<ExecState, EngineError> {
     let mut pause = Duration::from_millis(5);
     loop {
         match found(task, id).await {
+            Ok(Found::Ended(code @ (126 | 127))) => {
+                let code = status_of_refusal(&output).unwrap_or(code);
+                return Ok(ExecState::Ended { code, output });
+            }
             Ok(Found::Ended(code)) => return Ok(ExecState::Ended { code, output }),
             Ok(Found::Unknown) => return Ok(ExecState::Unknown),
             // To ask for its start once more does no harm.

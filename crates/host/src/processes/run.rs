@@ -137,6 +137,8 @@ fn end(running: &Running) -> io::Result<()> {
     use nix::unistd::Pid;
     // One that is gone has nothing to pass on; the command is looked at next.
     let _ = kill(Pid::from_raw(running.supervisor), Signal::SIGTERM);
+    // One that was stopped passes nothing on.
+    let _ = kill(Pid::from_raw(running.supervisor), Signal::SIGCONT);
     let until = Instant::now() + GRACE;
     while running.process.is_running() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(5));

@@ -107,7 +107,7 @@ fn worst_fault(
     let was_wired = report.proof.is_some() && shape == WireShape::Cable;
     let side = |end: &EndReport, what: &str| format!("{}: {what}", end.end);
     Some(match fault {
-        Fault::Unreadable(what) => Status::because(LinkState::Unknown, format!("{what} could not be read")),
+        Fault::Unreadable(what) => Status::because(LinkState::Unknown, unread(what)),
         Fault::NodeNotRunning(what) => Status::because(LinkState::Pending, format!("waits for {what}")),
         Fault::Wrong(what) => Status::because(LinkState::Error, side(end, what)),
         Fault::NotMade(what) | Fault::Parked(what) if was_wired => Status::because(LinkState::Error, side(end, what)),
@@ -115,6 +115,14 @@ fn worst_fault(
         Fault::WantedDown(what) => Status::because(LinkState::Down, format!("wanted down by a user; {what}")),
         Fault::ShutInside(what) => Status::because(LinkState::Down, what.clone()),
     })
+}
+
+/// The sentence for what could not be read: `what`, with its cause behind a colon where it is known.
+pub fn unread(what: &str) -> String {
+    match what.split_once(": ") {
+        Some((what, why)) => format!("{what} could not be read: {why}"),
+        None => format!("{what} could not be read"),
+    }
 }
 
 /// The state of a node. `report` is none while its host has not reported it.
