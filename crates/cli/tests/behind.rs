@@ -111,6 +111,7 @@ fn a_network_that_others_are_on_stays_as_a_finding_and_goes_when_they_have_left(
     on_a_machine(LIMIT, |world| {
         deployed(world);
         world.docker(["run", "-d", "--name", "theirs", "--network", "clab", "bb", "sleep", "1000"]);
+        no_node_gets_an_address_that_docker_gives_away(world);
         world.cli(["destroy", "pair", "--wait", "30s"]).fine();
         // The field is there only while there is something to tell.
         let told = |world: &World| world.inspect()["findings"].to_string();
@@ -135,6 +136,123 @@ fn a_network_that_others_are_on_stays_as_a_finding_and_goes_when_they_have_left(
             let gone = !networks.contains("clab") && !bridges.contains("br-") && told(world) == "null";
             gone.then_some(())
         });
+    });
+}
+
+/// While somebody is on it the Docker network keeps its range: theirs has its first address, the next to join gets another.
+fn no_node_gets_an_address_that_docker_gives_away(world: &World) {
+    let format = "{{(index .NetworkSettings.Networks \"clab\").IPAddress}}";
+    let theirs = world.docker(["inspect", "-f", format, "theirs"]).trim().to_owned();
+    let next = theirs.rsplit_once('.').map(|(net, last)| format!("{net}.{}", last.parse::<u8>().unwrap() + 1)).unwrap();
+    for address in [theirs, next] {
+        let node = format!("{{kind: linux, image: bb, cmd: sleep 1000, mgmt-ipv4: {address}}}");
+        world.write("late.clab.yml", &format!("name: late\ntopology: {{nodes: {{x: {node}}}}}\n"));
+        let refused = eventually(SOON, "the engine's event of who has joined is in", || {
+            let refused = world.cli(["plan", "-t", "late.clab.yml"]);
+            (refused.code == 1).then_some(refused)
+        });
+        assert!(refused.stderr.contains("[address-refused]") && refused.stderr.contains("theirs"), "{refused:?}");
+        assert_eq!(world.cli(["deploy", "-t", "late.clab.yml"]).code, 1);
+    }
+}
+
+#[test]
+fn a_node_that_was_started_again_while_nobody_watched_is_told_and_not_repaired() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        world.serve.term();
+        world.docker(["restart", "clab-pair-b"]);
+        world.serve.start();
+        world.until_up("pair", SOON);
+        let journal = eventually(SOON, "the journal has it", || {
+            let told = world.cli(["journal", "pair"]).stdout;
+            told.contains("b: was started again while nobody watched").then_some(told)
+        });
+        assert!(!journal.contains("repair") && !journal.contains("a: was started again"), "{journal}");
+    });
+}
+
+#[test]
+fn an_interface_that_a_node_moved_into_a_namespace_of_its_own_is_read_and_proven_there() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        // Of a namespace with a name and nobody in it, and of one that only a process holds.
+        run("ip", ["netns", "add", "kid"]);
+        let mut child = std::process::Command::new("ip")
+            .args(["netns", "exec", "clab-pair-b", "unshare", "-n", "sleep", "200"])
+            .spawn()
+            .unwrap();
+        let process = child.id().to_string();
+        let own = || std::fs::read_link("/proc/self/ns/net").ok();
+        let of = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+        let node = run("sh", ["-c", "ip netns pids clab-pair-b | head -n1"]).trim().to_owned();
+        eventually(SOON, "the child has a namespace of its own", || {
+            (of(&process) != own() && of(&process) != of(&node)).then_some(())
+        });
+        run("ip", ["-n", "clab-pair-a", "link", "set", "eth1", "netns", "kid"]);
+        run("ip", ["-n", "clab-pair-b", "link", "set", "eth1", "netns", &process]);
+        eventually(SOON, "it is shut by the move", || (link(world)["actual_state"] == "down").then_some(()));
+        run("ip", ["-n", "kid", "link", "set", "eth1", "up"]);
+        run("nsenter", ["-t", &process, "-n", "ip", "link", "set", "eth1", "up"]);
+        world.until_up("pair", SOON);
+        let told = world.cli(["journal", "pair"]).stdout;
+        assert!(!told.contains("repair"), "what a node does with its interfaces is no drift: {told}");
+        // It goes with its namespace, and comes back in the node.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        eventually(SOON, "it is made again", || attempt("ip", ["-n", "clab-pair-b", "link", "show", "eth1"]).ok());
+        run("ip", ["netns", "del", "kid"]);
+        world.until_up("pair", SOON);
+    });
+}
+
+const ROW: &str = "\
+name: row
+topology:
+  defaults: {kind: linux, labels: {archetype.runtime: namespace}}
+  nodes:
+    a: {}
+    b: {}
+    over: {cmd: \"false\", restart-policy: \"no\"}
+  links:
+    - endpoints: [\"a:eth1\", \"b:eth1\"]
+    - endpoints: [\"a:eth2\", \"b:eth2\"]
+";
+
+#[test]
+fn a_link_that_goes_while_its_node_starts_again_fails_nothing_and_is_told_by_its_own_state() {
+    on_a_machine(LIMIT, |world| {
+        world.write("row.clab.yml", ROW);
+        assert_eq!(world.cli(["deploy", "-t", "row.clab.yml", "--wait", "30s"]).code, 1, "one node has failed");
+        for _ in 0..12 {
+            world.cli(["node", "row", "a", "restart", "--no-wait"]).fine();
+            let removed = world.cli(["link", "row", "rm", "a:eth2", "b:eth2", "--wait", "30s"]).fine();
+            assert!(removed.stdout.contains("was removed"), "{removed:?}");
+            let added = world.cli(["link", "row", "add", "a:eth2", "b:eth2", "--wait", "30s"]).fine();
+            assert!(added.stdout.contains("is up"), "{added:?}");
+        }
+        let journal = world.cli(["journal", "row"]).stdout;
+        assert!(!journal.contains("repair") && !journal.contains("No such device"), "{journal}");
+    });
+}
+
+#[test]
+fn plan_names_the_source_of_a_bind_that_was_replaced_under_a_node_that_runs() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        world.write("conf", "one\n");
+        let nodes = "{a: {kind: linux, image: bb, cmd: sleep 1000, binds: [\"conf:/conf\"]}}";
+        world.write("bound.clab.yml", &format!("name: bound\ntopology:\n  nodes: {nodes}\n"));
+        world.cli(["deploy", "-t", "bound.clab.yml", "--wait", "60s"]).fine();
+        let told = || world.cli(["plan", "-t", "bound.clab.yml"]).fine();
+        world.write("conf", "written in place\n");
+        assert!(!told().stderr.contains("bind-replaced"), "{:?}", told());
+        let replaced = world.write("new", "another file\n");
+        std::fs::rename(&replaced, replaced.with_file_name("conf")).unwrap();
+        assert!(told().stderr.contains("node a sees what was at"), "{:?}", told());
+        world.cli(["deploy", "-t", "bound.clab.yml", "--reload", "a", "--wait", "60s"]).fine();
+        assert!(!told().stderr.contains("node a sees"), "{:?}", told());
+        assert_eq!(world.exec("bound", "a", "cat /conf").fine().stdout, "another file\n");
     });
 }
 
