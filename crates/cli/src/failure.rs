@@ -115,6 +115,9 @@ impl Failure {
             Self::Usage { hint, .. } => Some(hint.clone()),
             Self::Plain { hint, .. } => hint.clone(),
             Self::Controller(ClientError::Refused(problem)) => problem.hint.clone(),
+            Self::Controller(ClientError::Unreachable { why, .. }) if why.contains("Permission denied") => {
+                Some("its socket is root's: run this as root".to_owned())
+            }
             Self::Controller(ClientError::Unreachable { .. }) => Some(
                 "start one with `archetype serve`, or name its socket with --socket or ARCHETYPE_SOCKET".to_owned(),
             ),

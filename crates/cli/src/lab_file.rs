@@ -36,6 +36,10 @@ pub struct Opened {
 /// Opens the topology file that is meant: the one named, or the only one here.
 pub fn open(args: &TopologyArgs) -> Result<Opened, Failure> {
     let variables = args.vars.clone();
+    if let Some(missing) = variables.iter().find(|path| !path.exists()) {
+        let message = format!("there is no file of template variables {}", missing.display());
+        return Err(Failure::hinted(message, "name one that is there with --vars"));
+    }
     match args.file.as_deref().map(|named| address::named(&named.to_string_lossy())) {
         None => local(&find(None)?, variables),
         Some(Named::File(path)) => local(&find(Some(&path))?, variables),

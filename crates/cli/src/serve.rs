@@ -48,6 +48,10 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        nix::unistd::geteuid().is_root(),
+        "it changes this host's network, for which it needs root's rights: run it as root"
+    );
     // From the first moment: who asks it to end while it starts is obeyed as well.
     let stop = Stop::listen()?;
     raise_open_files();

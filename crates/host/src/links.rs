@@ -24,7 +24,7 @@ use archetype_model::observed::{DeviceObserved, InsideObserved, Mark, NamespaceO
 use archetype_model::{ContainerName, InterfaceName, Mac};
 use archetype_netns::pin::NETNS_FOLDER;
 use archetype_netns::rtnl::{Link, LinkEvent, SEVERAL, Socket, Watch};
-use archetype_netns::{Error, Namespace};
+use archetype_netns::{Error, Namespace, pin};
 use ipnet::IpNet;
 
 pub use facts::of as facts_of;
@@ -66,6 +66,7 @@ impl Links {
     /// When the kernel gives no netlink sockets.
     pub fn open(place: Place) -> Result<Self, Error> {
         let (watch, handling) = (Watch::open(true)?, Watch::of_handling()?);
+        end_removals(&place);
         let host = Socket::open()?;
         let names = Names::open(&place);
         Ok(Self {
@@ -349,6 +350,34 @@ fn device(link: &Link, handlings: u64) -> Option<(InterfaceName, DeviceObserved)
         handlings: handlings + (link.xdp_program.map_or(0, |program| u64::from(program) + 1) << 32),
     };
     Some((InterfaceName::new(link.name.clone()).ok()?, observed))
+}
+
+/// Ends the removals of nodes that an agent had begun which died.
+fn end_removals(place: &Place) {
+    let folders = fs::read_dir(place.nodes()).into_iter().flatten().flatten();
+    let going = folders.filter_map(|entry| place.going(entry.file_name().to_str()?));
+    for container in going {
+        if let Err(error) = remove_node(place, &container) {
+            tracing::warn!(%error, %container, "what is left of a node could not be removed");
+        }
+    }
+}
+
+/// Removes the pin and the folder of a node. The folder gets another name first: whoever dies in between leaves what
+/// tells the next one to go on.
+fn remove_node(place: &Place, container: &ContainerName) -> Result<(), Error> {
+    let going = place.going_folder(container);
+    let about = |error| Error::system(format!("remove the folder of {container}"), error);
+    let absent_is_fine = |done: std::io::Result<()>| match done {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(about(error)),
+        _ => Ok(()),
+    };
+    if place.node(container).exists() {
+        absent_is_fine(fs::remove_dir_all(&going))?;
+        absent_is_fine(fs::rename(place.node(container), &going))?;
+    }
+    pin::unpin(&place.pin(container))?;
+    absent_is_fine(fs::remove_dir_all(&going))
 }
 
 /// The nodes with a pin, or what a reboot left of one.

@@ -50,6 +50,16 @@ impl Place {
         self.nodes().join(container.as_str())
     }
 
+    /// Where a node's folder is while it is being removed: under no name of a container.
+    pub fn going_folder(&self, container: &ContainerName) -> PathBuf {
+        self.nodes().join(format!(".{container}"))
+    }
+
+    /// The node of which a folder of this name is left that is being removed.
+    pub fn going(&self, folder: &str) -> Option<ContainerName> {
+        ContainerName::new(folder.strip_prefix('.')?).ok()
+    }
+
     /// The file that says whose a node's namespace is.
     pub fn mark_file(&self, container: &ContainerName) -> PathBuf {
         self.node(container).join("mark")

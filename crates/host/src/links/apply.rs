@@ -344,13 +344,7 @@ impl Links {
             if let Ok(namespace) = Namespace::open(&path) {
                 pin::unpublish(&namespace, container.as_str())?;
             }
-            pin::unpin(&path)?;
-            match fs::remove_dir_all(self.place.node(container)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(Error::system(format!("remove the folder of {container}"), error))
-                }
-                _ => Ok(()),
-            }
+            super::remove_node(&self.place, container)
         };
         let answers = containers.into_iter().map(remove).collect();
         self.wait_until_gone(&devices);
