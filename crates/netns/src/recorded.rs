@@ -13,8 +13,9 @@ use crate::error::{Error, Result};
 use crate::ethtool::{Features, Switch};
 use crate::folder::replace;
 use crate::namespace::{Namespace, cookie_of};
+use crate::rtnl::network::Table;
 use crate::rtnl::wire::Attributes;
-use crate::rtnl::{Link, Request, Socket};
+use crate::rtnl::{Link, Message, Request, Socket};
 use crate::sysctl::{self, Settings};
 
 /// Where it is kept for the namespaces of every installation, until they are unpinned.
@@ -38,6 +39,39 @@ pub(crate) struct Recorded {
     pub loopback: Option<Arrays>,
     /// The features of the sample that are on.
     pub features: Option<Vec<u32>>,
+    /// The address labels of IPv6; none where it has no IPv6, or an older version wrote this.
+    #[serde(default)]
+    pub labels: Vec<AddressLabel>,
+}
+
+/// An address label of IPv6 (RFC 6724), as the kernel tells it but for the number of its last change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AddressLabel(Vec<u8>);
+
+impl AddressLabel {
+    /// Where that number stands in `struct ifaddrlblmsg`.
+    const CHANGE: std::ops::Range<usize> = 8..12;
+
+    /// Those of the namespace of `socket`; none where it has no IPv6.
+    pub fn all(socket: &mut Socket) -> Vec<Self> {
+        let plain = |message: Message| {
+            let mut body = message.body;
+            body[Self::CHANGE].fill(0);
+            Self(body)
+        };
+        socket.table(Table::AddressLabels).unwrap_or_default().into_iter().map(plain).collect()
+    }
+
+    /// The request that adds it.
+    pub fn add(&self) -> Request {
+        Table::AddressLabels.add_request(&self.0)
+    }
+
+    /// The request that deletes it.
+    pub fn delete(&self) -> Request {
+        let entry = Message { kind: 0, flags: 0, sequence: 0, body: self.0.clone() };
+        Table::AddressLabels.delete_request(&entry)
+    }
 }
 
 /// The settings of one device as the kernel numbers them.
@@ -114,6 +148,7 @@ impl Recorded {
             sample: name.to_owned(),
             arrays: sample.map(|link| Arrays::of(link, &neighbours)),
             loopback: loopback.map(|link| Arrays::of(link, &neighbours)),
+            labels: AddressLabel::all(socket),
             features: sample.and_then(|link| switch.features(&link.name).ok()).map(|Features { wanted, .. }| wanted),
         };
         let text = serde_json::to_vec(&recorded)

@@ -4,9 +4,9 @@
 //! Runs inside the namespace. Not covered, since no interface of the kernel takes it back or it
 //! goes with its owner in any case: datapaths of Open vSwitch inside a node, IPVS, L2TP and segment
 //! routing settings, shared traffic actions, BPF programs pinned to the namespace or attached by
-//! tcx, IPv6 address labels, TCP metrics, secrets for stable IPv6 addresses of `all`, `default`
+//! tcx, TCP metrics, secrets for stable IPv6 addresses of `all`, `default`
 //! and `lo` (they cannot be unset), receive and transmit steering and interrupts put off under
-//! `/sys/class/net`, endpoints of MPTCP, groups joined on a device by hand (`ip maddr`), numbers of
+//! `/sys/class/net`, endpoints of MPTCP, groups joined on a device by hand (`ip maddr`), namespaces and schemas of IOAM, numbers of
 //! other namespaces (`ip netns set`), ebtables and arptables of the old kind. The rule that the first VRF device adds (`l3mdev`) is
 //! kept: the kernel adds it once per namespace and never again.
 
@@ -17,7 +17,7 @@ use archetype_model::facts::InterfaceFacts;
 use crate::error::Result;
 use crate::firewall;
 use crate::interior::{name, present};
-use crate::recorded::{Arrays, NeighbourArrays, Recorded};
+use crate::recorded::{AddressLabel, Arrays, NeighbourArrays, Recorded};
 use crate::room::Room;
 use crate::rtnl::link::{IFLA_GRO_MAX_SIZE, IFLA_PROTO_DOWN, IFLA_XDP, altname_request, delete_request};
 use crate::rtnl::network::Table;
@@ -39,6 +39,7 @@ pub(crate) fn reset(room: &mut Room<'_>, recorded: &Recorded) -> Result<()> {
     remove_foreign(room, &links, &ours)?;
     remove_qdiscs(room)?;
     empty_tables(room)?;
+    restore_labels(room, &recorded.labels)?;
     firewall::flush()?;
     name(room, &mut ours)?;
     restore_settings(room, recorded, &ours)?;
@@ -201,6 +202,19 @@ fn empty_tables(room: &mut Room<'_>) -> Result<()> {
         room.node.batch(&requests)?;
     }
     rules::restore(room)
+}
+
+/// Takes away the address labels that a run added, and adds those that it took away.
+fn restore_labels(room: &mut Room<'_>, recorded: &[AddressLabel]) -> Result<()> {
+    if recorded.is_empty() {
+        return Ok(());
+    }
+    let now = AddressLabel::all(&mut room.node);
+    let added = now.iter().filter(|label| !recorded.contains(label)).map(AddressLabel::delete);
+    let missing = recorded.iter().filter(|label| !now.contains(label)).map(AddressLabel::add);
+    let requests: Vec<_> = added.chain(missing).collect();
+    room.node.batch(&requests)?;
+    Ok(())
 }
 
 /// Whether an entry is one of the groups that the kernel itself listens to for IPv4 and IPv6. It

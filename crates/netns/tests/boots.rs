@@ -91,7 +91,7 @@ fn dump() -> Vec<String> {
          ip -6 route show table all; echo rules; ip rule; ip -6 rule; echo nexthops; ip nexthop; echo neighbours; \
          ip neigh show nud permanent; ip neigh show proxy; bridge fdb; echo qdiscs; tc qdisc; tc -d filter show dev eth1; \
          echo nft; nft list ruleset; echo legacy; iptables-legacy -S; ip6tables-legacy -S; echo ipsec; ip xfrm state; \
-         ip xfrm policy; echo tracked; conntrack -L 2>/dev/null; echo features; ethtool -k eth1; ethtool -k eth2; \
+         ip xfrm policy; echo labels; ip addrlabel; echo tracked; conntrack -L 2>/dev/null; echo features; ethtool -k eth1; ethtool -k eth2; \
          echo settings; cd /proc/sys/net; find . -type f -perm -600 | sort | xargs grep -H '' 2>/dev/null || true",
     );
     // A device that has once been up keeps `noqueue` where a new one has `noop`; both hold nothing.
@@ -138,6 +138,7 @@ fn boot(facts: &NamespaceFacts) -> archetype_netns::Boot {
 const DIRT: &str = "
     ip addr add 198.18.0.1/32 dev lo; ip addr add 198.18.1.1/24 dev eth1; ip addr del 100.64.1.1/24 dev eth1
     ip -6 addr add 2001:db8:77::1/64 dev eth2
+    ip addrlabel add prefix 2001:db8::/32 label 99; ip addrlabel del prefix 2002::/16 label 2
     ip link set eth1 mode dormant; ip link set eth1 state dormant; ip link set eth2 broadcast 03:00:00:00:00:01
     ip link set eth2 gro_max_size 32768; ip link property add dev lo altname another
     ip nexthop add id 7 blackhole; ip nexthop add id 9 group 7

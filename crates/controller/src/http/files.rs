@@ -49,7 +49,9 @@ pub(super) async fn plan(
     let mut planned = desk.planner.try_out_on_a_thread(&lab, &draft.wish, checked).await;
     let refused = planned.problems.remove(&lab).unwrap_or_default();
     let mut problems = read.problems;
-    problems.extend(refused);
+    // Of a place of which the file's own checks spoke, they say it better.
+    let told: BTreeSet<_> = problems.iter().map(archetype_model::topology::Problem::position).collect();
+    problems.extend(refused.into_iter().filter(|problem| !told.contains(&problem.position())));
     problems.sort_by_key(archetype_model::topology::Problem::position);
     problems.dedup();
     let former = now.revisions.get(&lab).and_then(|revision| revision.wish.present()).map(link_ids);

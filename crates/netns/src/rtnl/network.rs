@@ -90,9 +90,9 @@ impl Table {
         request
     }
 
-    /// The request that adds the entry that `message` described.
-    pub fn add_request(self, message: &Message) -> Request {
-        Request::new(self.kind(), (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16, &message.body)
+    /// The request that adds the entry that a message of this body described.
+    pub fn add_request(self, body: &[u8]) -> Request {
+        Request::new(self.kind(), (libc::NLM_F_CREATE | libc::NLM_F_REPLACE) as u16, body)
     }
 }
 
