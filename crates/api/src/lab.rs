@@ -55,6 +55,15 @@ pub struct LeftOut {
     pub why: FileProblem,
 }
 
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let part = format!("{} {}: ", self.what, self.name);
+        // Some problems begin with what they are about.
+        let why = self.why.message.strip_prefix(&part).unwrap_or(&self.why.message);
+        write!(f, "{part}{why} [{}]", self.why.code)
+    }
+}
+
 /// A difference that remains.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct Finding {

@@ -1,7 +1,7 @@
 //! Labs, journals and facts as calm tables for people. Knows the answers, not where they come from.
 
 use archetype_api::journal::JournalEntry;
-use archetype_api::lab::{Endpoint, Exec, Finding, Lab, LeftOut, Link, Node};
+use archetype_api::lab::{Endpoint, Exec, Finding, Lab, Link, Node};
 use archetype_api::{Explanation, Fact, Reconciled};
 use archetype_model::status::{LabState, LinkState, NodeState};
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
@@ -131,9 +131,9 @@ fn tags(ends: &[Endpoint]) -> String {
 /// What was left out, and what remains different from what is wanted.
 fn remarks(lab: &Lab, paint: Paint) -> String {
     let mut text = String::new();
-    for LeftOut { what, name, why } in &lab.left_out {
+    for left in &lab.left_out {
         let word = paint.tone(Tone::Waiting, "left out:");
-        text.push_str(&format!("\n{word} {what} {name}: {} [{}]", why.message, why.code));
+        text.push_str(&format!("\n{word} {left}"));
     }
     for finding in findings(&lab.findings, paint) {
         text.push_str(&format!("\n{finding}"));

@@ -22,7 +22,7 @@ pub async fn run(connection: &Connection, args: DeployArgs, place: Option<Place>
     let paint = Paint::stderr();
     for left in &accepted.left_out {
         let word = paint.tone(Tone::Waiting, "left out:");
-        eprintln!("{word} {} {}: {} [{}]", left.what, left.name, left.why.message, left.why.code);
+        eprintln!("{word} {left}");
     }
     print_notes(&accepted.notes, paint);
     // Addresses are known now, whatever becomes of the wait; ids of containers only after it.

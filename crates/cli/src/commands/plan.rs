@@ -37,7 +37,7 @@ fn shown(plan: &PlanAnswer, paint: Paint) -> String {
     let mut text = String::new();
     for left in &plan.left_out {
         let word = paint.tone(Tone::Waiting, "left out:");
-        text.push_str(&format!("{word} {} {}: {} [{}]\n", left.what, left.name, left.why.message, left.why.code));
+        text.push_str(&format!("{word} {left}\n"));
     }
     for Change { change, what, name, why } in &plan.changes {
         let (sign, tone) = match change {

@@ -31,6 +31,8 @@ pub(super) async fn health(State(desk): State<Desk>) -> (StatusCode, Json<Health
     match &now.heard {
         Some(heard) if heard.received.is_some() => {
             complaints.extend(heard.report.unreadable.iter().map(|(part, why)| format!("{part}: {why}")));
+            let unwritten = heard.report.findings.iter().filter(|finding| finding.code == "ledger-not-written");
+            complaints.extend(unwritten.map(|finding| format!("host {}: {}", now.host, finding.message)));
         }
         _ => complaints.push(format!("host {} has not reported yet", now.host)),
     }
