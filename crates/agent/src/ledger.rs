@@ -49,7 +49,7 @@ pub struct Done {
     /// How far nodes have come in labs with stages.
     #[serde(default)]
     pub stages: BTreeMap<ContainerName, Passage>,
-    /// Which start of each node ran when the host last was as wanted.
+    /// Which start of each node was seen to run last.
     #[serde(default)]
     pub starts: BTreeMap<ContainerName, String>,
     /// The number of the newest repair; the first one is 1, for 0 is what a controller acknowledges

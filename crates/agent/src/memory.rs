@@ -46,6 +46,8 @@ pub(crate) struct Memory {
     pub(crate) carriers: BTreeMap<InterfaceName, bool>,
     /// Which start of each node a former agent saw run last; none before the first pass. Each is compared once.
     former: Option<BTreeMap<ContainerName, String>>,
+    /// When the starts that run are to be written down, in milliseconds of the Unix epoch; none where they are.
+    pub(crate) starts_due_ms: Option<u64>,
     /// When nodes were seen in a start that no agent saw begin, in milliseconds of the Unix epoch.
     pub(crate) unseen_starts: BTreeMap<ContainerName, u64>,
     /// Repairs that somebody undoes.
@@ -126,6 +128,7 @@ impl Memory {
     pub(crate) fn learn(&mut self, spec: &HostSpec, observed: &Observed, now_ms: u64) {
         let wanted: BTreeSet<&ContainerName> = spec.nodes().map(|(_, node)| &node.container).collect();
         self.runs.retain(|container, _| wanted.contains(container));
+        self.unseen_starts.retain(|container, _| wanted.contains(container));
         for (_, node) in spec.nodes() {
             let room = match node.body {
                 NodeBody::Namespace(_) => &observed.processes,

@@ -32,6 +32,8 @@ use crate::reporting::{Seen, report};
 const ROUNDS: usize = 12;
 
 /// After so long a host that came to no rest is looked at again.
+/// Starts that run are written down within this.
+const STARTS_NOTED_WITHIN_MS: u64 = 1000;
 const RESTLESS_MS: u64 = 1_000;
 
 /// Everything one pass works with.
@@ -293,7 +295,8 @@ impl<H: Host> Pass<'_, H> {
         found: &Diff,
         is_complete: bool,
     ) {
-        let unsettled = Unsettled::of(observed, found);
+        let mut unsettled = Unsettled::of(observed, found);
+        unsettled.being_made.retain(|resource| wanted.contains_key(resource));
         self.memory.settled.retain(|resource, digest| wanted.get(resource) == Some(digest));
         self.memory.carriers.retain(|device, _| wanted.contains_key(&Resource::Device(device.clone())));
         self.memory.failed.retain(|resource, _| {
@@ -317,15 +320,26 @@ impl<H: Host> Pass<'_, H> {
         repairs::close(self.ledger, &gone, self.opened_here);
         // The next life takes everything for settled that this one noted as converged.
         if is_complete && unsettled.being_made.is_empty() {
-            let starts = spec.nodes().filter_map(|(_, node)| match node_in(observed, node)??.run.clone() {
-                RunObserved::Running { start, .. } => Some((node.container.clone(), start)),
-                _ => None,
-            });
-            let starts: BTreeMap<_, _> = starts.collect();
+            let starts = starts(spec, observed, &self.ledger.done().starts);
             self.ledger.note(|done| {
                 done.converged = Some(spec.generation.clone());
                 done.starts = starts;
             });
+            self.memory.starts_due_ms = None;
+        } else {
+            self.note_starts(spec, observed);
+        }
+    }
+
+    /// Writes down which starts run, soon: what is not as wanted may stay so, and many start at once.
+    fn note_starts(&mut self, spec: &HostSpec, observed: &Observed) {
+        let starts = starts(spec, observed, &self.ledger.done().starts);
+        let now_ms = self.clock.now_ms();
+        if starts == self.ledger.done().starts {
+            self.memory.starts_due_ms = None;
+        } else if *self.memory.starts_due_ms.get_or_insert(now_ms + STARTS_NOTED_WITHIN_MS) <= now_ms {
+            self.memory.starts_due_ms = None;
+            self.ledger.note(|done| done.starts = starts);
         }
     }
 
@@ -338,8 +352,30 @@ impl<H: Host> Pass<'_, H> {
         let waiting = patience.chain(order.delays.iter().copied()).filter(|at| *at > now_ms);
         let restless = (!found.is_empty()).then_some(now_ms + RESTLESS_MS);
         let over = self.memory.undone.over_ms();
-        later.chain(self.proofs.next_try()).chain(over).chain(waiting).chain(restless).min()
+        later
+            .chain(self.proofs.next_try())
+            .chain(over)
+            .chain(self.memory.starts_due_ms)
+            .chain(waiting)
+            .chain(restless)
+            .min()
     }
+}
+
+/// Which start of each node runs; of one that cannot be read, what was noted before.
+fn starts(
+    spec: &HostSpec,
+    observed: &Observed,
+    before: &BTreeMap<ContainerName, String>,
+) -> BTreeMap<ContainerName, String> {
+    let start = |node: &NodeSpec| match node_in(observed, node) {
+        None => before.get(&node.container).cloned(),
+        Some(seen) => match &seen?.run {
+            RunObserved::Running { start, .. } => Some(start.clone()),
+            _ => None,
+        },
+    };
+    spec.nodes().filter_map(|(_, node)| Some((node.container.clone(), start(node)?))).collect()
 }
 
 /// The finding for what is known to this run of the agent alone.
@@ -498,7 +534,7 @@ fn follows(resource: &Resource, memory: &Memory, found: &Diff, observed: &Observ
     let is_now = |device: &InterfaceName| Some(observed.devices.known()?.get(device)?.up);
     match resource {
         Resource::Device(device) => found.carriers.get(device).is_some_and(|up| {
-            memory.carriers.get(device).map_or_else(|| is_now(device) != Some(*up), |made| made != up)
+            memory.carriers.get(device).map_or_else(|| is_now(device).is_some_and(|now| now != *up), |made| made != up)
         }),
         Resource::Port(port) => memory.parked.contains(port) != found.parked.contains(port),
         _ => false,

@@ -759,3 +759,28 @@ async fn a_node_that_was_started_again_while_there_was_no_agent_is_told() {
     assert_eq!(told.iter().map(|(name, _)| *name).collect::<Vec<_>>(), [&node]);
     assert_eq!(envelope.repairs, []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_an_agent_saw_is_not_told_by_the_next_one_whatever_else_is_not_as_wanted() {
+    let (mut bench, spec) = settled_pair().await;
+    let node = spec.nodes().last().unwrap().1.container.clone();
+    bench.host.disturb(Part::Datapath, |state| {
+        let (device, port) = state.datapath.ports.iter_mut().next().unwrap();
+        port.tag = Some(4000);
+        state.failing.insert(Resource::Port(device.clone()));
+    });
+    bench.still().await;
+    bench.host.disturb(Part::Processes, |state| match &mut state.processes.get_mut(&node).unwrap().run {
+        RunObserved::Running { start, .. } => start.push_str(" again"),
+        other => panic!("{other:?}"),
+    });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let Bench { host, handle, reports, folder } = bench;
+    drop((handle, reports));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    host.with(|state| state.failing.clear());
+    let (_waker, events) = Waker::channel();
+    let mut bench = Bench::start(host, events, folder);
+    let envelope = bench.settled().await;
+    assert!(envelope.report.nodes.values().all(|report| report.started_unseen_ms.is_none()));
+}

@@ -197,6 +197,11 @@ fn an_interface_that_a_node_moved_into_a_namespace_of_its_own_is_read_and_proven
         world.until_up("pair", SOON);
         let told = world.cli(["journal", "pair"]).stdout;
         assert!(!told.contains("repair"), "what a node does with its interfaces is no drift: {told}");
+        // One of a node that does not run is dead on the wire, wherever it was.
+        world.cli(["node", "pair", "a", "stop"]).fine();
+        eventually(SOON, "it is in its node again", || attempt("ip", ["-n", "kid", "link", "show", "eth1"]).err());
+        world.cli(["node", "pair", "a", "start"]).fine();
+        world.until_up("pair", SOON);
         // It goes with its namespace, and comes back in the node.
         child.kill().unwrap();
         child.wait().unwrap();

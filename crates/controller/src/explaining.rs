@@ -191,6 +191,8 @@ fn shows_fault(fault: &Fault, end: &EndReport) -> Option<String> {
         Some("ovs-vsctl --columns=name,tag,trunks,vlan_mode,external_ids list port".into())
     } else if what.contains("mirror ") {
         Some("ovs-vsctl list mirror".into())
+    } else if begins("which device port ") {
+        Some(format!("ovs-vsctl --columns=name,ofport,ifindex,error list interface {device}"))
     } else if begins("port ") {
         Some(format!("ovs-vsctl list port {device}"))
     } else if begins("device ") {

@@ -391,6 +391,7 @@ fn plain_device(ifindex: u32, kind: &str) -> DeviceObserved {
 
 fn inside_of(interface: &InterfaceSpec, ifindex: u32, up: bool) -> InsideObserved {
     InsideObserved {
+        namespace: 0,
         name: interface.name.to_string(),
         ifindex,
         up,

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use archetype_model::observed::{DeviceObserved, InsideObserved, Mark, NamespaceObserved, Reading};
+use archetype_model::observed::{DeviceObserved, Mark, NamespaceObserved, Reading};
 use archetype_model::{ContainerName, InterfaceName, Mac};
 use archetype_netns::pin::NETNS_FOLDER;
 use archetype_netns::rtnl::{Link, LinkEvent, SEVERAL, Socket, Watch};
@@ -120,7 +120,6 @@ impl Links {
         };
         self.devices = now.map(|links| links.into_iter().map(kept).collect());
         self.spaces.values_mut().for_each(Space::forget_all);
-        self.astray.forget_all();
         differences as u64
     }
 
@@ -170,13 +169,11 @@ impl Links {
                 LinkEvent::Addressed { .. } => {}
                 LinkEvent::Changed { nsid: Some(nsid), .. } | LinkEvent::Gone { nsid: Some(nsid), .. } => {
                     self.spaces.values_mut().filter(|space| space.nsid() == Some(nsid)).for_each(Space::forget);
-                    self.astray.forget(nsid);
                 }
                 LinkEvent::Lost => {
                     self.missed += 1;
                     self.devices = None;
                     self.spaces.values_mut().for_each(Space::forget);
-                    self.astray.forget_all();
                 }
             }
         }
@@ -225,29 +222,48 @@ impl Links {
             let inside = Reading::from(inside.map(|inside| inside.devices));
             seen.insert(container, NamespaceObserved { identity, mark, named, name_taken, facts, inside, awake });
         }
-        for stray in self.strays(None) {
-            let is_its = |seen: &&mut NamespaceObserved| {
-                (&seen.mark.lab, &seen.mark.node) == (&stray.mark.lab, &stray.mark.node)
-                    && seen.mark.installation == stray.mark.installation
-            };
-            let Some(seen) = seen.values_mut().find(is_its) else { continue };
-            match (self.astray.look(&mut self.host, &stray), &mut seen.inside) {
-                (Ok(Some(found)), Reading::Known(inside)) => drop(inside.insert(stray.device, found)),
-                (Err(error), inside @ Reading::Known(_)) => *inside = Reading::Unreadable(error.to_string()),
-                (Ok(_), _) | (Err(_), Reading::Unreadable(_)) => {}
-            }
-        }
+        self.read_strays(&mut seen);
         Ok(seen)
     }
 
-    /// The host's devices of which the other end is in no node's own namespace; with `of` those of this node.
-    fn strays(&mut self, of: Option<&Mark>) -> Vec<Stray> {
+    /// Reads what nodes that run have moved into namespaces of their own. Of one that does not run all is to be in its own:
+    /// what is elsewhere lives on the wire.
+    fn read_strays(&mut self, seen: &mut BTreeMap<ContainerName, NamespaceObserved>) {
+        let all = self.strays();
+        if all.is_empty() {
+            return;
+        }
+        for (container, found) in seen.iter_mut().filter(|(_, found)| found.awake) {
+            let strays: Vec<Stray> = all.iter().filter(|stray| stray.is_of(&found.mark)).cloned().collect();
+            let read = self.read_elsewhere(container, &strays);
+            match (read, &mut found.inside) {
+                (Ok(read), Reading::Known(inside)) => inside.extend(read.into_iter().flat_map(|(_, devices)| devices)),
+                (Err(error), inside @ Reading::Known(_)) => *inside = Reading::Unreadable(error.to_string()),
+                (_, Reading::Unreadable(_)) => {}
+            }
+        }
+    }
+
+    /// The namespaces in which these ends of a node are, each with those that are in it.
+    fn read_elsewhere(&mut self, container: &ContainerName, strays: &[Stray]) -> Result<Vec<Inside>, Error> {
+        let nodes: BTreeSet<u64> = self.spaces.values().map(Space::identity).collect();
+        let own = self.spaces.get(container).map(Space::identity).unwrap_or_default();
+        let mut found = Vec::new();
+        for nsid in strays.iter().map(|stray| stray.nsid).collect::<BTreeSet<_>>() {
+            let Some((namespace, mut inside)) = self.astray.read(&mut self.host, nsid, (own, &nodes))? else {
+                continue;
+            };
+            inside.retain(|device, _| strays.iter().any(|stray| stray.nsid == nsid && stray.device == *device));
+            found.push((namespace, inside));
+        }
+        Ok(found)
+    }
+
+    /// The host's devices of which the other end is in no node's own namespace.
+    fn strays(&mut self) -> Vec<Stray> {
         let own: BTreeSet<i32> = self.spaces.values().filter_map(Space::nsid).collect();
         let devices = self.devices().into_iter().flat_map(BTreeMap::values);
-        let strays = devices.filter_map(|link| Stray::of(link, &own));
-        let is_of =
-            |stray: &Stray| of.is_none_or(|mark| (&stray.mark.lab, &stray.mark.node) == (&mark.lab, &mark.node));
-        strays.filter(is_of).collect()
+        devices.filter_map(|link| Stray::of(link, &own)).collect()
     }
 
     /// The host's devices without a mark of this installation: number, name, whether it is a bridge.
@@ -284,17 +300,9 @@ impl Links {
     pub(crate) fn reached(&mut self, container: &ContainerName) -> Option<Vec<Inside>> {
         let (own, inside) = self.inside(container)?;
         let mark = self.spaces.get_mut(container)?.notes(&self.place, container)?.mark;
-        let mut elsewhere: BTreeMap<i32, BTreeMap<u32, InsideObserved>> = BTreeMap::new();
-        for stray in self.strays(Some(&mark)) {
-            if let Ok(Some(found)) = self.astray.look(&mut self.host, &stray) {
-                elsewhere.entry(stray.nsid).or_default().insert(stray.device, found);
-            }
-        }
-        let opened = elsewhere
-            .into_iter()
-            .filter_map(|(nsid, inside)| Some((self.astray.open(&mut self.host, nsid, &own)?, inside)));
-        let opened: Vec<_> = opened.collect();
-        Some([(own, inside)].into_iter().chain(opened).collect())
+        let strays: Vec<Stray> = self.strays().into_iter().filter(|stray| stray.is_of(&mark)).collect();
+        let elsewhere = self.read_elsewhere(container, &strays).unwrap_or_default();
+        Some([(own, inside)].into_iter().chain(elsewhere).collect())
     }
 
     /// What is inside a node's namespace, by the peer's ifindex on the host; also its own handle.
@@ -357,7 +365,12 @@ fn end_removals(place: &Place) {
     let folders = fs::read_dir(place.nodes()).into_iter().flatten().flatten();
     let going = folders.filter_map(|entry| place.going(entry.file_name().to_str()?));
     for container in going {
-        if let Err(error) = remove_node(place, &container) {
+        // One of that name that was made since is another one's.
+        let ended = match place.node(&container).exists() {
+            true => fs::remove_dir_all(place.going_folder(&container)).map_err(|error| error.to_string()),
+            false => remove_node(place, &container).map_err(|error| error.to_string()),
+        };
+        if let Err(error) = ended {
             tracing::warn!(%error, %container, "what is left of a node could not be removed");
         }
     }

@@ -137,6 +137,9 @@ pub struct NamespaceObserved {
 pub struct InsideObserved {
     /// The name it has now.
     pub name: String,
+    /// The namespace in which it is, as [`NamespaceObserved::identity`]: a node may have moved it into one of its own.
+    #[serde(default)]
+    pub namespace: u64,
     /// The kernel's number for it in its namespace.
     pub ifindex: u32,
     /// Whether it is administratively up.

@@ -1,10 +1,14 @@
 //! A network namespace held by a descriptor: opened and told apart from the host's own, entered
 //! for the length of a call.
 
+use std::ffi::OsString;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::Mode;
 
 use crate::error::{Error, Result};
 use crate::rtnl::{Socket, Watch};
@@ -29,6 +33,23 @@ pub struct Namespace {
     identity: Identity,
 }
 
+/// Opens a path for who has this root.
+fn open_in(root: &Path, path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
+    let root = nix::fcntl::open(root, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+    openat2(root, path, how)
+}
+
+/// The names in a folder for who has this root.
+///
+/// # Errors
+/// When there is no such folder.
+pub fn names_in(root: &Path, folder: &Path) -> std::io::Result<Vec<OsString>> {
+    let folder = open_in(root, folder, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+    let entries = std::fs::read_dir(format!("/proc/self/fd/{}", folder.as_raw_fd()))?;
+    Ok(entries.flatten().map(|entry| entry.file_name()).collect())
+}
+
 impl Namespace {
     /// Opens the namespace at `path` and makes sure that it is a network namespace.
     ///
@@ -36,12 +57,20 @@ impl Namespace {
     /// [`Error::NotANamespace`] when nothing is there or something else.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        let found = nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
+        Self::found(path, found)
+    }
+
+    /// What was found at `path`, opened only once it is known to be a namespace: anything may lie there.
+    fn found(path: &Path, found: nix::Result<OwnedFd>) -> Result<Self> {
         let wrong = |why: String| Error::NotANamespace { path: path.to_owned(), why };
-        let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
-        let kind = nix::sys::statfs::fstatfs(&file).map_err(|error| wrong(error.to_string()))?;
+        let found = found.map_err(|error| wrong(std::io::Error::from(error).to_string()))?;
+        let kind = nix::sys::statfs::fstatfs(&found).map_err(|error| wrong(error.to_string()))?;
         if kind.filesystem_type().0 as i64 != NSFS_MAGIC {
             return Err(wrong("an ordinary file is there".into()));
         }
+        let again = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let file = File::open(again).map_err(|error| wrong(error.to_string()))?;
         // SAFETY: NS_GET_NSTYPE takes no pointer; the descriptor is open.
         let sort = unsafe { libc::ioctl(file.as_raw_fd(), 0xb703) };
         if sort >= 0 && sort != libc::CLONE_NEWNET {
@@ -66,7 +95,19 @@ impl Namespace {
     /// # Errors
     /// [`Error::HostNamespace`], else as [`Self::open`].
     pub fn open_node(path: impl AsRef<Path>) -> Result<Self> {
-        let namespace = Self::open(path)?;
+        Self::open(path)?.not_the_hosts()
+    }
+
+    /// As [`Self::open_node`], of a path for who has this root: links on it lead where they lead there, and never out.
+    ///
+    /// # Errors
+    /// As [`Self::open_node`].
+    pub fn open_node_in(root: &Path, path: &Path) -> Result<Self> {
+        Self::found(path, open_in(root, path, OFlag::O_PATH))?.not_the_hosts()
+    }
+
+    fn not_the_hosts(self) -> Result<Self> {
+        let namespace = self;
         let host = ["/proc/self/ns/net", "/proc/1/ns/net"];
         let is_host = |path: &&str| Self::open(path).is_ok_and(|host| host.identity == namespace.identity);
         if host.iter().any(is_host) {

@@ -14,7 +14,7 @@ pub const CODES: &[Code] = &[
          node's, the gateway's, the network's own or broadcast address, or not in the subnet.",
         "State another address, or none to be given one."),
     code("bind-replaced", "The source of a bind was replaced by another file or folder since the node was started, as many \
-         editors do when they save: the node sees what was there before. It is a note of `plan` alone.",
+         editors do when they save: the node sees what was there before.",
         "Have the node made anew, with what is there now: `archetype deploy --reload NODE`."),
     code("bridge-heard", "A port of the bridge that is not ours hears every tag, so that it would hear each wire, and no \
          wire would be up.",

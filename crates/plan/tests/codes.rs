@@ -123,9 +123,6 @@ fn of_the_rest() -> Vec<Problem> {
             labs.push(other);
             labs.iter_mut().for_each(|lab| lab.prefix = Some(String::new()));
         }),
-        produces("namespace-taken", |world, _| {
-            world.facts.namespaces = [("clab-a-n1".into(), NameHolder::Installation("other".into()))].into();
-        }),
         produces("container-taken", |world, _| {
             world.facts.containers = [("clab-a-n1".into(), NameHolder::Other("a container".into()))].into()
         }),
@@ -266,4 +263,20 @@ fn a_long_row_of_nodes_that_wait_is_no_circle_and_its_end_may_close_one() {
     topology.nodes[1_998].definition.stages = waits_for(&names[1_999]);
     let two = format!("{0} waits for {1} waits for {0}", names[1_998], names[1_999]);
     assert_eq!(circles(&topology), [format!("nodes wait for each other in a circle: {two}")]);
+}
+
+#[test]
+fn a_name_that_a_node_of_another_installation_has_is_told_as_that_ones() {
+    let holder = || NameHolder::Installation("other".into());
+    let container = produces("container-taken", |world, _| {
+        world.facts.containers = [("clab-a-n1".into(), holder())].into();
+        world.facts.namespaces = [("clab-a-n1".into(), holder())].into();
+    });
+    let namespace = produces("namespace-taken", |world, _| {
+        world.facts.namespaces = [("clab-a-n1".into(), holder())].into();
+    });
+    for told in [container, namespace] {
+        assert_eq!(told.message, "the name clab-a-n1 is that of a node of installation other");
+        assert_eq!(told.hint.unwrap(), "rename the lab, or destroy the one of that installation");
+    }
 }

@@ -39,9 +39,7 @@ pub async fn run(connection: &Connection, args: LinkArgs) -> Result<Exit, Failur
     let end = wait::settled(connection, &accepted, args.wait.wait).await?;
     let exit = match end {
         // What keeps the rest of the lab from being as wished was not asked about.
-        End::Settled(Settled::AtRest | Settled::Finding) if is_as_wished(connection, &lab, &named, args.wish).await => {
-            Exit::Fine
-        }
+        End::Settled(Settled::AtRest) if is_as_wished(connection, &lab, &named, args.wish).await => Exit::Fine,
         end => wait::told(connection, &accepted, end, args.wait.wait).await,
     };
     match (exit, args.wish) {

@@ -28,7 +28,7 @@ pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failur
     let end = wait::settled(connection, &accepted, args.wait.wait).await?;
     let exit = match end {
         // What keeps other nodes from being as wished was not asked about.
-        End::Settled(Settled::AtRest | Settled::Finding) if is_as_wished(connection, &lab, &args).await => Exit::Fine,
+        End::Settled(Settled::AtRest) if is_as_wished(connection, &lab, &args).await => Exit::Fine,
         end => wait::told(connection, &accepted, end, args.wait.wait).await,
     };
     if exit == Exit::Fine {

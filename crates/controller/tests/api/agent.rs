@@ -276,6 +276,7 @@ fn end_report(lab: &LabSpec, tag: Option<u16>, end: &EndRef, host: &Host) -> End
             handlings: 0,
         }),
         inside: Some(InsideObserved {
+            namespace: 1,
             name: interface.name.to_string(),
             ifindex: 2,
             up: true,

@@ -115,8 +115,8 @@ fn pages() -> BTreeMap<String, String> {
             writeln!(index, "- [{code}]({code}.md): {meaning}").unwrap();
             let mut page = format!("# {code}\n\n{meaning}\n\n## Where it is met\n\n{met}\n");
             if NOTES.contains(code) {
-                page =
-                    page.replace(met, "A note of `archetype check`, `plan` and `deploy`: nothing is refused for it.");
+                let of = if *code == "bind-replaced" { "plan`" } else { "check`, `plan` and `deploy`" };
+                page = page.replace(met, &format!("A note of `archetype {of}: nothing is refused for it."));
             }
             if let Some(seen) = seen.get(*code) {
                 write!(page, "\nFor instance:\n\n```text\n{}\n```\n", printed(code, seen)).unwrap();

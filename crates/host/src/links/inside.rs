@@ -124,7 +124,7 @@ impl Space {
         let Some(socket) = &mut self.socket else { return Ok(Inside::default()) };
         let links = socket.links()?;
         let inside = Inside {
-            devices: links.iter().filter_map(observed).collect(),
+            devices: links.iter().filter_map(|link| observed(link, self.namespace.identity().inode)).collect(),
             awake: links.iter().any(|link| link.is_loopback() && link.is_up()),
         };
         // Without a number no event would say that this has changed.
@@ -135,12 +135,13 @@ impl Space {
     }
 }
 
-/// A device with a peer on the host, by the peer's ifindex.
-pub(super) fn observed(link: &Link) -> Option<(u32, InsideObserved)> {
+/// A device with a peer elsewhere, by the peer's ifindex there, of the namespace with this inode.
+pub(super) fn observed(link: &Link, namespace: u64) -> Option<(u32, InsideObserved)> {
     // A peer in this very namespace is the node's own affair.
     let peer = link.peer_index.filter(|_| link.kind == "veth" && link.peer_nsid.is_some())?;
     let observed = InsideObserved {
         name: link.name.clone(),
+        namespace,
         ifindex: link.index,
         up: link.is_up(),
         carrier: link.has_carrier(),

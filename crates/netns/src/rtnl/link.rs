@@ -28,7 +28,6 @@ const IFLA_INFO_DATA: u16 = 2;
 const RTM_NEWLINKPROP: u16 = 108;
 const RTM_DELLINKPROP: u16 = 109;
 const RTM_GETNSID: u16 = 90;
-const IFLA_TARGET_NETNSID: u16 = 46;
 const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 
 /// A network device as the kernel told it.
@@ -406,22 +405,6 @@ impl Socket {
         match self.ask(&format!("read {key}"), &request) {
             Ok(messages) => Ok(messages.iter().find_map(Link::parse)),
             Err(error) if error.is_absent() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// One device of another namespace, by that one's number and its own there; nothing when it is not there.
-    ///
-    /// # Errors
-    /// When the kernel cannot be asked.
-    pub fn link_in(&mut self, nsid: i32, index: u32) -> Result<Option<Link>> {
-        let mut request = LinkKey::Index(index).write(libc::RTM_GETLINK, 0, None);
-        request.put_u32(libc::IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-        request.put_u32(IFLA_TARGET_NETNSID, nsid as u32);
-        match self.ask(&format!("read device {index} of namespace {nsid}"), &request) {
-            Ok(messages) => Ok(messages.iter().find_map(Link::parse)),
-            // A number that is nobody's any more is an invalid one.
-            Err(error) if error.is_absent() || error.errno() == Some(libc::EINVAL) => Ok(None),
             Err(error) => Err(error),
         }
     }

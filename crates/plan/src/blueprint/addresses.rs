@@ -169,7 +169,7 @@ impl<A: Stated> Round<'_, '_, A> {
         for kept in &self.attempt.kept {
             for (node, held) in kept.held.addresses.iter().filter(|(_, held)| &held.network == self.network) {
                 if let Some(address) = A::held(held) {
-                    let _ = self.pool.take(address, &format!("{}/{node}", kept.spec.name));
+                    let _ = self.pool.keep(address, &format!("{}/{node}", kept.spec.name));
                 }
             }
         }
@@ -184,6 +184,7 @@ impl<A: Stated> Round<'_, '_, A> {
             let Some(address) = want.stated else { continue };
             let refused = match held.get(&address).filter(|other| other.key.0 != want.key.0) {
                 Some(other) => Err(format!("is {}'s", other.holder())),
+                None if want.held == Some(address) => self.pool.keep(address, &want.holder()),
                 None => self.pool.take(address, &want.holder()),
             };
             match refused {
@@ -208,8 +209,10 @@ impl<A: Stated> Round<'_, '_, A> {
 
     fn held(&mut self) {
         for want in self.without() {
-            if let Some(address) = want.held {
-                self.try_take(want, address);
+            if let Some(address) = want.held
+                && self.pool.keep(address, &want.holder()).is_ok()
+            {
+                self.given.insert(want.key, address);
             }
         }
     }

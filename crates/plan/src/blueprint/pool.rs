@@ -173,11 +173,16 @@ impl<A: Address> Pool<A> {
 
     /// Gives this address to `holder`, unless it cannot be had.
     pub fn take(&mut self, address: A, holder: &str) -> Result<(), Refused> {
-        if let Some(why) = self.unusable(address) {
-            return Err(why);
-        }
         if let Some((block, to)) = self.lent(address.number()) {
             return Err(format!("is in {}, from which Docker gives addresses to others while {to}", A::net(*block)));
+        }
+        self.keep(address, holder)
+    }
+
+    /// As [`Self::take`], of an address that `holder` has already: it is not taken from it for anybody's sake.
+    pub fn keep(&mut self, address: A, holder: &str) -> Result<(), Refused> {
+        if let Some(why) = self.unusable(address) {
+            return Err(why);
         }
         if let Some(other) = self.taken.get(&address) {
             return Err(format!("is {other}'s"));
@@ -227,7 +232,7 @@ impl<A: Address> Pool<A> {
     /// The block for guests: the former one while it is free, else the largest aligned block that
     /// is, the highest of its size. None where there is no room.
     pub fn guests(&self) -> Option<A::Net> {
-        if let Some((block, _)) = self.lent.first() {
+        if let Some((block, _)) = self.lent.iter().find(|(block, _)| self.is_free(block)) {
             return Some(A::net(*block));
         }
         if let Some(former) = self.guests.filter(|block| self.is_free(block)) {
@@ -302,6 +307,8 @@ mod tests {
         let refused = pool.take("10.0.0.5".parse().unwrap(), "x").unwrap_err();
         assert_eq!(refused, "is in 10.0.0.4/30, from which Docker gives addresses to others while foreign is there");
         assert_eq!(pool.guests().unwrap().to_string(), "10.0.0.4/30");
+        pool.keep("10.0.0.5".parse().unwrap(), "one that has it already").unwrap();
+        assert_eq!(pool.guests(), None, "who has an address keeps it, and the block is no more the guests' alone");
     }
 
     #[test]

@@ -38,8 +38,9 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
         // What serves only nodes goes at once; the bridge stays for as long as others are on it.
         if seen.foreign.is_empty() || seen.rules.is_some() || seen.hosts.is_some() {
             let remove = Step::RemoveNetwork { network: name.clone() };
-            // An engine that removes its network says when it has; asked again it could do no more.
-            if seen.busy { room.waiting.push(remove) } else { room.steps.push(remove) }
+            // An engine that is at its network says when it is done; nothing else of this one is left to be taken away.
+            let waits = seen.busy && seen.leaving && seen.rules.is_none() && seen.hosts.is_none();
+            if waits { room.waiting.push(remove) } else { room.steps.push(remove) }
         }
         if !seen.foreign.is_empty() {
             room.findings.push(in_use(name, &seen.foreign));

@@ -51,7 +51,7 @@ fn wiring(lab: &LabSpec, wire: &WireSpec, ends: &[&EndReport], observed: &Observ
             let space = container.and_then(|name| spaces?.get(name)).map(|space| space.identity);
             let port = end.port.as_ref().map(|port| (&port.row, port.tag, port.ofport));
             let device = end.device.as_ref().map(|device| (device.ifindex, device.handlings));
-            let inside = end.inside.as_ref().map(|inside| inside.ifindex);
+            let inside = end.inside.as_ref().map(|inside| (inside.namespace, inside.ifindex));
             (&end.end, port, device, inside, space)
         })
         .collect();
@@ -135,7 +135,7 @@ fn shut(node: &NodeSpec, interface: &str, observed: &Observed) -> Fault {
         Some(busy) => Fault::NodeNotRunning(format!("{}: {}", node.name, busy.doing)),
         // Whoever ended its run has shut everything, and its end is told a moment later.
         None if space.is_some_and(|space| !space.awake) => {
-            Fault::NodeNotRunning(format!("{}, whose run has ended or has not begun", node.name))
+            Fault::NodeNotRunning(format!("{} (lo is shut in it, as between two runs)", node.name))
         }
         None => Fault::ShutInside(format!("{interface} is shut inside {}", node.name)),
     }
@@ -219,7 +219,7 @@ fn flow_faults(flows: &Reading<FlowsObserved>, settings: &DatapathSettings) -> V
         Reading::Known(flows) => {
             flows.wrong.iter().map(|wrong| Fault::NotMade(format!("bridge {bridge} {wrong}"))).collect()
         }
-        Reading::Unreadable(why) => vec![Fault::Unreadable(format!("the flow table of bridge {bridge} ({why})"))],
+        Reading::Unreadable(why) => vec![Fault::Unreadable(format!("the flow table of bridge {bridge}: {why}"))],
     }
 }
 
