@@ -199,22 +199,24 @@ fn commands_of_stages_run_in_their_order_in_nodes_and_on_the_host() {
 fn nobody_waits_for_a_node_that_waits_for_one_that_ended() {
     on_a_machine(LIMIT, |world| {
         let runtime = "labels: {archetype.runtime: namespace}";
-        let after = |node: &str| format!("stages: {{create: {{wait-for: [{{node: {node}, stage: configure}}]}}}}");
+        let after =
+            |node: &str, stage: &str| format!("stages: {{create: {{wait-for: [{{node: {node}, stage: {stage}}}]}}}}");
+        // It runs for a moment, which may be seen; what is waited for is more than that.
         world.write(
             "vain.clab.yml",
             &format!(
                 "name: vain\ntopology:\n  defaults: {{kind: linux, {runtime}}}\n  nodes:\n    ends: {{restart-policy: \"no\", \
-                 cmd: sh -c 'exit 3', exec: [\"true\"]}}\n    next: {{{}}}\n    last: {{{}}}\n  links:\n    - endpoints: \
+                 cmd: sh -c 'exit 3', healthcheck: {{test: [CMD, \"false\"]}}}}\n    next: {{{}}}\n    last: {{{}}}\n  links:\n    - endpoints: \
                  [\"next:eth1\", \"last:eth1\"]\n",
-                after("ends"),
-                after("next"),
+                after("ends", "healthy"),
+                after("next", "configure"),
             ),
         );
         let told = world.cli(["deploy", "-t", "vain.clab.yml", "--wait", "150s"]);
         assert_eq!(told.code, 1, "{told:?}");
         for words in [
             "node ends is exited: exit status 3",
-            "node next is pending: create waits for ends (configure)",
+            "node next is pending: create waits for ends (healthy)",
             "node last is pending: create waits for next (configure)",
         ] {
             assert!(told.stderr.contains(words), "{words}: {told:?}");
