@@ -149,7 +149,12 @@ impl Links {
             self.spaces.values_mut().for_each(Space::forget_notes);
         }
         self.heard.fetch_add(1, Ordering::Release);
-        for event in heard.into_iter().flat_map(|read| read.unwrap_or_else(|_| vec![LinkEvent::Lost])) {
+        for mut event in heard.into_iter().flat_map(|read| read.unwrap_or_else(|_| vec![LinkEvent::Lost])) {
+            if let Some(nsid) = event.nsid_mut()
+                && nsid.is_some_and(|number| self.is_own(number))
+            {
+                *nsid = None;
+            }
             match event {
                 LinkEvent::Changed { nsid: None, link } => {
                     if let Some(devices) = &mut self.devices {
@@ -177,6 +182,14 @@ impl Links {
                 }
             }
         }
+    }
+
+    /// Whether a namespace's number is that of the host's own. Somebody may have given it one (`ip netns set`, LXD), and
+    /// kernels before the middle of 2026 then tell its own changes with it.
+    fn is_own(&mut self, nsid: i32) -> bool {
+        let is_a_nodes = self.spaces.values().any(|space| space.nsid() == Some(nsid));
+        let mut own = || self.host.nsid_of(Namespace::own().ok()?.as_fd()).ok()?;
+        !is_a_nodes && own() == Some(nsid)
     }
 
     /// Frames of a device are handled in another way; maybe of any, where it is no device's number.

@@ -77,6 +77,19 @@ pub enum LinkEvent {
     Lost,
 }
 
+impl LinkEvent {
+    /// The number of the namespace in which it happened, as the watching one counts others; nothing where it tells of none.
+    pub fn nsid_mut(&mut self) -> Option<&mut Option<i32>> {
+        match self {
+            Self::Changed { nsid, .. }
+            | Self::Gone { nsid, .. }
+            | Self::Handling { nsid, .. }
+            | Self::Addressed { nsid, .. } => Some(nsid),
+            Self::Lost => None,
+        }
+    }
+}
+
 /// A subscription to the changes of devices.
 #[derive(Debug)]
 pub struct Watch {
