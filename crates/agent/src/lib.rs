@@ -14,6 +14,7 @@ mod pass;
 mod probes;
 mod repairs;
 mod reporting;
+mod seen;
 pub mod task;
 mod undone;
 

@@ -14,7 +14,7 @@ use archetype_model::{ContainerName, InterfaceName, LabName};
 use archetype_plan::diff::Diff;
 use archetype_plan::resources::Wanted;
 
-use crate::pass::node_in;
+use crate::seen::node_in;
 use crate::undone::Undone;
 
 /// A run at least this long starts a node's count of ends anew.

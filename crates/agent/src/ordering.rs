@@ -15,8 +15,8 @@ use archetype_plan::stages::{self, HeldWires, NodeSeen};
 
 use crate::ledger::Done;
 use crate::memory::Memory;
-use crate::pass::{is_coming, node_in};
 use crate::probes::Wires;
+use crate::seen::{is_coming, node_in};
 
 /// How long commands and stages wait for wires that could still come.
 pub(crate) const PATIENCE_MS: u64 = 10_000;

@@ -14,8 +14,8 @@ use archetype_plan::{judge, stages};
 
 use crate::ledger::Done;
 use crate::memory::Memory;
-use crate::pass::is_at_rest;
 use crate::probes::Wires;
+use crate::seen::is_at_rest;
 
 /// What a report is made from.
 pub(crate) struct Seen<'a> {
