@@ -784,3 +784,28 @@ async fn a_start_that_an_agent_saw_is_not_told_by_the_next_one_whatever_else_is_
     let envelope = bench.settled().await;
     assert!(envelope.report.nodes.values().all(|report| report.started_unseen_ms.is_none()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_network_of_which_only_the_engine_has_something_left_is_waited_for() {
+    let spec = spec_of(&Shape::containers(), 1);
+    let name = spec.networks[0].name.clone();
+    let mut bench = Bench::new();
+    bench.handle.accept(Arc::new(spec.clone())).await.unwrap();
+    bench.settled().await;
+    bench.host.with(|state| {
+        let network = state.networks.get_mut(&name).unwrap();
+        (network.leaving, network.busy, network.rules, network.hosts) = (true, true, None, None);
+    });
+    let mut gone = HostSpec { generation: generation(2), networks: Vec::new(), ..spec };
+    gone.labs.iter_mut().for_each(|lab| lab.presence = Presence::Gone);
+    bench.handle.accept(Arc::new(gone)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let removals =
+        |state: &mut State| state.writes.iter().filter(|step| matches!(step, Step::RemoveNetwork { .. })).count();
+    assert_eq!(bench.host.with(removals), 0, "the engine is at it, and says when it is done");
+    bench.host.disturb(Part::Networks, |state| state.networks.get_mut(&name).unwrap().busy = false);
+    bench.settled().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(bench.host.with(removals), 1);
+    assert!(bench.host.with(|state| state.networks.is_empty()));
+}
