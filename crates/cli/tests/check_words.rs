@@ -123,3 +123,25 @@ fn a_kind_is_found_without_its_vendor_and_shown_in_the_words_of_the_list() {
     let shown = Command::new(env!("CARGO_BIN_EXE_archetype")).args(["kinds", "bridge"]).output().unwrap();
     assert!(String::from_utf8(shown.stdout).unwrap().contains("\ncomes as    no image\n"));
 }
+
+#[test]
+fn names_are_as_the_file_has_them_also_where_they_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "name: my lab\ntopology:\n  nodes:\n    a: {kind: linux, image: x}\n    b c: {kind: linux, image: x}\n    d: \
+                {kind: linux, image: x}\n  links: [{endpoints: [\"b c:eth1\", \"d:eth1\"]}]\n";
+    std::fs::write(folder.path().join("x.clab.yml"), text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_archetype"))
+        .args(["check", "-f", "json"])
+        .current_dir(folder.path())
+        .env_clear()
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let texts = |list: &str, key: &str| -> Vec<String> {
+        told[list].as_array().unwrap().iter().map(|one| one[key].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(told["name"], "my lab");
+    assert_eq!(texts("nodes", "name"), ["a", "b c", "d"]);
+    assert_eq!(texts("problems", "code"), ["bad-name", "bad-name"], "an end in such a node is no mistake of its own");
+}

@@ -90,6 +90,9 @@ async fn every_refusal_is_a_problem_with_a_page() {
     let (status, _, body) = ask(&stand, "/api/v1/labs/bad%20name", &headers).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(body.contains("request-unreadable") && body.contains("lab name"), "{body}");
+    let (status, _, body) = ask(&stand, "/api/v1/journal?limt=1", &headers).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(body.contains("request-unreadable") && body.contains("limt"), "{body}");
 }
 
 #[tokio::test]
