@@ -8,7 +8,7 @@ use std::sync::Arc;
 use archetype_host::event::TaskError;
 use archetype_model::observed::{Exit, NodeObserved, Observed, RunObserved};
 use archetype_model::report::Finding;
-use archetype_model::spec::{DesiredLink, DesiredRun, HostSpec, LinkId, NodeBody};
+use archetype_model::spec::{DesiredLink, DesiredRun, HostSpec, LinkId};
 use archetype_model::step::{Resource, Step, StepError};
 use archetype_model::{ContainerName, InterfaceName, LabName};
 use archetype_plan::diff::Diff;
@@ -130,11 +130,7 @@ impl Memory {
         self.runs.retain(|container, _| wanted.contains(container));
         self.unseen_starts.retain(|container, _| wanted.contains(container));
         for (_, node) in spec.nodes() {
-            let room = match node.body {
-                NodeBody::Namespace(_) => &observed.processes,
-                NodeBody::Container(_) => &observed.containers,
-            };
-            let Some(seen) = room.known().and_then(|nodes| nodes.get(&node.container)) else { continue };
+            let Some(seen) = node_in(observed, node).flatten() else { continue };
             let runs = self.runs.entry(node.container.clone()).or_default();
             runs.learn(seen, node.desired, now_ms);
             if let Some(begun) = self.begun.get_mut(&node.container).filter(|_| seen.busy.is_none()) {

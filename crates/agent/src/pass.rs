@@ -320,28 +320,36 @@ impl<H: Host> Pass<'_, H> {
             .collect();
         repairs::close(self.ledger, &gone, self.opened_here);
         // The next life takes everything for settled that this one noted as converged.
-        if is_complete && unsettled.being_made.is_empty() {
-            let starts = starts(spec, observed, &self.ledger.done().starts);
-            self.ledger.note(|done| {
-                done.converged = Some(spec.generation.clone());
-                done.starts = starts;
-            });
-            self.memory.starts_due_ms = None;
-        } else {
-            self.note_starts(spec, observed);
+        let has_converged = is_complete && unsettled.being_made.is_empty();
+        let starts = starts(spec, observed, &self.ledger.done().starts);
+        let are_due = self.are_due(&starts, has_converged);
+        if !has_converged && !are_due {
+            return;
         }
+        self.ledger.note(|done| {
+            if has_converged {
+                done.converged = Some(spec.generation.clone());
+            }
+            if are_due {
+                done.starts = starts;
+            }
+        });
     }
 
-    /// Writes down which starts run, soon: what is not as wanted may stay so, and many start at once.
-    fn note_starts(&mut self, spec: &HostSpec, observed: &Observed) {
-        let starts = starts(spec, observed, &self.ledger.done().starts);
-        let now_ms = self.clock.now_ms();
-        if starts == self.ledger.done().starts {
+    /// Whether the starts that run are to be written down now: with a convergence, else soon, for what is not as wanted may
+    /// stay so, and many nodes start at once.
+    fn are_due(&mut self, starts: &BTreeMap<ContainerName, String>, has_converged: bool) -> bool {
+        if *starts == self.ledger.done().starts {
             self.memory.starts_due_ms = None;
-        } else if *self.memory.starts_due_ms.get_or_insert(now_ms + STARTS_NOTED_WITHIN_MS) <= now_ms {
-            self.memory.starts_due_ms = None;
-            self.ledger.note(|done| done.starts = starts);
+            return false;
         }
+        let now_ms = self.clock.now_ms();
+        let is_due =
+            has_converged || *self.memory.starts_due_ms.get_or_insert(now_ms + STARTS_NOTED_WITHIN_MS) <= now_ms;
+        if is_due {
+            self.memory.starts_due_ms = None;
+        }
+        is_due
     }
 
     fn next_due(&self, spec: &HostSpec, found: &Diff, order: &Order) -> Option<u64> {

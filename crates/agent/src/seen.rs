@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::ContainerName;
 use archetype_model::observed::{NodeObserved, Observed, RunObserved};
-use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, NodeSpec};
+use archetype_model::spec::{DesiredRun, HostSpec, NodeSpec};
 use archetype_model::step::{Resource, Step};
 use archetype_plan::diff::Diff;
 
@@ -82,7 +82,7 @@ pub(crate) fn right(
 }
 
 fn node_right(observed: &Observed, node: &NodeSpec) -> bool {
-    let Some(nodes) = room_of(observed, node) else { return false };
+    let Some(nodes) = observed.room_of(node).known() else { return false };
     let seen = nodes.get(&node.container);
     let running = seen.is_some_and(|seen| matches!(seen.run, RunObserved::Running { .. }));
     let busy = seen.is_some_and(|seen| seen.busy.is_some());
@@ -99,21 +99,14 @@ pub(crate) fn is_at_rest(node: &NodeSpec, seen: &NodeObserved) -> bool {
 /// A node as it was seen: outer none when its room could not be read.
 #[allow(clippy::option_option, reason = "unreadable and absent are two things")]
 pub(crate) fn node_in<'a>(observed: &'a Observed, node: &NodeSpec) -> Option<Option<&'a NodeObserved>> {
-    Some(room_of(observed, node)?.get(&node.container))
-}
-
-fn room_of<'a>(observed: &'a Observed, node: &NodeSpec) -> Option<&'a BTreeMap<ContainerName, NodeObserved>> {
-    match node.body {
-        NodeBody::Namespace(_) => observed.processes.known(),
-        NodeBody::Container(_) => observed.containers.known(),
-    }
+    Some(observed.room_of(node).known()?.get(&node.container))
 }
 
 /// Whether a node runs or may soon.
 pub(crate) fn is_coming(observed: &Observed, node: &NodeSpec, memory: &Memory) -> bool {
     let failed = memory.failed.contains_key(&Resource::Node(node.container.clone()));
     let rests = |nodes: &BTreeMap<_, _>| nodes.get(&node.container).is_some_and(|seen| is_at_rest(node, seen));
-    node.desired == DesiredRun::Running && !failed && room_of(observed, node).is_some_and(|nodes| !rests(nodes))
+    node.desired == DesiredRun::Running && !failed && observed.room_of(node).known().is_some_and(|nodes| !rests(nodes))
 }
 
 /// Which start of each node runs; of one that cannot be read, what was noted before.

@@ -159,8 +159,9 @@ fn is_file(text: &str) -> bool {
 /// The lab that a topology file is about.
 fn name_in(args: &TopologyArgs) -> Result<LabName, Failure> {
     let reading = open(args)?.read();
+    let is_named = reading.is_named();
     match reading.topology {
-        Some(topology) if reading.is_named => Ok(topology.name),
+        Some(topology) if is_named => Ok(topology.name),
         // A name that is made up to go on reading names nobody's lab.
         _ => Err(Failure::File(reading.problems.into_iter().map(Into::into).collect())),
     }

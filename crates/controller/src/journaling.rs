@@ -31,10 +31,8 @@ struct Told {
     links: BTreeMap<String, LinkState>,
     findings: BTreeSet<(String, String)>,
     execs: BTreeSet<(NodeName, String, usize)>,
-    /// When somebody last had an engine end a run, in milliseconds of the Unix epoch.
-    by_hand: BTreeMap<NodeName, u64>,
-    /// When a start was last seen that no agent saw begin, in milliseconds of the Unix epoch.
-    unseen: BTreeMap<NodeName, u64>,
+    /// When somebody last did something to a node, in milliseconds of the Unix epoch, by what it was in words.
+    hands: BTreeMap<(NodeName, &'static str), u64>,
 }
 
 impl Memory {
@@ -95,25 +93,21 @@ impl Told {
         }
     }
 
-    /// Each end that is somebody's doing: no drift, unless the node stays ended.
+    /// Each end and start that is somebody's doing: no drift, unless the node stays ended.
     fn learn_hands(&mut self, lab: &LabName, now: &Now, notes: &mut Vec<Note>) {
         let (Some(part), Some(heard)) = (now.part(lab), &now.heard) else { return };
-        self.by_hand.retain(|name, _| part.node(name).is_some());
-        self.unseen.retain(|name, _| part.node(name).is_some());
+        self.hands.retain(|(name, _), _| part.node(name).is_some());
         for node in &part.nodes {
             let Some(report) = heard.report.nodes.get(&node.container) else { continue };
-            if let Some(seen) = report.started_unseen_ms
-                && self.unseen.insert(node.name.clone(), seen) != Some(seen)
-            {
-                let message = "was started again while nobody watched".to_owned();
-                notes.push(note(Some(lab), "node", Some(node.name.to_string()), message, json!({ "at_ms": seen })));
-            }
-            let ended = report.ended_by_hand_ms;
-            if let Some(ended) = ended
-                && self.by_hand.insert(node.name.clone(), ended) != Some(ended)
-            {
-                let message = "ended by docker stop, kill or restart".to_owned();
-                notes.push(note(Some(lab), "node", Some(node.name.to_string()), message, json!({ "at_ms": ended })));
+            let told = [
+                ("was started again while nobody watched", report.started_unseen_ms),
+                ("ended by docker stop, kill or restart", report.ended_by_hand_ms),
+            ];
+            for (what, at_ms) in told.into_iter().filter_map(|(what, at_ms)| Some((what, at_ms?))) {
+                if self.hands.insert((node.name.clone(), what), at_ms) != Some(at_ms) {
+                    let (subject, detail) = (Some(node.name.to_string()), json!({ "at_ms": at_ms }));
+                    notes.push(note(Some(lab), "node", subject, what.to_owned(), detail));
+                }
             }
         }
     }

@@ -5,25 +5,20 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use archetype_model::spec::Bind;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{FileStat, Mode, fstat};
+use archetype_netns::other_root;
+use nix::fcntl::OFlag;
+use nix::sys::stat::fstat;
 
 /// Sources of binds at which something else is now than what the process `pid` sees: what was there when it was started
 /// is gone, or has another name. What cannot be read is not told.
 pub(crate) fn replaced(pid: u32, binds: &[Bind]) -> Vec<PathBuf> {
     let root = PathBuf::from(format!("/proc/{pid}/root"));
-    let Ok(root) = nix::fcntl::open(&root, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) else { return Vec::new() };
+    let inside = |target: &Path| fstat(other_root::open(&root, target, OFlag::O_PATH).ok()?).ok();
     let is_replaced = |bind: &&Bind| {
         let Ok(source) = fs::metadata(&bind.source) else { return false };
-        inside(&root, &bind.target).is_some_and(|seen| (seen.st_dev, seen.st_ino) != (source.dev(), source.ino()))
+        inside(&bind.target).is_some_and(|seen| (seen.st_dev, seen.st_ino) != (source.dev(), source.ino()))
     };
     binds.iter().filter(is_replaced).map(|bind| bind.source.clone()).collect()
-}
-
-/// What is at a path for a process whose root this is: links lead where they lead for it.
-fn inside(root: impl std::os::fd::AsFd, path: &Path) -> Option<FileStat> {
-    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
-    fstat(openat2(root, path, how).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use archetype_model::observed::{DaemonStart, NodeObserved, Part, Reading};
+use archetype_model::others::NameHolder;
 use archetype_model::report::Finding;
 use archetype_model::spec::NodeSpec;
 use archetype_model::step::NodeAction;
@@ -240,8 +241,8 @@ impl Containers {
         watch::full_read(&self.room).await
     }
 
-    /// The names of all containers that are not of this installation, each with the installation that it is of.
-    pub async fn names_of_others(&self) -> Result<BTreeMap<String, Option<String>>, EngineError> {
+    /// The names of all containers that are not of this installation, each with who has it.
+    pub async fn names_of_others(&self) -> Result<BTreeMap<String, NameHolder>, EngineError> {
         let link = self.room.link()?;
         watch::within(self.room.settings.deadline, watch::names_of_others(&self.room, &link.client)).await
     }

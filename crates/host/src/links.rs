@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use archetype_model::observed::{DeviceObserved, Mark, NamespaceObserved, Reading};
+use archetype_model::others::NameHolder;
 use archetype_model::{ContainerName, InterfaceName, Mac};
 use archetype_netns::pin::NETNS_FOLDER;
 use archetype_netns::rtnl::{Link, LinkEvent, SEVERAL, Socket, Watch};
@@ -28,10 +29,9 @@ use archetype_netns::{Error, Namespace, pin};
 use ipnet::IpNet;
 
 pub use facts::of as facts_of;
-pub use holders::Holder;
 
 use crate::place::Place;
-use crate::probe::Inside;
+use crate::probe::Reached;
 use astray::{Astray, Stray};
 use inside::{Notes, Space};
 use names::Names;
@@ -149,9 +149,12 @@ impl Links {
             self.spaces.values_mut().for_each(Space::forget_notes);
         }
         self.heard.fetch_add(1, Ordering::Release);
+        // Asked for at most once: there may be hundreds of events.
+        let mut own = None;
         for mut event in heard.into_iter().flat_map(|read| read.unwrap_or_else(|_| vec![LinkEvent::Lost])) {
             if let Some(nsid) = event.nsid_mut()
-                && nsid.is_some_and(|number| self.is_own(number))
+                && nsid.is_some()
+                && *own.get_or_insert_with(|| self.own_number()) == *nsid
             {
                 *nsid = None;
             }
@@ -184,12 +187,10 @@ impl Links {
         }
     }
 
-    /// Whether a namespace's number is that of the host's own. Somebody may have given it one (`ip netns set`, LXD), and
+    /// The number of the host's own namespace, where it has one. Somebody may have given it one (`ip netns set`, LXD), and
     /// kernels before the middle of 2026 then tell its own changes with it.
-    fn is_own(&mut self, nsid: i32) -> bool {
-        let is_a_nodes = self.spaces.values().any(|space| space.nsid() == Some(nsid));
-        let mut own = || self.host.nsid_of(Namespace::own().ok()?.as_fd()).ok()?;
-        !is_a_nodes && own() == Some(nsid)
+    fn own_number(&mut self) -> Option<i32> {
+        self.host.nsid_of(Namespace::own().ok()?.as_fd()).ok()?
     }
 
     /// Frames of a device are handled in another way; maybe of any, where it is no device's number.
@@ -258,7 +259,7 @@ impl Links {
     }
 
     /// The namespaces in which these ends of a node are, each with those that are in it.
-    fn read_elsewhere(&mut self, container: &ContainerName, strays: &[Stray]) -> Result<Vec<Inside>, Error> {
+    fn read_elsewhere(&mut self, container: &ContainerName, strays: &[Stray]) -> Result<Vec<Reached>, Error> {
         let nodes: BTreeSet<u64> = self.spaces.values().map(Space::identity).collect();
         let own = self.spaces.get(container).map(Space::identity).unwrap_or_default();
         let mut found = Vec::new();
@@ -291,7 +292,7 @@ impl Links {
 
     /// Names under `/run/netns` that lead to namespaces of others, with who holds each. One
     /// that leads to a node of ours whose pin is gone is not among them.
-    pub fn names_of_others(&self) -> BTreeMap<String, Holder> {
+    pub fn names_of_others(&self) -> BTreeMap<String, NameHolder> {
         let entries = fs::read_dir(archetype_netns::pin::NETNS_FOLDER).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| ContainerName::new(entry.file_name().to_str()?).ok());
         let pins = device_of(&self.place.pins());
@@ -310,7 +311,7 @@ impl Links {
 
     /// The namespaces in which interfaces of a node are, its own first, each with what is inside by the peer's ifindex on
     /// the host.
-    pub(crate) fn reached(&mut self, container: &ContainerName) -> Option<Vec<Inside>> {
+    pub(crate) fn reached(&mut self, container: &ContainerName) -> Option<Vec<Reached>> {
         let (own, inside) = self.inside(container)?;
         let mark = self.spaces.get_mut(container)?.notes(&self.place, container)?.mark;
         let strays: Vec<Stray> = self.strays().into_iter().filter(|stray| stray.is_of(&mark)).collect();
@@ -319,7 +320,7 @@ impl Links {
     }
 
     /// What is inside a node's namespace, by the peer's ifindex on the host; also its own handle.
-    pub(crate) fn inside(&mut self, container: &ContainerName) -> Option<Inside> {
+    pub(crate) fn inside(&mut self, container: &ContainerName) -> Option<Reached> {
         let namespace = Namespace::open_node(self.place.pin(container)).ok()?;
         let inside = self.spaces.get_mut(container)?.inside(&mut self.host).ok()?;
         Some((namespace, inside))
@@ -378,11 +379,9 @@ fn end_removals(place: &Place) {
     let folders = fs::read_dir(place.nodes()).into_iter().flatten().flatten();
     let going = folders.filter_map(|entry| place.going(entry.file_name().to_str()?));
     for container in going {
-        // One of that name that was made since is another one's.
-        let ended = match place.node(&container).exists() {
-            true => fs::remove_dir_all(place.going_folder(&container)).map_err(|error| error.to_string()),
-            false => remove_node(place, &container).map_err(|error| error.to_string()),
-        };
+        // What was made under that name since is another one's.
+        let is_there_again = place.node(&container).exists();
+        let ended = if is_there_again { remove_going(place, &container) } else { remove_node(place, &container) };
         if let Err(error) = ended {
             tracing::warn!(%error, %container, "what is left of a node could not be removed");
         }
@@ -392,18 +391,24 @@ fn end_removals(place: &Place) {
 /// Removes the pin and the folder of a node. The folder gets another name first: whoever dies in between leaves what
 /// tells the next one to go on.
 fn remove_node(place: &Place, container: &ContainerName) -> Result<(), Error> {
-    let going = place.going_folder(container);
-    let about = |error| Error::system(format!("remove the folder of {container}"), error);
-    let absent_is_fine = |done: std::io::Result<()>| match done {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(about(error)),
-        _ => Ok(()),
-    };
-    if place.node(container).exists() {
-        absent_is_fine(fs::remove_dir_all(&going))?;
-        absent_is_fine(fs::rename(place.node(container), &going))?;
+    let folder = place.node(container);
+    if folder.exists() {
+        remove_going(place, container)?;
+        let moved = fs::rename(folder, place.going_folder(container));
+        moved.map_err(|error| Error::system(format!("move the folder of {container} aside"), error))?;
     }
     pin::unpin(&place.pin(container))?;
-    absent_is_fine(fs::remove_dir_all(&going))
+    remove_going(place, container)
+}
+
+/// Removes the folder of a node whose removal has begun, where there is one.
+fn remove_going(place: &Place, container: &ContainerName) -> Result<(), Error> {
+    match fs::remove_dir_all(place.going_folder(container)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::system(format!("remove the folder of {container}"), error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The nodes with a pin, or what a reboot left of one.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use archetype_model::facts::NamespaceFacts;
 use archetype_model::observed::{Mark, NodeObserved, Observed, Part, Reading, RunObserved};
+use archetype_model::others::NameHolder;
 use archetype_model::report::{Finding, ProbeResult};
 use archetype_model::spec::{Bind, HostSpec, NodeBody};
 use archetype_model::step::{NodeAction, Outcome, Step, StepError};
@@ -25,7 +26,7 @@ use crate::containers::{self, Containers};
 use crate::contract::{Across, Host, ProbeOrder};
 use crate::datapath::{Datapath, DatapathSettings, Door};
 use crate::event::{Event, Waker};
-use crate::links::{Holder, Links};
+use crate::links::Links;
 use crate::networks::{self, Networks};
 use crate::place::Place;
 use crate::probe::Reach;
@@ -71,7 +72,7 @@ pub struct Others {
     /// Names of those that are bridges.
     pub bridges: BTreeSet<String>,
     /// Names under `/run/netns`, with who holds each.
-    pub namespaces: BTreeMap<String, Holder>,
+    pub namespaces: BTreeMap<String, NameHolder>,
 }
 
 /// One Linux host.

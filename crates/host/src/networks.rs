@@ -50,7 +50,7 @@ use ports::Held;
 use record::{Meant, Record};
 
 pub use error::Error;
-pub use survey::{HeldNetwork, HeldPort, Survey, VisitedNetwork};
+pub use survey::{HeldNetwork, HeldPort, Survey};
 
 /// News that could not be heard are listened for again after so long.
 const AGAIN: Duration = Duration::from_secs(10);

@@ -38,7 +38,7 @@ const NO_ADDRESS: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
 /// What frames are sent and received with.
 pub(crate) struct Reach {
     /// The namespaces in which interfaces of each node are, and what is inside by the peer's ifindex on the host.
-    pub(crate) insides: BTreeMap<ContainerName, Vec<Inside>>,
+    pub(crate) insides: BTreeMap<ContainerName, Vec<Reached>>,
     /// The addresses of the host's devices that orders name, by ifindex.
     pub(crate) addresses: BTreeMap<u32, Mac>,
     /// The switch; none where it is not on this machine.
@@ -46,7 +46,7 @@ pub(crate) struct Reach {
 }
 
 /// A namespace, and the devices in it by the peer's ifindex on the host.
-pub(crate) type Inside = (Namespace, BTreeMap<u32, InsideObserved>);
+pub(crate) type Reached = (Namespace, BTreeMap<u32, InsideObserved>);
 
 /// One direction of one wire.
 struct Crossing {

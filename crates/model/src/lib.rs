@@ -13,6 +13,7 @@ pub mod network;
 pub mod nodes;
 pub mod number;
 pub mod observed;
+pub mod others;
 pub mod outward;
 pub mod report;
 pub mod restart;

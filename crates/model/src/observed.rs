@@ -17,7 +17,7 @@ pub use node::{Busy, Exit, NodeObserved, Outside, RunObserved};
 
 use crate::name::{ContainerName, InstallationId, InterfaceName, Invalid, LabName, NetworkName, NodeName};
 use crate::number::Mac;
-use crate::spec::{HostSpec, InterfaceSpec, LabSpec, NodeSpec};
+use crate::spec::{HostSpec, InterfaceSpec, LabSpec, NodeBody, NodeSpec};
 
 /// One part of a host as far as it could be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,16 @@ pub struct Observed {
     pub networks: Reading<BTreeMap<NetworkName, NetworkObserved>>,
     /// What lets bridges of the host that ports of ours are on through its packet filter.
     pub passages: Reading<PassagesObserved>,
+}
+
+impl Observed {
+    /// The nodes of the sort that this one is of.
+    pub fn room_of(&self, node: &NodeSpec) -> &Reading<BTreeMap<ContainerName, NodeObserved>> {
+        match node.body {
+            NodeBody::Namespace(_) => &self.processes,
+            NodeBody::Container(_) => &self.containers,
+        }
+    }
 }
 
 /// Our mark on a thing: whose it is.

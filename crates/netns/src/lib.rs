@@ -11,6 +11,7 @@
 //! | [`supervised`] | what the supervisor of a namespace node tells of a run |
 //! | [`enter`] | commands run inside a running node |
 //! | [`namespace`] | a namespace held by a descriptor, told apart from the host's own |
+//! | [`other_root`] | paths as who has another root sees them |
 //! | [`rtnl`] | the netlink socket: devices, addresses, routes, read and written, one by one or in batches |
 //! | [`sysctl`], [`ethtool`], [`firewall`] | settings, features, filters of the calling thread's namespace |
 //! | [`time_slice`] | how long a thread runs in one go |
@@ -28,6 +29,7 @@ pub mod folder;
 pub mod interior;
 pub mod mounts;
 pub mod namespace;
+pub mod other_root;
 pub mod pin;
 mod recorded;
 mod reset;

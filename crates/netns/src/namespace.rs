@@ -1,16 +1,16 @@
 //! A network namespace held by a descriptor: opened and told apart from the host's own, entered
 //! for the length of a call.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
 use crate::error::{Error, Result};
+use crate::other_root;
 use crate::rtnl::{Socket, Watch};
 
 const NSFS_MAGIC: i64 = 0x6e73_6673;
@@ -31,23 +31,6 @@ pub struct Namespace {
     file: File,
     path: PathBuf,
     identity: Identity,
-}
-
-/// Opens a path for who has this root.
-fn open_in(root: &Path, path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
-    let root = nix::fcntl::open(root, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
-    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
-    openat2(root, path, how)
-}
-
-/// The names in a folder for who has this root.
-///
-/// # Errors
-/// When there is no such folder.
-pub fn names_in(root: &Path, folder: &Path) -> std::io::Result<Vec<OsString>> {
-    let folder = open_in(root, folder, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
-    let entries = std::fs::read_dir(format!("/proc/self/fd/{}", folder.as_raw_fd()))?;
-    Ok(entries.flatten().map(|entry| entry.file_name()).collect())
 }
 
 impl Namespace {
@@ -103,17 +86,16 @@ impl Namespace {
     /// # Errors
     /// As [`Self::open_node`].
     pub fn open_node_in(root: &Path, path: &Path) -> Result<Self> {
-        Self::found(path, open_in(root, path, OFlag::O_PATH))?.not_the_hosts()
+        Self::found(path, other_root::open(root, path, OFlag::O_PATH))?.not_the_hosts()
     }
 
     fn not_the_hosts(self) -> Result<Self> {
-        let namespace = self;
         let host = ["/proc/self/ns/net", "/proc/1/ns/net"];
-        let is_host = |path: &&str| Self::open(path).is_ok_and(|host| host.identity == namespace.identity);
+        let is_host = |path: &&str| Self::open(path).is_ok_and(|host| host.identity == self.identity);
         if host.iter().any(is_host) {
-            return Err(Error::HostNamespace { path: namespace.path });
+            return Err(Error::HostNamespace { path: self.path });
         }
-        Ok(namespace)
+        Ok(self)
     }
 
     /// Which namespace it is.

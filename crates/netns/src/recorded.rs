@@ -69,8 +69,7 @@ impl AddressLabel {
 
     /// The request that deletes it.
     pub fn delete(&self) -> Request {
-        let entry = Message { kind: 0, flags: 0, sequence: 0, body: self.0.clone() };
-        Table::AddressLabels.delete_request(&entry)
+        Table::AddressLabels.delete_request(&self.0)
     }
 }
 

@@ -1,14 +1,13 @@
 //! A namespace made as it was when it was new: whatever a run left is taken away, and all
 //! interfaces are down.
 //!
-//! Runs inside the namespace. Not covered, since no interface of the kernel takes it back or it
-//! goes with its owner in any case: datapaths of Open vSwitch inside a node, IPVS, L2TP and segment
-//! routing settings, shared traffic actions, BPF programs pinned to the namespace or attached by
-//! tcx, TCP metrics, secrets for stable IPv6 addresses of `all`, `default`
-//! and `lo` (they cannot be unset), receive and transmit steering and interrupts put off under
-//! `/sys/class/net`, endpoints of MPTCP, groups joined on a device by hand (`ip maddr`), namespaces and schemas of IOAM, numbers of
-//! other namespaces (`ip netns set`), ebtables and arptables of the old kind. The rule that the first VRF device adds (`l3mdev`) is
-//! kept: the kernel adds it once per namespace and never again.
+//! Runs inside the namespace. Not covered, mostly since no interface of the kernel takes it back or it goes with its owner
+//! in any case: datapaths of Open vSwitch inside a node, IPVS, L2TP and segment routing settings, namespaces and schemas of
+//! IOAM, shared traffic actions, BPF programs pinned to the namespace or attached by tcx, TCP metrics, secrets for stable
+//! IPv6 addresses of `all`, `default` and `lo` (they cannot be unset), receive and transmit steering and interrupts put off
+//! under `/sys/class/net`, endpoints of MPTCP, groups joined on a device by hand (`ip maddr`), numbers of other namespaces
+//! (`ip netns set`), ebtables and arptables of the old kind. The rule that the first VRF device adds (`l3mdev`) is kept: the
+//! kernel adds it once per namespace and never again.
 
 mod rules;
 
@@ -198,7 +197,7 @@ fn empty_tables(room: &mut Room<'_>) -> Result<()> {
     for table in [Table::Addresses, Table::Routes, Table::Nexthops, Table::Neighbours, Table::Forwarding] {
         let entries = room.node.table(table)?;
         let foreign = entries.iter().filter(|entry| !is_the_kernels_own(table, entry));
-        let requests: Vec<_> = foreign.map(|entry| table.delete_request(entry)).collect();
+        let requests: Vec<_> = foreign.map(|entry| table.delete_request(&entry.body)).collect();
         room.node.batch(&requests)?;
     }
     rules::restore(room)

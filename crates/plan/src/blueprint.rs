@@ -36,8 +36,8 @@ use crate::invariants;
 
 use attempt::{Attempt, Drawn, Failures};
 pub use input::{
-    HeldNetwork, HostFacts, LabInput, Listener, NameHolder, NoContainers, Overrides, PlanInput, PlanSettings, PortKey,
-    Visited, Wanted, port_by_name,
+    HeldNetwork, HostFacts, LabInput, Listener, NoContainers, Overrides, PlanInput, PlanSettings, PortKey, Wanted,
+    port_by_name,
 };
 
 /// A blueprint, and the labs that could not be planned.

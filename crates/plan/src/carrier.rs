@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use archetype_model::observed::{NodeObserved, Observed, Reading, RunObserved};
-use archetype_model::spec::{Attachment, DesiredLink, HostSpec, InterfaceSpec, LabSpec, NodeBody, NodeSpec};
+use archetype_model::InterfaceName;
+use archetype_model::observed::{Observed, RunObserved};
+use archetype_model::spec::{Attachment, DesiredLink, HostSpec, InterfaceSpec, LabSpec, NodeSpec};
 use archetype_model::spec::{EndRef, WireShape, WireSpec};
-use archetype_model::{ContainerName, InterfaceName};
 
 /// An end of a wire, found in its lab.
 pub type End<'a> = (&'a EndRef, &'a NodeSpec, &'a InterfaceSpec);
@@ -112,10 +112,6 @@ fn gives(node: &NodeSpec, interface: &InterfaceSpec, observed: &Observed) -> Opt
 }
 
 fn runs(node: &NodeSpec, observed: &Observed) -> Option<bool> {
-    let room: &Reading<BTreeMap<ContainerName, NodeObserved>> = match node.body {
-        NodeBody::Namespace(_) => &observed.processes,
-        NodeBody::Container(_) => &observed.containers,
-    };
-    let seen = room.known()?.get(&node.container);
+    let seen = observed.room_of(node).known()?.get(&node.container);
     Some(seen.is_some_and(|seen| matches!(seen.run, RunObserved::Running { .. })))
 }

@@ -12,11 +12,12 @@ use std::net::IpAddr;
 
 use archetype_model::Mtu;
 use archetype_model::name::NodeName;
+use archetype_model::others::NameHolder;
 use archetype_model::topology::{
     EndpointDecl, NodeDecl, Place, Position, Problem, RuntimeKind, Stated, Subject, Topology, is_runnable, unsupported,
 };
 
-use crate::blueprint::{HostFacts, NameHolder};
+use crate::blueprint::HostFacts;
 
 pub use host::not_let_in;
 pub use notes::{notes, replaced_binds};
@@ -111,29 +112,24 @@ impl Check<'_> {
                     add("bad-container-name", node.position, error.to_string(), "change the prefix or the name")
                 }
                 Ok(name) => {
-                    let container = self.facts.containers.get(name.as_str());
-                    let namespace = self.facts.namespaces.get(name.as_str());
-                    match (container, namespace) {
-                        (Some(NameHolder::Installation(other)), _) | (None, Some(NameHolder::Installation(other))) => {
-                            let code = if container.is_some() { "container-taken" } else { "namespace-taken" };
-                            let message = format!("the name {name} is that of a node of installation {other}");
-                            add(
-                                code,
-                                node.position,
-                                message,
-                                "rename the lab, or destroy the one of that installation",
-                            );
-                        }
-                        (Some(NameHolder::Other(holder)), _) => {
-                            let message = format!("the name {name} is held by {holder} that is not ours");
-                            add("container-taken", node.position, message, "remove that container or rename the lab");
-                        }
-                        (None, Some(NameHolder::Other(holder))) => {
-                            let message = format!("/run/netns/{name} leads to {holder}, which is not ours");
-                            add("namespace-taken", node.position, message, "remove that name or rename the lab");
-                        }
-                        (None, None) => {}
-                    }
+                    let container = self.facts.containers.get(name.as_str()).map(|holder| ("container-taken", holder));
+                    let namespace = || Some(("namespace-taken", self.facts.namespaces.get(name.as_str())?));
+                    let Some((code, holder)) = container.or_else(namespace) else { continue };
+                    let (message, hint) = match holder {
+                        NameHolder::Installation(other) => (
+                            format!("the name {name} is that of a node of installation {other}"),
+                            "rename the lab, or destroy the one of that installation",
+                        ),
+                        NameHolder::Other(holder) if code == "container-taken" => (
+                            format!("the name {name} is held by {holder} that is not ours"),
+                            "remove that container or rename the lab",
+                        ),
+                        NameHolder::Other(holder) => (
+                            format!("/run/netns/{name} leads to {holder}, which is not ours"),
+                            "remove that name or rename the lab",
+                        ),
+                    };
+                    add(code, node.position, message, hint);
                 }
             }
         }

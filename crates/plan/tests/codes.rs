@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use archetype_model::VlanTag;
+use archetype_model::others::{NameHolder, Visited};
 use archetype_model::stages::StageCommand;
 use archetype_model::topology::value::{ExecPhase, ExecTarget, StageDecl, WaitFor};
 use archetype_model::topology::{Position, Problem, RUNTIME_LABEL, Stage, Stages, Subject};
 use archetype_model::topology::{Subnet, Topology};
 use archetype_plan::blueprint::{
-    HeldNetwork, HostFacts, LabInput, Listener, NameHolder, NoContainers, Overrides, PlanInput, Planned, Visited,
-    Wanted, plan,
+    HeldNetwork, HostFacts, LabInput, Listener, NoContainers, Overrides, PlanInput, Planned, Wanted, plan,
 };
 use archetype_plan::check::{check, not_let_in, notes, replaced_binds};
 use archetype_plan::codes::CODES;

@@ -43,8 +43,6 @@ pub use reading::OWNER;
 pub struct Reading {
     /// The topology, as far as it could be read.
     pub topology: Option<Topology>,
-    /// Whether the topology's name is the file's, and not made up because it states none that is right.
-    pub is_named: bool,
     /// What of the file the topology cannot hold.
     pub stated: Stated,
     /// Everything that is wrong, in the order of the file.

@@ -25,9 +25,14 @@ pub fn read(name: &str, directory: &Path, text: &str, environment: &Environment,
 }
 
 impl Reading {
+    /// Whether the topology's name is the file's, and not made up because it states none that is right.
+    pub fn is_named(&self) -> bool {
+        self.topology.as_ref().is_some_and(|topology| self.stated.name.as_deref() == Some(topology.name.as_str()))
+    }
+
     /// Of a file of which nothing could be read.
     fn unreadable(problems: Vec<Problem>) -> Self {
-        Self { topology: None, is_named: false, stated: Stated::default(), problems, notes: Vec::new() }
+        Self { topology: None, stated: Stated::default(), problems, notes: Vec::new() }
     }
 }
 
@@ -186,7 +191,6 @@ struct Resolving<'a> {
 impl Resolving<'_> {
     fn resolved(mut self, declared: Declared) -> Reading {
         let stated = self.lab_name(declared.name.as_deref(), declared.name_at);
-        let is_named = stated.is_some();
         let stated_name = stated.as_ref().map(ToString::to_string).or(declared.name);
         let lab = stated.unwrap_or_else(|| self.name_of_file());
         let lab_directory = self.lab_directory(&lab);
@@ -228,7 +232,7 @@ impl Resolving<'_> {
         topology.positions.retain(|path, _| !path.starts_with("topology.links["));
         in_file_order(&mut problems);
         in_file_order(&mut notes);
-        Reading { topology: Some(topology), is_named, stated: Stated { name: stated_name, misnamed }, problems, notes }
+        Reading { topology: Some(topology), stated: Stated { name: stated_name, misnamed }, problems, notes }
     }
 
     /// The lab's name; one that is missing or refused is a problem.

@@ -1,7 +1,7 @@
 //! From the tree to typed values, gathering every problem on the way. Knows YAML's values, not
 //! what a topology means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::topology::codes::CODES;
 use archetype_model::topology::{Position, Problem, TextMap};
@@ -23,6 +23,8 @@ pub struct Walker {
     pub once_used: BTreeMap<String, Vec<Problem>>,
     /// By the path of a value its text, where what is made of it does not say it.
     pub written: BTreeMap<String, String>,
+    /// Paths at which something else stands than belongs there.
+    misplaced: BTreeSet<String>,
 }
 
 /// Codes of what matters only where a node uses the value: a level that applies to none may state
@@ -41,6 +43,7 @@ impl Walker {
             notes: Vec::new(),
             once_used: BTreeMap::new(),
             written: BTreeMap::new(),
+            misplaced: BTreeSet::new(),
         }
     }
 
@@ -68,12 +71,12 @@ impl Walker {
 
     /// Whether it was told that something else stands at `path` than belongs there.
     pub fn has_told(&self, path: &str) -> bool {
-        let words = format!("{path} must be ");
-        self.problems.iter().any(|problem| problem.code == "wrong-type" && problem.message.starts_with(&words))
+        self.misplaced.contains(path)
     }
 
     /// Notes that something else stands where `expected` was.
     pub fn wrong_type(&mut self, path: &str, tree: &Tree, expected: &str) {
+        self.misplaced.insert(path.to_owned());
         // Values of variables and credentials may be secrets, also where they stand wrongly.
         let secret = ["env", "credentials", "password"].iter().any(|key| path.split('.').any(|part| part == *key));
         let found = match &tree.value {

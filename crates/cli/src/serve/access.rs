@@ -10,11 +10,10 @@ use archetype_api::exec::{ExecEnd, ExecInput, ExecOutput, ExecStart, ExecWish};
 use archetype_api::problem::Problem;
 use archetype_controller::{Addresses, AgentAccess, Attached, MetByWires, Output, Tools};
 use archetype_host::containers::{self, Containers, EngineError, ExecControl, ExecRequest, ExecSession, Pieces};
-use archetype_host::links::Holder;
 use archetype_host::{LinuxHost, Others};
 use archetype_model::spec::{HostSpec, NodeBody, NodeSpec};
 use archetype_model::{ContainerName, LabName};
-use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener, NameHolder, NoContainers, Visited};
+use archetype_plan::blueprint::{HeldNetwork, HostFacts, Listener, NoContainers};
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
@@ -80,22 +79,10 @@ impl AgentAccess for Access {
             Some(engine) => engine.names_of_others().await.unwrap_or_default(),
             None => Default::default(),
         };
-        let of_container = |installation: Option<String>| match installation {
-            Some(other) => NameHolder::Installation(other),
-            None => NameHolder::Other("a container".into()),
-        };
-        let of_namespace = |holder: Holder| match holder {
-            Holder::Installation(other) => NameHolder::Installation(other),
-            Holder::Other(words) => NameHolder::Other(words),
-        };
         let network = |held: archetype_host::networks::HeldNetwork| HeldNetwork {
             name: held.name,
             subnets: held.subnets,
             holder: held.holder,
-        };
-        let visited = |there: archetype_host::networks::VisitedNetwork| Visited {
-            ranges: there.ranges,
-            containers: there.containers,
         };
         let port = |held: archetype_host::networks::HeldPort| Listener {
             address: held.address,
@@ -105,10 +92,10 @@ impl AgentAccess for Access {
         };
         let others = HostFacts {
             held: survey.networks.into_iter().map(network).collect(),
-            visited: survey.visited.into_iter().map(|(name, there)| (name, visited(there))).collect(),
+            visited: survey.visited,
             listeners: survey.listeners.into_iter().map(port).collect(),
-            containers: containers.into_iter().map(|(name, holder)| (name, of_container(holder))).collect(),
-            namespaces: namespaces.into_iter().map(|(name, holder)| (name, of_namespace(holder))).collect(),
+            containers,
+            namespaces,
             refuses_commands: !self.host.host_commands().allowed,
             no_containers: self.no_containers().await,
             ..HostFacts::default()

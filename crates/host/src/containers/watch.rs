@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use archetype_model::observed::Part;
+use archetype_model::others::NameHolder;
 use bollard::Docker;
 use bollard::models::{EventMessage, SystemInfo};
 use bollard::query_parameters::{EventsOptions, InspectContainerOptions, ListContainersOptions};
@@ -331,11 +332,11 @@ pub(super) async fn read_all(room: &Arc<Room>, client: &Docker) -> Result<Vec<Si
     read.into_iter().filter_map(Result::transpose).collect()
 }
 
-/// The names of every container without our installation's label, each with the installation whose label it has.
+/// The names of every container without our installation's label, each with who has it by the label.
 pub(super) async fn names_of_others(
     room: &Room,
     client: &Docker,
-) -> Result<BTreeMap<String, Option<String>>, bollard::errors::Error> {
+) -> Result<BTreeMap<String, NameHolder>, bollard::errors::Error> {
     let listed = client.list_containers(Some(ListContainersOptions { all: true, ..Default::default() })).await?;
     let own = room.settings.place.installation().as_str();
     let named = listed.into_iter().flat_map(|container| {
@@ -343,7 +344,12 @@ pub(super) async fn names_of_others(
         let names = container.names.unwrap_or_default().into_iter();
         names.map(move |name| (name.trim_start_matches('/').to_owned(), installation.clone()))
     });
-    Ok(named.filter(|(_, installation)| installation.as_deref() != Some(own)).collect())
+    let others = named.filter(|(_, installation)| installation.as_deref() != Some(own));
+    let holder = |installation: Option<String>| match installation {
+        Some(other) => NameHolder::Installation(other),
+        None => NameHolder::Other("a container".into()),
+    };
+    Ok(others.map(|(name, installation)| (name, holder(installation))).collect())
 }
 
 async fn inspect(client: &Docker, room: &Room, id: &str) -> Result<Option<Sight>, EngineError> {

@@ -10,10 +10,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use archetype_model::observed::{InsideObserved, Mark};
+use archetype_model::observed::Mark;
 use archetype_netns::pin::NETNS_FOLDER;
 use archetype_netns::rtnl::{Link, Socket};
 use archetype_netns::{Error, Namespace};
+
+use super::holders;
+use crate::probe::Reached;
 
 /// A namespace that was not found is not looked for again within this.
 const LOOKED_FOR_EACH: Duration = Duration::from_secs(1);
@@ -47,9 +50,6 @@ pub(super) struct Stray {
     pub(super) nsid: i32,
 }
 
-/// What is in a namespace, by the peer's ifindex on the host.
-type Devices = BTreeMap<u32, InsideObserved>;
-
 impl Stray {
     /// Whether the other end of a device is where none of `own` is.
     pub(super) fn of(link: &Link, own: &BTreeSet<i32>) -> Option<Self> {
@@ -72,7 +72,7 @@ impl Astray {
         host: &mut Socket,
         nsid: i32,
         (own, nodes): (u64, &BTreeSet<u64>),
-    ) -> Result<Option<(Namespace, Devices)>, Error> {
+    ) -> Result<Option<Reached>, Error> {
         let Some(namespace) = self.open(host, nsid, own, nodes) else { return Ok(None) };
         let identity = namespace.identity().inode;
         let links = namespace.rtnl()?.links()?;
@@ -118,11 +118,8 @@ impl Way {
 
 /// Where namespaces may be found.
 fn candidates(own: u64) -> Vec<Way> {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let processes =
-        processes.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok()));
     let (mut found, mut seen, mut root) = (Vec::new(), BTreeSet::from([own]), None);
-    for process in processes.map(|entry| entry.path()) {
+    for process in holders::pids().into_iter().map(|pid| PathBuf::from(format!("/proc/{pid}"))) {
         let namespace = process.join("ns/net");
         let Ok(inode) = fs::metadata(&namespace).map(|meta| meta.ino()) else { continue };
         if inode == own {
@@ -141,6 +138,6 @@ fn candidates(own: u64) -> Vec<Way> {
 /// The names that a node itself has given to namespaces.
 fn names_inside(root: &Path) -> Vec<Way> {
     let folder = Path::new("run/netns");
-    let names = archetype_netns::namespace::names_in(root, folder).unwrap_or_default();
+    let names = archetype_netns::other_root::names_in(root, folder).unwrap_or_default();
     names.into_iter().map(|name| Way::In { root: root.to_owned(), path: folder.join(name) }).collect()
 }

@@ -160,7 +160,7 @@ fn remove_address(socket: &mut Socket, index: u32, net: IpNet) -> Result<(), Err
         let same =
             message.attributes(Table::Addresses.fixed()).any(|a| a.kind == libc::IFA_ADDRESS && a.value == octets);
         if of_device && prefix && same {
-            socket.request(&what, &Table::Addresses.delete_request(&message))?;
+            socket.request(&what, &Table::Addresses.delete_request(&message.body))?;
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use archetype_model::NetworkName;
+use archetype_model::others::Visited;
 use archetype_model::spec::Protocol;
 use archetype_netns::rtnl::{LinkKey, Route, Socket};
 use ipnet::IpNet;
@@ -21,18 +22,9 @@ pub struct Survey {
     /// Networks of somebody else.
     pub networks: Vec<HeldNetwork>,
     /// Networks of ours on which containers of somebody else are, by name.
-    pub visited: BTreeMap<NetworkName, VisitedNetwork>,
+    pub visited: BTreeMap<NetworkName, Visited>,
     /// Ports on which somebody else listens.
     pub listeners: Vec<HeldPort>,
-}
-
-/// A network of ours on which containers of somebody else are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VisitedNetwork {
-    /// Of which Docker gives them addresses.
-    pub ranges: Vec<IpNet>,
-    /// Their names.
-    pub containers: Vec<String>,
 }
 
 /// A network of somebody else.
@@ -71,7 +63,7 @@ pub(super) fn survey(room: &mut Room) -> Result<Survey, Error> {
             told.insert(bridge, guest.is_of(&installation));
             if guest.is_of(&installation) {
                 if let (false, Ok(name)) = (guest.containers.is_empty(), guest.name.parse()) {
-                    visited.insert(name, VisitedNetwork { ranges: guest.ranges, containers: guest.containers });
+                    visited.insert(name, Visited { ranges: guest.ranges, containers: guest.containers });
                 }
             } else {
                 let holder = guest.holder();

@@ -34,7 +34,7 @@ pub(super) fn restore(room: &mut Room<'_>) -> Result<()> {
             match plain(rule).and_then(|rule| missing.iter().position(|wanted| *wanted == rule)) {
                 Some(at) => drop(missing.remove(at)),
                 None if is_of_vrf(rule) => {}
-                None => requests.push(table.delete_request(rule)),
+                None => requests.push(table.delete_request(&rule.body)),
             }
         }
         // A kernel without the family lists nothing and takes nothing.

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::socket::Socket;
 use super::vxlan::ip;
-use super::wire::{Message, Request, read_u32};
+use super::wire::{Attributes, Message, Request, read_u32};
 use crate::error::Result;
 
 const RTM_NEWNEXTHOP: u16 = 104;
@@ -77,13 +77,13 @@ impl Table {
         }
     }
 
-    /// The request that deletes the entry that `message` described.
-    pub fn delete_request(self, message: &Message) -> Request {
-        let mut request = Request::new(self.kind() + 1, 0, &message.body);
+    /// The request that deletes the entry that a message of this body described.
+    pub fn delete_request(self, body: &[u8]) -> Request {
+        let mut request = Request::new(self.kind() + 1, 0, body);
         if self == Self::Nexthops {
             // Only the number may stand there, and the header's other fields must be zero.
             request = Request::new(self.kind() + 1, 0, &[0; IFADDR]);
-            message.attributes(IFADDR).filter(|a| a.kind == 1).for_each(|a| {
+            Attributes(&body[IFADDR..]).filter(|a| a.kind == 1).for_each(|a| {
                 request.put(1, a.value);
             });
         }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use archetype_model::blueprint::Blueprint;
 use archetype_model::name::{HostName, InstallationId, LabName, NetworkName, NodeName};
 use archetype_model::number::VlanTag;
+use archetype_model::others::{NameHolder, Visited};
 use archetype_model::spec::{LinkId, Protocol};
 use archetype_model::topology::{MgmtDecl, Subject, Subnet, Topology};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -164,25 +165,6 @@ pub struct HostFacts {
     /// Why no container can be started here, where that is certain; an engine that does not answer
     /// may do so in a moment.
     pub no_containers: Option<NoContainers>,
-}
-
-/// A management network of ours on which containers of somebody else are. Its Docker network cannot be laid anew while
-/// they are there, and goes on giving addresses of its ranges to whoever joins.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Visited {
-    /// The ranges.
-    pub ranges: Vec<IpNet>,
-    /// The containers' names.
-    pub containers: Vec<String>,
-}
-
-/// Who has a name that a node would have on its host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NameHolder {
-    /// A node of another installation.
-    Installation(String),
-    /// Somebody else, in words: `a container`, `a namespace in which process 12 (sleep) runs`.
-    Other(String),
 }
 
 /// Why a host starts no containers.

@@ -201,10 +201,10 @@ impl<A: Address> Pool<A> {
     fn lowest(&self, avoid: Option<Block>) -> Option<A> {
         let mut number = self.range.first;
         while number <= self.range.last {
-            match avoid {
-                Some(block) if block.contains(number) => number = block.last.checked_add(1)?,
-                _ if self.lent(number).is_some() => number = self.lent(number)?.0.last.checked_add(1)?,
-                _ => {
+            let lent = || self.lent(number).map(|(block, _)| *block);
+            match avoid.filter(|block| block.contains(number)).or_else(lent) {
+                Some(block) => number = block.last.checked_add(1)?,
+                None => {
                     let address = A::of(number);
                     if self.unusable(address).is_none() && !self.taken.contains_key(&address) {
                         return Some(address);

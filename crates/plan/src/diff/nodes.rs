@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::ContainerName;
-use archetype_model::observed::{Exit, NodeObserved, Observed, Outside, Reading, RunObserved};
+use archetype_model::observed::{Exit, NodeObserved, Observed, Outside, RunObserved};
 use archetype_model::spec::{DesiredRun, NodeBody, NodeSpec};
 use archetype_model::step::{NodeAction, Step};
 
@@ -37,20 +37,13 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
 /// What is known of a node: outer none when its room could not be read, inner none when it is not there.
 #[allow(clippy::option_option, reason = "unreadable and absent are two things")]
 fn seen<'a>(observed: &'a Observed, node: &NodeSpec) -> Option<Option<&'a NodeObserved>> {
-    Some(room_of(observed, node).known()?.get(&node.container))
-}
-
-fn room_of<'a>(observed: &'a Observed, node: &NodeSpec) -> &'a Reading<BTreeMap<ContainerName, NodeObserved>> {
-    match node.body {
-        NodeBody::Namespace(_) => &observed.processes,
-        NodeBody::Container(_) => &observed.containers,
-    }
+    Some(observed.room_of(node).known()?.get(&node.container))
 }
 
 /// A node that changed its sort is removed from its former room.
 fn of_another_sort(look: &Look<'_>, nodes: &BTreeMap<ContainerName, NodeObserved>, container: &ContainerName) -> bool {
     let Some((_, node)) = look.spec.node(container) else { return true };
-    room_of(look.observed, node).known().is_some_and(|right| !std::ptr::eq(right, nodes))
+    look.observed.room_of(node).known().is_some_and(|right| !std::ptr::eq(right, nodes))
 }
 
 /// Whether something of the sort that the node was before is there: its end makes the namespace dead on the wire.

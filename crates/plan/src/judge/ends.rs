@@ -1,16 +1,12 @@
 //! From an observation to what is so at each end of a wire.
 
-use std::collections::BTreeMap;
-
 use archetype_model::observed::{
     BridgeObserved, CopiesTo, DeviceObserved, FlowsObserved, InsideObserved, Mark, NodeObserved, Observed,
     PortObserved, Reading, RunObserved,
 };
 use archetype_model::report::{EndReport, Fault, Proof, WireReport, Wiring};
-use archetype_model::spec::{
-    DesiredLink, DesiredRun, EndRef, InterfaceSpec, LabSpec, NodeBody, NodeSpec, WireShape, WireSpec,
-};
-use archetype_model::{ContainerName, InterfaceName, Mtu, digest};
+use archetype_model::spec::{DesiredLink, DesiredRun, EndRef, InterfaceSpec, LabSpec, NodeSpec, WireShape, WireSpec};
+use archetype_model::{InterfaceName, Mtu, digest};
 
 use super::seen::Seen;
 use crate::carrier::{self, End};
@@ -129,7 +125,7 @@ pub(super) fn inside_fault(
 
 /// Why an interface is shut: by what works on the node, or by the node's own software.
 fn shut(node: &NodeSpec, interface: &str, observed: &Observed) -> Fault {
-    let seen = room_of(node, observed).known().and_then(|nodes| nodes.get(&node.container));
+    let seen = observed.room_of(node).known().and_then(|nodes| nodes.get(&node.container));
     let space = observed.namespaces.known().and_then(|spaces| spaces.get(&node.container));
     match seen.and_then(|seen| seen.busy.as_ref()) {
         Some(busy) => Fault::NodeNotRunning(format!("{}: {}", node.name, busy.doing)),
@@ -141,16 +137,9 @@ fn shut(node: &NodeSpec, interface: &str, observed: &Observed) -> Fault {
     }
 }
 
-fn room_of<'a>(node: &NodeSpec, observed: &'a Observed) -> &'a Reading<BTreeMap<ContainerName, NodeObserved>> {
-    match node.body {
-        NodeBody::Namespace(_) => &observed.processes,
-        NodeBody::Container(_) => &observed.containers,
-    }
-}
-
 /// Whether the node runs, and what keeps it from running.
 pub(super) fn node_faults(node: &NodeSpec, observed: &Observed) -> (Option<bool>, Vec<Fault>) {
-    let nodes = match room_of(node, observed) {
+    let nodes = match observed.room_of(node) {
         Reading::Known(nodes) => nodes,
         Reading::Unreadable(why) => {
             return (None, vec![Fault::Unreadable(format!("whether {} runs: {why}", node.name))]);
