@@ -29,18 +29,14 @@ use serde::Serialize;
 
 pub use completions::ASKED_BY as COMPLETION;
 
-use crate::args::{Cli, Command, Settings};
+use crate::args::{Cli, Command, Format, Settings};
 use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// Runs the command that the line names.
 pub fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
-    let mut innermost = matches;
-    while let Some((_, inner)) = innermost.subcommand() {
-        innermost = inner;
-    }
-    let settings = Settings::gather(innermost, cli.config.as_deref());
+    let settings = Settings::gather(innermost(matches), cli.config.as_deref());
     // No command speaks to a controller, or changes a machine, by settings that are half understood.
     let stated = || settings.clone().stated().map_err(Failure::Settings);
     let connection = || Connection::new(Target::Socket(stated()?.socket()));
@@ -71,6 +67,17 @@ pub fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit, Failure> {
     }
 }
 
+/// What the command itself was given.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
+}
+
+/// Whether programs read what the command prints.
+pub fn are_for_programs(matches: &ArgMatches) -> bool {
+    // Not every command has a form to choose.
+    matches!(innermost(matches).try_get_one("format"), Ok(Some(Format::Json)))
+}
+
 /// Runs a conversation with the controller to its end; one thread is enough for it.
 fn block_on(conversation: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -97,7 +104,7 @@ fn write_out(mut out: impl Write, bytes: &[u8]) -> Result<bool, Failure> {
 }
 
 /// Prints an answer for programs.
-fn print_json(answer: &impl Serialize) -> Result<(), Failure> {
+pub(crate) fn print_json(answer: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(answer);
     print(&text.map_err(|error| Failure::plain(format!("the answer cannot be written as JSON: {error}")))?)
 }

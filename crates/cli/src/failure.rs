@@ -8,6 +8,7 @@ use archetype_topology::ReadError;
 
 use crate::args::SettingProblem;
 use crate::commands::host::HostError;
+use crate::commands::print_json;
 use crate::excerpt::{Sources, error_word};
 use crate::exit::Exit;
 use crate::paint::{Paint, Tone};
@@ -99,6 +100,14 @@ impl Failure {
                     eprintln!("  hint: {hint}");
                 }
             }
+        }
+    }
+
+    /// Prints to the standard output what the controller refused, as its API told it; nothing of what else failed.
+    pub fn print_for_programs(&self) {
+        if let Self::Controller(ClientError::Refused(problem)) = self {
+            // Whoever does not read it has the exit code and the words.
+            let _ = print_json(problem);
         }
     }
 

@@ -59,6 +59,9 @@ fn main() {
     let code = match args::begin_logging(cli.log.as_deref()).and_then(|()| commands::run(cli, &matches)) {
         Ok(exit) => exit.code(),
         Err(failure) => {
+            if commands::are_for_programs(&matches) {
+                failure.print_for_programs();
+            }
             failure.print(Paint::stderr());
             failure.exit().code()
         }
