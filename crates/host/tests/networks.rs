@@ -91,6 +91,9 @@ fn a_port_published_on_one_address_is_served_there_alone() {
         assert!(ask(Some("out"), "198.18.0.1:8080").is_ok());
         assert!(ask(None, "127.0.0.1:8080").is_err());
         assert!(ask(Some("out"), "[fd00:99::1]:8080").is_err());
+        // At every other address that number is anybody's.
+        let other = std::net::TcpListener::bind("127.0.0.1:8080").unwrap();
+        assert!(std::net::TcpStream::connect_timeout(&other.local_addr().unwrap(), Duration::from_secs(2)).is_ok());
     });
 }
 

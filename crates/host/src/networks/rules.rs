@@ -1,8 +1,10 @@
 //! The packet rules of a management network: one nft table of ours, replaced as a whole in one
 //! transaction. It serves published ports and the way out; it knows nothing of Docker's rules.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::mem::take;
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
 
@@ -32,10 +34,14 @@ pub(super) fn text(installation: &InstallationId, wanted: &NetworkWanted) -> Str
 fn maps(ports: &[PortWanted]) -> String {
     let mut any = [Vec::new(), Vec::new()];
     let mut bound = [Vec::new(), Vec::new()];
-    let mut held = Vec::new();
+    let mut held = BTreeSet::new();
+    let mut held_at = [BTreeSet::new(), BTreeSet::new()];
     for wanted in ports {
         let key = format!("{} . {}", protocol(wanted.port.protocol), wanted.port.host_port);
-        held.push(key.clone());
+        match wanted.port.address.filter(|address| !address.is_unspecified()) {
+            None => held.insert(key.clone()),
+            Some(address) => held_at[usize::from(address.is_ipv6())].insert(format!("{address} . {key}")),
+        };
         for (family, node) in [wanted.ipv4.map(IpAddr::V4), wanted.ipv6.map(IpAddr::V6)].into_iter().enumerate() {
             let Some(node) = node else { continue };
             let to = format!("{node} . {}", wanted.port.node_port);
@@ -46,20 +52,20 @@ fn maps(ports: &[PortWanted]) -> String {
             }
         }
     }
-    held.sort();
-    held.dedup();
     let port = "inet_proto . inet_service";
-    let mut text = set("set held", port, &held);
+    let mut text = set("set held", port, held);
     for (family, address) in ["ipv4_addr", "ipv6_addr"].into_iter().enumerate() {
         let number = if family == 0 { 4 } else { 6 };
         let to = format!("{address} . inet_service");
-        text += &set(&format!("map ports{number}"), &format!("{port} : {to}"), &any[family]);
-        text += &set(&format!("map bound{number}"), &format!("{address} . {port} : {to}"), &bound[family]);
+        text += &set(&format!("set held{number}"), &format!("{address} . {port}"), take(&mut held_at[family]));
+        text += &set(&format!("map ports{number}"), &format!("{port} : {to}"), take(&mut any[family]));
+        text += &set(&format!("map bound{number}"), &format!("{address} . {port} : {to}"), take(&mut bound[family]));
     }
     text
 }
 
-fn set(head: &str, kind: &str, elements: &[String]) -> String {
+fn set(head: &str, kind: &str, elements: impl IntoIterator<Item = String>) -> String {
+    let elements: Vec<String> = elements.into_iter().collect();
     let elements =
         if elements.is_empty() { String::new() } else { format!("elements = {{ {} }}", elements.join(", ")) };
     format!("{head} {{\ntype {kind}\n{elements}\n}}\n")
@@ -67,7 +73,7 @@ fn set(head: &str, kind: &str, elements: &[String]) -> String {
 
 /// Published ports, from outside, from the host itself and from other nodes. What reaches the
 /// host's own socket at such a port was not led on (`::1`, a family the node lacks): our socket
-/// never answers, so the sender is told at once.
+/// never answers, so the sender is told at once. Of a port that is published at one address the others are anybody's.
 const PUBLISH: &str = "\
 chain publish {
 dnat ip to ip daddr . meta l4proto . th dport map @bound4
@@ -87,6 +93,8 @@ fib daddr type local jump publish
 chain input {
 type filter hook input priority 0; policy accept;
 meta l4proto . th dport @held reject
+ip daddr . meta l4proto . th dport @held4 reject
+ip6 daddr . meta l4proto . th dport @held6 reject
 }
 ";
 
