@@ -157,6 +157,7 @@ topology:
       aliases: [b.example, beta]
       pid-mode: host
       user: "65534:65534"
+      exec: ["sh -c 'id -u > /listed'"]
       ports: ["18080:80", "127.0.0.1:18081:80", "18090-18091:80-81", "18053:53/udp"]
       cap-add: [NET_BIND_SERVICE]
       entrypoint: sh -c
@@ -235,7 +236,8 @@ fn seen_inside() -> &'static [(&'static str, &'static str, &'static str)] {
             "reached",
         ),
         ("a", "ls /sys/class/net | tr '\\n' ' '", "eth0 eth1 lo"),
-        ("b", "id -u; id -g", "65534\n65534"),
+        // Its program runs as the user that is stated, commands from outside as root, as with containerlab.
+        ("b", "cat /listed; id -u; id -g", "0\n0\n0"),
         // The host's first process of this machine is the sandbox's.
         ("b", "[ $(ls -d /proc/[0-9]* | wc -l) -gt 5 ] && echo many", "many"),
         ("c", "cat /proc/1/cmdline | tr '\\0' ' '", "sleep 100000"),
@@ -254,6 +256,9 @@ fn what_only_the_engine_tells(world: &World) {
         "67108864 50000/100000"
     );
     assert_eq!(inspected("{{.HostConfig.CgroupnsMode}} {{.HostConfig.CgroupParent}}"), "private /archetype-keys");
+    let of_b = world.docker(["inspect", "-f", "{{.State.Pid}}", "clab-keys-b"]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", of_b.trim())).unwrap();
+    assert!(["Uid:\t65534\t", "Gid:\t65534\t"].iter().all(|line| status.contains(line)), "{status}");
     let pid = inspected("{{.State.Pid}}");
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     let group = |controller: &str| {

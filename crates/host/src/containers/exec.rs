@@ -23,6 +23,8 @@ use crate::begun::Note;
 use crate::command::{not_running, run_on_host};
 use crate::event::TaskError;
 
+/// Whom commands run as that name nobody.
+pub(super) const ROOT: &str = "0";
 /// What is kept of a command's output: its end.
 const OUTPUT: usize = 4096;
 /// How often a command whose output is not ours to read, or stays open, is asked about.
@@ -103,6 +105,8 @@ async fn made(task: &Task, start: &str, command: &[String]) -> Result<String, Ta
         let options = CreateExecOptions {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
+            // As with containerlab: such a list sets up interfaces and routes, whoever its node's software runs as.
+            user: Some(ROOT.to_owned()),
             cmd: Some(command.to_vec()),
             ..Default::default()
         };

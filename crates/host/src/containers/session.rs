@@ -12,6 +12,7 @@ use tokio::io::AsyncWrite;
 
 use super::Containers;
 use super::error::EngineError;
+use super::exec::ROOT;
 use super::replica::Link;
 use super::watch::within;
 
@@ -26,7 +27,7 @@ pub struct ExecRequest {
     pub stdin: bool,
     /// Its environment beyond the node's, as `NAME=VALUE`.
     pub env: Vec<String>,
-    /// Whom it runs as, as the engine reads it; the node's own user when absent.
+    /// Whom it runs as, as the engine reads it; root when absent, as with `containerlab exec`.
     pub user: Option<String>,
     /// The terminal's size at the beginning, as (rows, columns).
     pub size: Option<(u16, u16)>,
@@ -116,7 +117,7 @@ fn options(request: &ExecRequest) -> CreateExecOptions<String> {
         attach_stderr: Some(true),
         tty: Some(request.tty),
         env: Some(request.env.clone()),
-        user: request.user.clone(),
+        user: Some(request.user.clone().unwrap_or_else(|| ROOT.to_owned())),
         cmd: Some(request.command.clone()),
         ..Default::default()
     }
