@@ -124,6 +124,13 @@ impl Parts {
         self.0.as_ref()?.node(name)
     }
 
+    /// By what a node is known to its lab beside the name of its container; nothing where it has no address.
+    fn names(&self, node: &NodeSpec) -> BTreeSet<&str> {
+        let lines = self.0.iter().flat_map(|lab| &lab.hosts);
+        let names = lines.filter(|line| line.names.first().is_some_and(|first| first == node.name.as_str()));
+        names.flat_map(|line| &line.names).map(String::as_str).filter(|name| *name != node.container.as_str()).collect()
+    }
+
     fn wire(&self, id: &LinkId) -> Option<&WireSpec> {
         self.0.as_ref()?.wires.iter().find(|wire| &wire.id == id)
     }
@@ -145,7 +152,10 @@ impl Parts {
 
     fn difference(&self, new: &Self, part: &Part) -> Vec<String> {
         let found = match part {
-            Part::Node { node } => self.node(node).zip(new.node(node)).map(|(old, new)| of_node(old, new)),
+            Part::Node { node } => self
+                .node(node)
+                .zip(new.node(node))
+                .map(|(was, is)| [of_node(was, is), of_names(&self.names(was), &new.names(is))].concat()),
             Part::Wire { wire } => self.wire(wire).zip(new.wire(wire)).map(|(old, wire)| self.of_wire(old, new, wire)),
             Part::Interface { end } => self.interface(end).zip(new.interface(end)).map(|(old, fresh)| {
                 let lans = self.lan_of(old).zip(new.lan_of(fresh));
@@ -222,6 +232,15 @@ fn of_node(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     }
     what.extend(of_management(old, new));
     what
+}
+
+/// What changes of the names of a node that is known before and after.
+fn of_names(old: &BTreeSet<&str>, new: &BTreeSet<&str>) -> Vec<String> {
+    if old.is_empty() || new.is_empty() {
+        return Vec::new();
+    }
+    let gone = old.difference(new).map(|name| format!("no more known as {name}"));
+    gone.chain(new.difference(old).map(|name| format!("known as {name}"))).collect()
 }
 
 /// The keys of a node's definition by which two bodies differ.
