@@ -242,6 +242,27 @@ fn a_link_that_goes_while_its_node_starts_again_fails_nothing_and_is_told_by_its
 }
 
 #[test]
+fn what_is_wished_of_a_node_or_link_is_told_by_its_own_state_whatever_a_finding_says_of_another_node() {
+    on_a_machine(LIMIT, |world| {
+        world.write("row.clab.yml", &ROW.replace("cmd: \"false\"", "cmd: no-such-program"));
+        let deployed = world.cli(["deploy", "-t", "row.clab.yml", "--wait", "30s"]);
+        assert!(deployed.code == 1 && deployed.stderr.contains("no-such-program"), "{deployed:?}");
+        for (words, told) in [
+            (&["node", "row", "a", "stop"][..], "a is stopped"),
+            (&["node", "row", "a", "start"], "a runs"),
+            (&["link", "row", "down", "a:eth1"], "is down"),
+            (&["link", "row", "up", "a:eth1"], "is up"),
+            (&["link", "row", "rm", "a:eth2", "b:eth2"], "was removed"),
+        ] {
+            let done = world.cli(words).fine();
+            assert!(done.stdout.contains(told), "{done:?}");
+        }
+        let refused = world.cli(["node", "row", "over", "start", "--wait", "10s"]);
+        assert!(refused.code != 0 && refused.stderr.contains("no-such-program"), "{refused:?}");
+    });
+}
+
+#[test]
 fn plan_names_the_source_of_a_bind_that_was_replaced_under_a_node_that_runs() {
     on_a_machine(LIMIT, |world| {
         world.engine.import_busybox("bb");

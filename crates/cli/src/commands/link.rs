@@ -1,10 +1,10 @@
 //! `link`: a link is set up or down, added or removed; the wish is kept.
 
-use archetype_api::{ClientError, LinkAction, NewLink, Settled, codes};
+use archetype_api::{ClientError, LinkAction, NewLink, codes};
 use archetype_model::LabName;
 use archetype_model::status::LinkState;
 
-use super::wait::End;
+use super::wait::Standing;
 use super::{print, wait};
 use crate::args::{LinkArgs, LinkWish, TopologyArgs};
 use crate::connection::Connection;
@@ -37,10 +37,10 @@ pub async fn run(connection: &Connection, args: LinkArgs) -> Result<Exit, Failur
         return Ok(Exit::Fine);
     }
     let end = wait::settled(connection, &accepted, args.wait.wait).await?;
-    let exit = match end {
-        // What keeps the rest of the lab from being as wished was not asked about.
-        End::Settled(Settled::AtRest) if is_as_wished(connection, &lab, &named, args.wish).await => Exit::Fine,
-        end => wait::told(connection, &accepted, end, args.wait.wait).await,
+    let look = async || standing(connection, &lab, &named, args.wish).await;
+    let exit = match wait::comes_true(end, args.wait.wait, look).await {
+        true => Exit::Fine,
+        false => wait::told(connection, &accepted, end, args.wait.wait).await,
     };
     match (exit, args.wish) {
         (Exit::Fine, LinkWish::Rm) => print(&format!("{named} was removed"))?,
@@ -58,12 +58,18 @@ pub async fn run(connection: &Connection, args: LinkArgs) -> Result<Exit, Failur
     Ok(exit)
 }
 
-/// Whether the link is as was wished of it, whatever became of the rest of its lab.
-async fn is_as_wished(connection: &Connection, lab: &LabName, named: &str, wish: LinkWish) -> bool {
-    match (connection.client().explain(lab, named).await, wish) {
-        (Ok(link), LinkWish::Add | LinkWish::Up) => link.state == LinkState::Up,
-        (Ok(link), LinkWish::Down) => link.state == LinkState::Down,
-        (Err(ClientError::Refused(problem)), LinkWish::Rm) => problem.code == codes::LINK_UNKNOWN,
-        _ => false,
+/// How the link stands to what was wished of it.
+async fn standing(connection: &Connection, lab: &LabName, named: &str, wish: LinkWish) -> Standing {
+    let found = match connection.client().explain(lab, named).await {
+        Ok(link) => Some(link.state),
+        Err(ClientError::Refused(problem)) if problem.code == codes::LINK_UNKNOWN => None,
+        Err(_) => return Standing::Otherwise,
+    };
+    match (found, wish) {
+        (Some(LinkState::Up), LinkWish::Add | LinkWish::Up)
+        | (Some(LinkState::Down), LinkWish::Down)
+        | (None, LinkWish::Rm) => Standing::AsWished,
+        (Some(LinkState::Creating), _) | (Some(LinkState::Up), LinkWish::Down) => Standing::UnderWay,
+        _ => Standing::Otherwise,
     }
 }

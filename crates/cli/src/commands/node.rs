@@ -1,10 +1,10 @@
 //! `node`: a node is started, stopped or restarted; the wish is kept.
 
-use archetype_api::{NodeAction, Settled};
+use archetype_api::NodeAction;
 use archetype_model::LabName;
 use archetype_model::status::NodeState;
 
-use super::wait::End;
+use super::wait::Standing;
 use super::{print, wait};
 use crate::args::{NodeArgs, NodeWish, TopologyArgs};
 use crate::connection::Connection;
@@ -26,10 +26,9 @@ pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failur
         return Ok(Exit::Fine);
     }
     let end = wait::settled(connection, &accepted, args.wait.wait).await?;
-    let exit = match end {
-        // What keeps other nodes from being as wished was not asked about.
-        End::Settled(Settled::AtRest) if is_as_wished(connection, &lab, &args).await => Exit::Fine,
-        end => wait::told(connection, &accepted, end, args.wait.wait).await,
+    let exit = match wait::comes_true(end, args.wait.wait, async || standing(connection, &lab, &args).await).await {
+        true => Exit::Fine,
+        false => wait::told(connection, &accepted, end, args.wait.wait).await,
     };
     if exit == Exit::Fine {
         print(&format!("{} {done}", args.node))?;
@@ -37,12 +36,16 @@ pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failur
     Ok(exit)
 }
 
-/// Whether the node is as was wished of it, whatever became of the rest of its lab.
-async fn is_as_wished(connection: &Connection, lab: &LabName, args: &NodeArgs) -> bool {
-    let wanted = match args.wish {
-        NodeWish::Start | NodeWish::Restart => NodeState::Running,
-        NodeWish::Stop => NodeState::Stopped,
-    };
-    let shown = connection.client().lab(lab).await;
-    shown.is_ok_and(|shown| shown.nodes.iter().any(|node| node.name == args.node && node.state == wanted))
+/// How the node stands to what was wished of it.
+async fn standing(connection: &Connection, lab: &LabName, args: &NodeArgs) -> Standing {
+    let Ok(shown) = connection.client().lab(lab).await else { return Standing::Otherwise };
+    let node = shown.nodes.iter().find(|node| node.name == args.node);
+    match (node.map(|node| node.state), args.wish) {
+        (Some(NodeState::Running), NodeWish::Start | NodeWish::Restart)
+        | (Some(NodeState::Stopped), NodeWish::Stop) => Standing::AsWished,
+        (Some(NodeState::Starting | NodeState::Pending), _) | (Some(NodeState::Running), NodeWish::Stop) => {
+            Standing::UnderWay
+        }
+        _ => Standing::Otherwise,
+    }
 }

@@ -30,6 +30,33 @@ pub enum End {
     TimeUp,
 }
 
+/// How one part of a lab stands to what was wished of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is so.
+    AsWished,
+    /// It is on its way there.
+    UnderWay,
+    /// It is not.
+    Otherwise,
+}
+
+/// Whether the one part that was asked about comes to be as wished within a time, whatever keeps the rest of its lab from
+/// being so: that ended the waiting, and was not asked about.
+pub async fn comes_true(end: End, at_most: Duration, look: impl AsyncFn() -> Standing) -> bool {
+    if !matches!(end, End::Settled(Settled::AtRest | Settled::Finding)) {
+        return false;
+    }
+    let deadline = Instant::now() + at_most;
+    loop {
+        match look().await {
+            Standing::AsWished => return true,
+            Standing::UnderWay if Instant::now() < deadline => sleep(RETRY).await,
+            Standing::UnderWay | Standing::Otherwise => return false,
+        }
+    }
+}
+
 /// Waits until the accepted wish is judged, at most so long.
 pub async fn settled(connection: &Connection, accepted: &Accepted, at_most: Duration) -> Result<End, Failure> {
     let deadline = Instant::now() + at_most;
