@@ -144,6 +144,11 @@ impl Proofs {
     /// Forgets the proofs of wires, those on the way included.
     fn drop_proofs(&mut self, is_void: impl Fn(&(LabName, LinkId)) -> bool) {
         self.known.retain(|key, _| !is_void(key));
+        self.drop_on_the_way(is_void);
+    }
+
+    /// Has what is on the way on wires come to nothing.
+    fn drop_on_the_way(&mut self, is_void: impl Fn(&(LabName, LinkId)) -> bool) {
         for sent in self.rounds.values_mut().flat_map(|round| &mut round.orders) {
             if sent.as_ref().is_some_and(|(lab, wire, _)| is_void(&(lab.clone(), wire.clone()))) {
                 *sent = None;
@@ -229,16 +234,23 @@ impl Proofs {
         self.known.values().filter(|held| held.lost > 0).map(|held| held.again_ms).min()
     }
 
-    /// Forgets the proofs of a lab, or of all, so that they are made anew.
-    pub(crate) fn forget(&mut self, lab: Option<&LabName>) {
-        self.drop_proofs(|(of, _)| lab.is_none_or(|lab| lab == of));
+    /// Has the proofs of a lab, or of all, made anew. That a wire was wired once is not forgotten: one that is not now
+    /// has come apart, and is not being made.
+    pub(crate) fn renew(&mut self, lab: Option<&LabName>) {
+        let is_of = |(of, _): &(LabName, LinkId)| lab.is_none_or(|lab| lab == of);
+        for (_, held) in self.known.iter_mut().filter(|(key, _)| is_of(key)) {
+            // No wiring is called so.
+            held.proof.wiring = Wiring(String::new());
+            held.lost = 0;
+        }
+        self.drop_on_the_way(is_of);
     }
 
     /// Forgets the proofs of wires that stand on a resource that is being repaired: the wiring may
     /// be the same afterwards, yet it is to be proven.
     pub(crate) fn forget_repaired(&mut self, spec: &HostSpec, repaired: &[Resource]) {
         if repaired.contains(&Resource::Bridge) {
-            return self.forget(None);
+            return self.drop_proofs(|_| true);
         }
         let stands_on = |device: &InterfaceName| {
             let is_it = |one: &Resource| matches!(one, Resource::Device(name) | Resource::Port(name) if name == device);

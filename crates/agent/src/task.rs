@@ -203,7 +203,7 @@ impl<H: Host> Agent<H> {
             if let (Some(at), Some(every)) = (slow_probe, self.settings.probe_interval)
                 && now >= at
             {
-                self.proofs.forget(None);
+                self.proofs.renew(None);
                 slow_probe = Some(now + every);
             }
             let again = self.pass().await;
@@ -273,7 +273,7 @@ impl<H: Host> Agent<H> {
             }
             Command::Verify(lab, answer) => {
                 self.host.full_read().await;
-                self.proofs.forget(lab.as_ref());
+                self.proofs.renew(lab.as_ref());
                 self.memory.forget_waits();
                 verified.push(answer);
             }

@@ -226,6 +226,46 @@ async fn a_device_that_came_back_under_its_old_name_is_plugged_anew() {
     assert_eq!(port.plugged_ifindex, Some(now));
 }
 
+/// The node has moved it where nobody can look.
+#[tokio::test(start_paused = true)]
+async fn a_cable_that_came_apart_for_good_is_an_error_also_when_it_is_verified() {
+    let (mut bench, spec) = settled_pair().await;
+    let (_, node) = spec.nodes().next().unwrap();
+    bench.host.disturb(Part::Namespaces, |state| {
+        let space = state.namespaces.get_mut(&node.container).unwrap();
+        space.inside = archetype_model::observed::Reading::Known(Default::default());
+    });
+    let envelope = bench.settled().await;
+    assert_eq!(all_links(&spec, &envelope), [LinkState::Error]);
+    bench.handle.verify(None).await;
+    let envelope = bench.settled().await;
+    assert_eq!(all_links(&spec, &envelope), [LinkState::Error]);
+}
+
+/// Whoever moved it there is no node's software: the host's own namespace, or another node's.
+#[tokio::test(start_paused = true)]
+async fn an_interface_in_another_nodes_namespace_is_made_anew_in_its_own() {
+    let (mut bench, spec) = settled_pair().await;
+    let [one, other] = [0, 1].map(|at| spec.nodes().nth(at).unwrap().1.container.clone());
+    let before = bench.host.with(|state| state.namespaces[&one].inside.known().unwrap().clone());
+    bench.host.disturb(Part::Namespaces, |state| {
+        let lost = std::mem::replace(
+            &mut state.namespaces.get_mut(&one).unwrap().inside,
+            archetype_model::observed::Reading::Known(Default::default()),
+        );
+        let archetype_model::observed::Reading::Known(found) = &mut state.namespaces.get_mut(&other).unwrap().inside
+        else {
+            panic!("it is read")
+        };
+        found.extend(lost.known().unwrap().clone());
+    });
+    let envelope = bench.settled().await;
+    assert_eq!(all_links(&spec, &envelope), [LinkState::Up]);
+    let after = bench.host.with(|state| state.namespaces[&one].inside.known().unwrap().clone());
+    assert_eq!(after.len(), before.len());
+    assert!(after.keys().all(|device| !before.contains_key(device)), "{after:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_keeps_ending_is_started_again_ever_more_slowly() {
     let (mut bench, spec) = settled_pair().await;

@@ -186,6 +186,21 @@ fn a_host_end_that_somebody_moved_away_is_made_anew_in_place() {
     });
 }
 
+#[test]
+fn an_interface_that_somebody_moved_to_the_host_or_to_another_node_is_made_anew_in_its_own() {
+    on_a_machine(LIMIT, |world| {
+        deployed_pair(world);
+        for (to, left) in [("1", vec![]), ("clab-pair-b", vec!["-n", "clab-pair-b"])] {
+            let entry = last_entry(world);
+            run("ip", ["-n", "clab-pair-a", "link", "set", "eth1", "name", "stolen"]);
+            run("ip", ["-n", "clab-pair-a", "link", "set", "stolen", "netns", to]);
+            proven_again(world, &format!("interface moved to {to}"), entry);
+            let stolen = attempt("ip", [&left[..], &["link", "show", "stolen"]].concat());
+            assert!(stolen.is_err(), "what was moved to {to} is left");
+        }
+    });
+}
+
 fn alias(device: &str) -> String {
     std::fs::read_to_string(format!("/sys/class/net/{device}/ifalias")).unwrap().trim().to_owned()
 }

@@ -384,6 +384,7 @@ fn plain_device(ifindex: u32, kind: &str) -> DeviceObserved {
         mac: None,
         controller: None,
         peer: None,
+        peer_is_here: false,
         mark: None,
         handlings: 0,
     }

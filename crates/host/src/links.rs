@@ -367,6 +367,7 @@ fn device(link: &Link, handlings: u64) -> Option<(InterfaceName, DeviceObserved)
         mac: link.mac(),
         controller: link.master,
         peer: link.peer_index.filter(|_| link.kind == "veth"),
+        peer_is_here: link.kind == "veth" && link.peer_index.is_some() && link.peer_nsid.is_none(),
         mark: link.alias.parse().ok(),
         // A program that took the place of another is another way to handle frames, and comes without news of its own.
         handlings: handlings + (link.xdp_program.map_or(0, |program| u64::from(program) + 1) << 32),

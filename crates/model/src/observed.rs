@@ -109,6 +109,9 @@ pub struct DeviceObserved {
     pub controller: Option<u32>,
     /// Its peer's ifindex, for a veth.
     pub peer: Option<u32>,
+    /// Whether its peer is a device of the host, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub peer_is_here: bool,
     /// Whose it is; none when it lacks our mark.
     pub mark: Option<Mark>,
     /// A number for the way in which its frames are handled, another one with each change: of queueing disciplines and

@@ -272,6 +272,7 @@ fn end_report(lab: &LabSpec, tag: Option<u16>, end: &EndRef, host: &Host) -> End
             mac: None,
             controller: None,
             peer: Some(2),
+            peer_is_here: false,
             mark: None,
             handlings: 0,
         }),

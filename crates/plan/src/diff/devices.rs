@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use archetype_model::observed::{DeviceObserved, Mark, Reading};
+use archetype_model::observed::{DeviceObserved, Mark, NamespaceObserved, Reading};
 use archetype_model::spec::{Attachment, InterfaceSpec, LabSpec, NodeSpec};
 use archetype_model::step::{Resource, Step};
 use archetype_model::{BridgeName, InterfaceName};
@@ -108,14 +108,22 @@ fn mend(
     }
 }
 
-/// Whether the node's end is in no namespace of the node although the node does not run: a
-/// namespace was made anew beside the old one. A running node may have moved it itself.
+/// Whether the node's end is where it is to be made anew from. In no namespace of the node, although the node does not
+/// run: a namespace was made anew beside the old one. In the host's own namespace, or another node's: no running node has
+/// moved it there, as it may into one of its own.
 fn elsewhere(look: &Look<'_>, node: &NodeSpec, device: &DeviceObserved) -> bool {
     let Some(spaces) = look.observed.namespaces.known() else { return false };
     // A namespace whose pin was taken away lives on in its processes, and is pinned again.
     let Some(space) = spaces.get(&node.container) else { return !super::nodes::runs(look, node) };
     let Some(inside) = space.inside.known() else { return false };
-    !inside.contains_key(&device.ifindex) && !super::nodes::runs(look, node)
+    if inside.contains_key(&device.ifindex) {
+        return false;
+    }
+    // The kernel tells of the end that was moved, and nothing anew of this one.
+    let is_its_end = |other: &DeviceObserved| other.peer_is_here && other.peer == Some(device.ifindex);
+    let is_here = look.observed.devices.known().is_some_and(|devices| devices.values().any(is_its_end));
+    let is_inside = |space: &NamespaceObserved| space.inside.known().is_some_and(|i| i.contains_key(&device.ifindex));
+    is_here || spaces.values().any(is_inside) || !super::nodes::runs(look, node)
 }
 
 fn wanted_controller(look: &Look<'_>, interface: &InterfaceSpec) -> Option<BridgeName> {
