@@ -319,10 +319,11 @@ impl Topology {
     /// stated, the bare name of the node with an empty one, `<lab>-<node>` with `__lab-name`.
     /// An error when the prefix, or a `|` in the node's name, makes it no container name.
     pub fn container_name(&self, node: &NodeName) -> Result<ContainerName, Invalid> {
+        let (lab, node) = (self.name.as_str(), node.as_str());
         ContainerName::new(match self.prefix.as_deref().unwrap_or(DEFAULT_PREFIX) {
-            "" => node.to_string(),
-            "__lab-name" => format!("{}-{node}", self.name),
-            prefix => format!("{prefix}-{}-{node}", self.name),
+            "" => node.to_owned(),
+            "__lab-name" => [lab, "-", node].concat(),
+            prefix => [prefix, "-", lab, "-", node].concat(),
         })
     }
 
@@ -351,13 +352,17 @@ impl Topology {
     /// The interface that an end of a link is: one of the node in whose network it is, which for a
     /// node of kind `host` is the host. None when the end has no name that Linux takes.
     pub fn end_ref(&self, end: &EndpointDecl) -> Option<EndRef> {
-        let node = self.node(&end.node).filter(|_| end.place == Place::Node);
-        let name = match node.map(|node| (node.runtime(), self.network_owner(node))) {
-            Some((RuntimeKind::Host, _)) => HOST,
-            Some((_, Some(owner))) => owner.name.as_str(),
-            _ => end.node.as_str(),
+        self.end_ref_at(self.node(&end.node).filter(|_| end.place == Place::Node), end)
+    }
+
+    /// The same of an end at `node`, where it is at one of the topology's.
+    pub fn end_ref_at(&self, node: Option<&NodeDecl>, end: &EndpointDecl) -> Option<EndRef> {
+        let node = match node.map(|node| (node.runtime(), self.network_owner(node).unwrap_or(node))) {
+            Some((RuntimeKind::Host, _)) => NodeName::new(HOST).ok()?,
+            Some((_, owner)) => owner.name.clone(),
+            None => NodeName::new(end.node.as_str()).ok()?,
         };
-        Some(EndRef { node: NodeName::new(name).ok()?, interface: end.linux_interface.clone()? })
+        Some(EndRef { node, interface: end.linux_interface.clone()? })
     }
 
     /// The absolute lab directory.

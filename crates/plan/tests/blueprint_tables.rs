@@ -389,6 +389,21 @@ fn changes_name_what_is_touched_and_nothing_else() {
 }
 
 #[test]
+fn another_alias_of_a_node_is_a_change_of_that_node() {
+    let before = World::default().plan(&[nodes("a", 2)], None).blueprint.specs.into_values().next().unwrap();
+    let called = |alias: &str| {
+        let mut spec = (*before).clone();
+        let line = spec.labs[0].hosts.iter_mut().find(|line| line.names[0] == name(1)).unwrap();
+        line.names.push(alias.to_owned());
+        spec
+    };
+    let told = changes(Some(&called("bobby")), &called("robert"), &"a".parse().unwrap());
+    let node = Part::Node { node: name(1).parse().unwrap() };
+    assert_eq!(told.changed, [(node, vec!["no more known as bobby".into(), "known as robert".into()])]);
+    assert!(changes(Some(&called("bobby")), &called("bobby"), &"a".parse().unwrap()).is_empty());
+}
+
+#[test]
 fn a_tag_that_is_reserved_later_is_given_up_and_the_others_stay() {
     let mut world = World::default();
     let mut lab = nodes("a", 3);

@@ -280,7 +280,8 @@ impl Check {
             self.one_address(index, &link.endpoints);
             for end in link.endpoints.iter().filter(|end| end.place != Place::MacvlanParent) {
                 let Some(interface) = &end.linux_interface else { continue };
-                let port = (namespace(nodes, end), port(nodes, end, interface));
+                let node = nodes.declared.named(end.node.as_str()).filter(|_| end.place == Place::Node);
+                let port = (namespace(nodes, end, node), port(node, interface));
                 let Some((of, first)) = seen.insert(port, (index, end)) else { continue };
                 let spelled = |end: &EndpointDecl| format!("{}:{}", end.node, end.interface);
                 let also = match spelled(first) == spelled(end) {
@@ -312,8 +313,7 @@ impl Check {
 }
 
 /// What all names of one port have in common: names of a device's ports have several spellings.
-fn port(nodes: &Nodes<'_>, end: &EndpointDecl, interface: &InterfaceName) -> String {
-    let node = nodes.declared.named(end.node.as_str()).filter(|_| end.place == Place::Node);
+fn port(node: Option<&NodeDecl>, interface: &InterfaceName) -> String {
     match node.and_then(|node| archetype_kinds::find(&node.kind)) {
         Some(kind) => kind.port_key(interface.as_str()),
         None => interface.to_string(),
@@ -322,12 +322,12 @@ fn port(nodes: &Nodes<'_>, end: &EndpointDecl, interface: &InterfaceName) -> Str
 
 /// What interface names are unique within: a node, that of another whose network it uses, or the
 /// host's own network for the host, the management bridge, bridges, and nodes that use the host's.
-fn namespace<'e>(nodes: &Nodes<'e>, end: &'e EndpointDecl) -> &'e str {
+fn namespace<'e>(nodes: &Nodes<'e>, end: &'e EndpointDecl, node: Option<&'e NodeDecl>) -> &'e str {
     const HOST: &str = "";
     if end.place != Place::Node {
         return HOST;
     }
-    match nodes.declared.named(end.node.as_str()) {
+    match node {
         // A bridge inside another node's namespace.
         Some(node) if node.name.as_str().contains('|') => &end.node,
         Some(node) if !node.runtime().runs() => HOST,

@@ -97,8 +97,7 @@ fn brief(w: &mut Walker, f: &mut Fields<'_>, addresses: &[Vec<String>; 2]) -> Op
     let (list, items) = endpoint_items(w, f)?;
     let mut ends = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        let path = format!("{list}[{index}]");
-        let text = w.text(&path, item)?;
+        let text = w.text(format_args!("{list}[{index}]"), item)?;
         match text.split_once(':') {
             Some((node, interface)) if !node.is_empty() && !interface.is_empty() => {
                 ends.push(match special(node) {
@@ -108,7 +107,7 @@ fn brief(w: &mut Walker, f: &mut Fields<'_>, addresses: &[Vec<String>; 2]) -> Op
                 });
             }
             _ => {
-                let message = format!("{path}: {text:?} is not of the form node:interface");
+                let message = format!("{list}[{index}]: {text:?} is not of the form node:interface");
                 w.problem("bad-endpoint", item.at, message).hint = Some("write for instance \"r1:eth1\"".into());
                 return None;
             }

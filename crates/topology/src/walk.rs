@@ -2,6 +2,7 @@
 //! what a topology means.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use archetype_model::topology::codes::CODES;
 use archetype_model::topology::{Position, Problem, TextMap};
@@ -114,12 +115,12 @@ impl Walker {
     }
 
     /// A text, verbatim; nothing is the empty text.
-    pub fn text(&mut self, path: &str, tree: &Tree) -> Option<String> {
+    pub fn text(&mut self, path: impl fmt::Display, tree: &Tree) -> Option<String> {
         match &tree.value {
             Value::Scalar { .. } if tree.is_null() => Some(String::new()),
             Value::Scalar { text, .. } => Some(text.clone()),
             _ => {
-                self.wrong_type(path, tree, "a text");
+                self.wrong_type(&path.to_string(), tree, "a text");
                 None
             }
         }
@@ -227,12 +228,16 @@ impl<'t> Fields<'t> {
     pub fn path_of(&self, key: &str) -> String {
         match self.path.as_str() {
             "" => key.to_owned(),
-            path => format!("{path}.{key}"),
+            path => [path, ".", key].concat(),
         }
     }
 
     /// The value of `key`; its place is noted, unless nobody asks for those of this mapping.
     pub fn take(&mut self, walker: &mut Walker, key: &'static str) -> Option<&'t Tree> {
+        // Of a mapping without anything nothing is left over, and most nodes are such.
+        if self.entries.is_empty() {
+            return None;
+        }
         self.asked.push(key);
         let (_, tree) = self.entries.iter().find(|(k, _)| k.text == key)?;
         if self.noted {
@@ -249,7 +254,7 @@ impl<'t> Fields<'t> {
     /// A text; nothing and the empty text are not stated.
     pub fn text(&mut self, walker: &mut Walker, key: &'static str) -> Option<String> {
         let tree = self.take(walker, key)?;
-        walker.text(&self.path_of(key), tree).filter(|text| !text.is_empty())
+        walker.text(self.path_of(key), tree).filter(|text| !text.is_empty())
     }
 
     /// A truth.

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ecow::{EcoString, eco_format};
+use ecow::EcoString;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{BridgeName, InterfaceName, NetworkName, NodeName};
@@ -77,7 +77,8 @@ impl LinkId {
     /// The id of the link between two ends.
     pub fn between(a: &EndRef, b: &EndRef) -> Self {
         let (a, b) = if a <= b { (a, b) } else { (b, a) };
-        Self(eco_format!("{a}--{b}"))
+        let parts = [a.node.as_str(), ":", a.interface.as_str(), "--", b.node.as_str(), ":", b.interface.as_str()];
+        Self(parts.concat().into())
     }
 
     /// The id of the LAN that the bridge node `name` stands for.

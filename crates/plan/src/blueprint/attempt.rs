@@ -44,6 +44,9 @@ impl<'a> Lab<'a> {
 
     /// The id under which a wire holds its tag; none where an end of it begins anew.
     pub fn held_as(&self, wire: &Wire) -> Option<LinkId> {
+        if self.spelling.is_as_before() {
+            return Some(wire.id.clone());
+        }
         let former = |end: &EndRef| {
             let interface = self.spelling.former(&end.node, &end.interface)?.clone();
             Some(EndRef { node: end.node.clone(), interface })

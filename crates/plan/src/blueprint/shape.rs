@@ -99,9 +99,9 @@ impl<'a> Shape<'a> {
         let (Some(near), Some(far)) = (Side::of(topology, a), Side::of(topology, b)) else { return };
         let id = LinkId::between(&near.end_ref(), &far.end_ref());
         match (&near.what, &far.what) {
-            (What::Node, What::Node) => self.cable(topology, link, &near, &far),
-            (What::Node, What::Bridge) => self.bridged(link, &near, &far, host_bridges),
-            (What::Bridge, What::Node) => self.bridged(link, &far, &near, host_bridges),
+            (What::Node, What::Node) => self.cable(topology, link, id, [&near, &far]),
+            (What::Node, What::Bridge) => self.bridged(link, &id, (&near, &far), host_bridges),
+            (What::Bridge, What::Node) => self.bridged(link, &id, (&far, &near), host_bridges),
             (What::Node, What::Host) => self.end(link, &near, &id, To::Host { device: far.interface.clone() }),
             (What::Host, What::Node) => self.end(link, &far, &id, To::Host { device: near.interface.clone() }),
             (What::Node, What::Network) => self.end(link, &near, &id, To::Network { device: far.interface.clone() }),
@@ -110,24 +110,28 @@ impl<'a> Shape<'a> {
         }
     }
 
-    fn cable(&mut self, topology: &Topology, link: &LinkDecl, a: &Side<'_>, b: &Side<'_>) {
-        let (from, to) = (a.end_ref(), b.end_ref());
-        let id = LinkId::between(&from, &to);
-        self.end(link, a, &id, To::Wire(id.clone()));
-        self.end(link, b, &id, To::Wire(id.clone()));
-        let carrier = carrier(topology, link);
-        self.wires.push(Wire { id, shape: WireShape::Cable, ends: vec![from, to], carrier });
+    fn cable(&mut self, topology: &Topology, link: &LinkDecl, id: LinkId, sides: [&Side<'_>; 2]) {
+        for side in sides {
+            self.end(link, side, &id, To::Wire(id.clone()));
+        }
+        let (ends, carrier) = (sides.map(Side::end_ref).into(), carrier(topology, link));
+        self.wires.push(Wire { id, shape: WireShape::Cable, ends, carrier });
     }
 
-    fn bridged(&mut self, link: &LinkDecl, node: &Side<'_>, bridge: &Side<'_>, host_bridges: &BTreeSet<NodeName>) {
-        let link_id = LinkId::between(&node.end_ref(), &bridge.end_ref());
+    fn bridged(
+        &mut self,
+        link: &LinkDecl,
+        link_id: &LinkId,
+        (node, bridge): (&Side<'_>, &Side<'_>),
+        host_bridges: &BTreeSet<NodeName>,
+    ) {
         match BridgeName::new(bridge.node.as_str()) {
             Ok(name) if host_bridges.contains(&bridge.node) => {
-                self.end(link, node, &link_id, To::HostBridge { bridge: name, device: bridge.interface.clone() });
+                self.end(link, node, link_id, To::HostBridge { bridge: name, device: bridge.interface.clone() });
             }
             _ => {
                 let id = LinkId::lan(&bridge.node);
-                self.end(link, node, &link_id, To::Wire(id.clone()));
+                self.end(link, node, link_id, To::Wire(id.clone()));
                 match self.wires.iter_mut().find(|wire| wire.id == id) {
                     Some(wire) => wire.ends.push(node.end_ref()),
                     None => self.wires.push(Wire {
@@ -209,23 +213,33 @@ pub(crate) enum What {
     Network,
 }
 
+impl What {
+    /// What a node is to its links.
+    fn of(topology: &Topology, node: &NodeDecl) -> Self {
+        match node.runtime() {
+            RuntimeKind::Bridge => Self::Bridge,
+            RuntimeKind::Host => Self::Host,
+            _ => match topology.network_owner(node).unwrap_or(node).network_mode() {
+                NetworkMode::Host => Self::HostNode,
+                _ => Self::Node,
+            },
+        }
+    }
+}
+
 impl<'a> Side<'a> {
     /// What stands at an end; none when it is not known or its interface has no name.
     pub fn of(topology: &Topology, declared: &'a EndpointDecl) -> Option<Self> {
-        let what = match declared.place {
-            Place::Host => What::Host,
-            Place::MgmtNet => What::Network,
+        let (what, at) = match declared.place {
+            Place::Host => (What::Host, None),
+            Place::MgmtNet => (What::Network, None),
             Place::MacvlanParent => return None,
-            Place::Node => match topology.node(&declared.node)? {
-                node if node.runtime() == RuntimeKind::Bridge => What::Bridge,
-                node if node.runtime() == RuntimeKind::Host => What::Host,
-                node => match topology.network_owner(node).unwrap_or(node).network_mode() {
-                    NetworkMode::Host => What::HostNode,
-                    _ => What::Node,
-                },
-            },
+            Place::Node => {
+                let node = topology.node(&declared.node)?;
+                (What::of(topology, node), Some(node))
+            }
         };
-        let EndRef { node, interface } = topology.end_ref(declared)?;
+        let EndRef { node, interface } = topology.end_ref_at(at, declared)?;
         Some(Self { node, interface, what, declared })
     }
 

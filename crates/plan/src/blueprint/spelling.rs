@@ -11,7 +11,7 @@ use archetype_model::topology::NodeDecl;
 
 use super::devices::MANAGEMENT;
 use super::input::PortKey;
-use super::shape::Shape;
+use super::shape::{End, Shape};
 
 /// The ends that do not hold what bears their name: those that hold what bears another one, and
 /// those that hold nothing although something bears it.
@@ -24,6 +24,11 @@ impl Spelling {
         let mut spelling = Self::default();
         for node in &shape.nodes {
             if let Some(held) = held.and_then(|held| held.interfaces.get(&node.name)) {
+                let is_as_before = |end: &End| held.get(&end.interface).is_some_and(|given| given.port.is_none());
+                if shape.ends_of(&node.name).iter().all(is_as_before) && held.values().all(|given| given.port.is_none())
+                {
+                    continue;
+                }
                 let names = shape.ends_of(&node.name).iter().map(|end| &end.interface).collect();
                 let held = held.iter().map(|(name, given)| (name, given.port.as_ref().unwrap_or(name))).collect();
                 spelling.add(node, &names, &held, port_key);
@@ -66,9 +71,14 @@ impl Spelling {
         }
     }
 
+    /// Whether every end holds what bears its name.
+    pub fn is_as_before(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The name under which an end holds what it has, where it has anything.
     pub fn former<'s>(&'s self, node: &NodeName, interface: &'s InterfaceName) -> Option<&'s InterfaceName> {
-        if self.0.is_empty() {
+        if self.is_as_before() {
             return Some(interface);
         }
         let end = EndRef { node: node.clone(), interface: interface.clone() };

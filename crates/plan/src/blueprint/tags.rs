@@ -40,20 +40,10 @@ pub(super) fn give(attempt: &mut Attempt<'_>) -> Vec<BTreeMap<LinkId, VlanTag>> 
         }
         labs.push(tags);
     }
-    let total = settings.wire_tags().count();
-    let in_use = used.len();
-    let held: Vec<&str> =
-        settings.wire_tags().filter_map(|tag| facts.tags.get(&tag.get())).map(String::as_str).collect();
     without.dedup();
     for index in without {
         let lab = &attempt.labs[index];
-        let wires = lab.shape.wires.len();
-        let others = match held.first() {
-            None => String::new(),
-            Some(first) => format!(", {} are held by others ({first}, …)", held.len()),
-        };
-        let message =
-            format!("the bridge has {total} tags, {in_use} are in use{others}, and the lab's {wires} wires need more");
+        let message = exhausted(attempt.input, used.len(), lab.shape.wires.len());
         let hint = "remove a lab, or widen --tags";
         let (name, problem) = (lab.name, lab.problem("tags-exhausted", "topology.links", message).hint(hint));
         attempt.fail(name, problem);
@@ -65,6 +55,17 @@ pub(super) fn give(attempt: &mut Attempt<'_>) -> Vec<BTreeMap<LinkId, VlanTag>> 
         attempt.fail(lab.name, problem);
     }
     labs
+}
+
+/// That too few tags are left for a lab with so many wires, `used` of them being in use.
+fn exhausted(input: &PlanInput<'_>, used: usize, wires: usize) -> String {
+    let total = input.settings.wire_tags().count();
+    let held = || input.settings.wire_tags().filter_map(|tag| input.facts.tags.get(&tag.get()));
+    let others = match held().next() {
+        None => String::new(),
+        Some(first) => format!(", {} are held by others ({first}, …)", held().count()),
+    };
+    format!("the bridge has {total} tags, {used} are in use{others}, and the lab's {wires} wires need more")
 }
 
 /// Why no new wire can be on the bridge.

@@ -77,19 +77,19 @@ impl<'a> Ends<'a> {
     }
 
     fn end(&mut self, index: usize, end: &'a EndpointDecl) {
-        let shown = format!("{}:{}", end.node, end.interface);
+        let shown = || format!("{}:{}", end.node, end.interface);
         let node = self.topology.node(&end.node);
         if end.place == Place::Node && node.is_none() {
-            let message = format!("{shown}: there is no node {}", end.node);
+            let message = format!("{}: there is no node {}", shown(), end.node);
             return self.add(index, end.position, "unknown-node", message, "name a node of topology.nodes");
         }
         let Some(interface) = &end.linux_interface else {
-            let message = format!("{shown}: no interface of Linux has this name");
+            let message = format!("{}: no interface of Linux has this name", shown());
             return self.add(index, end.position, "invalid-interface", message, "use a name that the kind knows");
         };
         let owner = node.map(|node| self.topology.network_owner(node).unwrap_or(node));
         if interface.as_str() == MANAGEMENT && owner.is_some_and(|node| node.is_managed()) {
-            let message = format!("{shown}: {MANAGEMENT} is the node's management interface");
+            let message = format!("{}: {MANAGEMENT} is the node's management interface", shown());
             let hint = "use another interface, or network-mode: none";
             self.add(index, end.position, "interface-reserved", message, hint);
         }
@@ -99,7 +99,7 @@ impl<'a> Ends<'a> {
         }
         let Some(used) = self.topology.end_ref(end) else { return };
         if let Some(first) = self.used.insert(used, end.position) {
-            let message = format!("{shown} is used by two ends of links");
+            let message = format!("{} is used by two ends of links", shown());
             self.add(index, end.position, "interface-used-twice", message, "give each link its own interface");
             if let Some(problem) = self.problems.last_mut() {
                 problem.also = Some(first);
