@@ -496,7 +496,8 @@ fn a_file_that_cannot_run_whole_builds_nothing_and_runs_in_part_where_that_is_wi
         assert_eq!(refused.code, 1, "{refused:?}");
         assert!(refused.stderr.contains("[not-runnable-dummy-link]"), "{}", refused.stderr);
         assert!(refused.stderr.contains("01-linux-nodes.clab.yml:"), "{}", refused.stderr);
-        let for_programs = world.cli(["deploy".as_ref(), "-f".as_ref(), "json".as_ref(), "-t".as_ref(), file.as_os_str()]);
+        let for_programs =
+            world.cli(["deploy".as_ref(), "-f".as_ref(), "json".as_ref(), "-t".as_ref(), file.as_os_str()]);
         assert_eq!((for_programs.code, &for_programs.stderr), (1, &refused.stderr));
         let told: Value = serde_json::from_str(&for_programs.stdout).unwrap();
         assert_eq!((&told["status"], &told["code"]), (&422.into(), &"topology-refused".into()), "{told}");
