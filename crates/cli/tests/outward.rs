@@ -134,6 +134,27 @@ fn the_hosts_end_of_a_link_out_of_a_lab_is_mended_and_proven_again_with_a_repair
 }
 
 #[test]
+fn a_device_of_the_host_that_the_file_gives_to_another_end_is_made_anew() {
+    on_a_machine(LIMIT, |world| {
+        deployed(world);
+        let entry = last_entry(world);
+        let moved = OUT
+            .replace("a:eth1", "b:eth1")
+            .replace("a:eth2", "b:eth4")
+            .replace("b:eth2", "a:eth2")
+            .replace("a:eth3", "a:eth5");
+        world.write("out.clab.yml", &moved);
+        world.cli(["deploy", "-t", "out.clab.yml", "--wait", "30s"]).fine();
+        for (device, node) in [("to-a", "b"), ("lab-a", "b"), ("lab-b", "a"), ("out-a", "a")] {
+            let shown = run("ip", ["link", "show", device]);
+            assert!(shown.contains(&format!("link-netns clab-out-{node}")), "{shown}");
+        }
+        assert!((0..4).all(|link| state(world, "out", link) == "up"), "{:#?}", links(world, "out"));
+        assert_eq!(repairs_since(world, entry), Vec::<String>::new());
+    });
+}
+
+#[test]
 fn a_link_to_a_bridge_of_the_host_is_not_up_while_the_bridge_carries_nothing() {
     on_a_machine(LIMIT, |world| {
         deployed(world);

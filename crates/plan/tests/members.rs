@@ -77,6 +77,13 @@ fn a_members_proof_is_that_of_the_members_that_are_there_now() {
 }
 
 #[test]
+fn a_member_of_which_its_host_has_not_told_yet_is_not_up_by_what_the_others_showed() {
+    let mut report = told(&[], ProbeResult::Crossed);
+    report.ends.retain(|told| told.end != end("c"));
+    assert_eq!(states(&report), [LinkState::Up, LinkState::Up, LinkState::Pending]);
+}
+
+#[test]
 fn a_cables_end_is_as_the_cable() {
     let cable = WireSpec { shape: WireShape::Cable, ends: vec![end("a"), end("c")], ..lan() };
     let mut report = told(&[("c", Fault::NodeNotRunning("c".into()))], ProbeResult::Crossed);

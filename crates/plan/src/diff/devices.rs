@@ -91,7 +91,7 @@ fn mend(
         ));
         return;
     }
-    if elsewhere(look, node, device) {
+    if elsewhere(look, node, device) || is_anothers(look, &Mark::of_port(look.spec, lab, node, interface), device) {
         room.steps.push(Step::RemoveDevice { device: name.clone(), ifindex: device.ifindex });
         return;
     }
@@ -124,6 +124,13 @@ fn elsewhere(look: &Look<'_>, node: &NodeSpec, device: &DeviceObserved) -> bool 
     let is_here = look.observed.devices.known().is_some_and(|devices| devices.values().any(is_its_end));
     let is_inside = |space: &NamespaceObserved| space.inside.known().is_some_and(|i| i.contains_key(&device.ifindex));
     is_here || spaces.values().any(is_inside) || !super::nodes::runs(look, node)
+}
+
+/// Whether a device was made for another end of ours: the file gave that one's name to this end.
+fn is_anothers(look: &Look<'_>, wanted: &Mark, device: &DeviceObserved) -> bool {
+    let is_to_be_finished = |mark: &Mark| mark.is_of_unfinished() && mark.lab == wanted.lab && mark.node == wanted.node;
+    let mark = device.mark.as_ref().filter(|mark| look.speaks_for(mark));
+    mark.is_some_and(|mark| mark != wanted && !is_to_be_finished(mark))
 }
 
 fn wanted_controller(look: &Look<'_>, interface: &InterfaceSpec) -> Option<BridgeName> {

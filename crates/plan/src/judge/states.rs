@@ -38,6 +38,10 @@ pub fn member_status(wire: &WireSpec, report: Option<&WireReport>, member: &EndR
 }
 
 fn of_member(shape: WireShape, report: Option<&WireReport>, member: &EndRef) -> Status<LinkState> {
+    // One that was just added is not in what was told before, and nothing there speaks against it.
+    if report.is_some_and(|report| !report.ends.iter().any(|end| &end.end == member)) {
+        return Status::because(LinkState::Pending, "its host has not reported it yet");
+    }
     let name = member.to_string();
     let is_its = |direction: &str| direction.split(' ').any(|word| word == name);
     status_of(shape, report, |end| &end.end == member, is_its)
