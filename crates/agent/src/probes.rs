@@ -239,7 +239,7 @@ impl Proofs {
     pub(crate) fn renew(&mut self, lab: Option<&LabName>) {
         let is_of = |(of, _): &(LabName, LinkId)| lab.is_none_or(|lab| lab == of);
         for (_, held) in self.known.iter_mut().filter(|(key, _)| is_of(key)) {
-            // No wiring is called so.
+            // No wiring is called so, and so none is proven.
             held.proof.wiring = Wiring(String::new());
             held.lost = 0;
         }

@@ -35,7 +35,7 @@ pub struct ExecStart {
     /// Environment variables added to the node's own.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// The user to run as; the node's own when absent.
+    /// The user to run as; root when absent.
     #[serde(default)]
     pub user: Option<String>,
 }

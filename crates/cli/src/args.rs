@@ -258,7 +258,7 @@ pub struct ExecArgs {
     /// Give the command a terminal
     #[arg(short = 't', long)]
     pub tty: bool,
-    /// Run as this user
+    /// Run as this user [default: root]
     #[arg(short = 'u', long)]
     pub user: Option<String>,
     /// Set an environment variable, NAME=VALUE; may be repeated

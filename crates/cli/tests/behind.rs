@@ -252,7 +252,6 @@ fn what_is_wished_of_a_node_or_link_is_told_by_its_own_state_whatever_a_finding_
             (&["node", "row", "a", "start"], "a runs"),
             (&["link", "row", "down", "a:eth1"], "is down"),
             (&["link", "row", "up", "a:eth1"], "is up"),
-            (&["link", "row", "rm", "a:eth2", "b:eth2"], "was removed"),
         ] {
             let done = world.cli(words).fine();
             assert!(done.stdout.contains(told), "{done:?}");

@@ -572,6 +572,16 @@ fn a_published_port_leads_to_its_container_also_after_the_engine_was_started_aga
         world.until_up("web", SOON);
         served(world, "engine started again");
         assert_eq!(world.lab("web")["nodes"][0]["ports"][0], "0.0.0.0:18080->80/tcp");
+
+        // Taken while nobody kept it, and given back: what kept the lab from being planned is looked at again.
+        world.serve.term();
+        let taken = std::net::TcpListener::bind("0.0.0.0:18080").unwrap();
+        world.serve.start();
+        let shown = || world.cli(["inspect", "web"]).stdout;
+        eventually(SOON, "it is told", || shown().contains("port 18080/tcp of the host is used by").then_some(()));
+        drop(taken);
+        world.until_up("web", SOON);
+        served(world, "given back");
     });
 }
 

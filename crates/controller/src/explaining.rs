@@ -287,7 +287,7 @@ fn of_proof(part: &LabSpec, report: &WireReport, what: &str) -> Fact {
         (None, _) => ("it is not wired completely, so nothing was sent".to_string(), Some(false)),
         (Some(_), None) => ("no probe was sent on this wiring yet".to_string(), None),
         (Some(wiring), Some(proof)) if &proof.wiring != wiring => {
-            ("the wiring is another one than the last probe crossed".to_string(), None)
+            ("no probe was sent on this wiring since it is as it is, or was last to be proven anew".to_string(), None)
         }
         (Some(_), Some(proof)) => match &proof.result {
             ProbeResult::Crossed => {

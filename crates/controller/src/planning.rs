@@ -27,6 +27,8 @@ pub(crate) use answer::answer;
 
 /// The label by which a node that is to be made again differs from what runs.
 const RELOAD_LABEL: &str = "archetype.reload";
+/// How often it is looked whether what kept a lab from being planned is still on the host.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// How long planning rests after the store failed.
 const REST: Duration = Duration::from_secs(2);
 
@@ -104,7 +106,7 @@ impl Planner {
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
             match self.plan_current().await {
-                Ok(()) => self.work.notified().await,
+                Ok(()) => self.until_there_is_work().await,
                 Err(error) => {
                     tracing::error!(%error, "planning could not be written");
                     tokio::time::sleep(REST).await;
@@ -112,6 +114,21 @@ impl Planner {
                 }
             }
         }
+    }
+
+    /// Waits until planning is asked for. While a lab cannot be planned, what else is on the host is looked at again and
+    /// again: nobody tells that a port or a name was given back.
+    async fn until_there_is_work(&self) {
+        while self.board.look().planned.values().any(|planning| !planning.problems.is_empty()) {
+            if tokio::time::timeout(LOOK_AGAIN, self.work.notified()).await.is_ok() {
+                return;
+            }
+            let before = self.facts();
+            if self.refresh_facts().await != before {
+                return;
+            }
+        }
+        self.work.notified().await;
     }
 
     /// Takes up what the store has: another controller may have moved the target.
@@ -239,8 +256,12 @@ impl Planner {
         tokio::spawn(async move {
             // This thread has the answer to send.
             tokio::task::yield_now().await;
-            if let Err(error) = self.write(planned).await {
+            let has_problems = !planned.problems.is_empty();
+            let written = self.write(planned).await;
+            if let Err(error) = &written {
                 tracing::error!(%error, "the target could not be written");
+            }
+            if written.is_err() || has_problems {
                 self.wake();
             }
             drop(order);

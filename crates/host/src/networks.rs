@@ -240,12 +240,6 @@ impl Networks {
         wrong.unwrap_or(0)
     }
 
-    /// Which of these ports somebody else listens on, with who it is in words. Ports that this
-    /// process holds for published ports are not somebody else's.
-    pub async fn listeners_on(ports: Vec<PublishedPort>) -> Vec<(PublishedPort, String)> {
-        tokio::task::spawn_blocking(move || listeners::of(&ports)).await.unwrap_or_default()
-    }
-
     /// Runs one call on a thread that may block, alone, within the deadline.
     async fn within<T, F>(&self, call: F) -> Result<T, Error>
     where

@@ -180,7 +180,7 @@ pub struct Wiring(pub String);
 /// What probe frames showed about a wiring.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
-    /// The wiring they crossed.
+    /// The wiring they crossed; the empty one where they are to be sent anew.
     pub wiring: Wiring,
     /// What became of them.
     pub result: ProbeResult,

@@ -124,11 +124,13 @@ impl Parts {
         self.0.as_ref()?.node(name)
     }
 
-    /// By what a node is known to its lab beside the name of its container; nothing where it has no address.
+    /// By what a node is known to its lab; nothing where it has no address. That of its container is
+    /// told with the container.
     fn names(&self, node: &NodeSpec) -> BTreeSet<&str> {
+        let (own, long) = (node.name.as_str(), node.container.as_str());
         let lines = self.0.iter().flat_map(|lab| &lab.hosts);
-        let names = lines.filter(|line| line.names.first().is_some_and(|first| first == node.name.as_str()));
-        names.flat_map(|line| &line.names).map(String::as_str).filter(|name| *name != node.container.as_str()).collect()
+        let names = lines.filter(|line| line.names.first().is_some_and(|first| first == own));
+        names.flat_map(|line| &line.names).map(String::as_str).filter(|name| *name == own || *name != long).collect()
     }
 
     fn wire(&self, id: &LinkId) -> Option<&WireSpec> {

@@ -1,10 +1,10 @@
 //! `link`: a link is set up or down, added or removed; the wish is kept.
 
-use archetype_api::{ClientError, LinkAction, NewLink, codes};
+use archetype_api::{ClientError, LinkAction, NewLink, Settled, codes};
 use archetype_model::LabName;
 use archetype_model::status::LinkState;
 
-use super::wait::Standing;
+use super::wait::{End, Standing};
 use super::{print, wait};
 use crate::args::{LinkArgs, LinkWish, TopologyArgs};
 use crate::connection::Connection;
@@ -37,8 +37,8 @@ pub async fn run(connection: &Connection, args: LinkArgs) -> Result<Exit, Failur
         return Ok(Exit::Fine);
     }
     let end = wait::settled(connection, &accepted, args.wait.wait).await?;
-    let look = async || standing(connection, &lab, &named, args.wish).await;
-    let exit = match wait::comes_true(end, args.wait.wait, look).await {
+    let look = async || standing(connection, &lab, &named, (args.wish, end)).await;
+    let exit = match wait::comes_true(end, look).await {
         true => Exit::Fine,
         false => wait::told(connection, &accepted, end, args.wait.wait).await,
     };
@@ -59,17 +59,21 @@ pub async fn run(connection: &Connection, args: LinkArgs) -> Result<Exit, Failur
 }
 
 /// How the link stands to what was wished of it.
-async fn standing(connection: &Connection, lab: &LabName, named: &str, wish: LinkWish) -> Standing {
+async fn standing(connection: &Connection, lab: &LabName, named: &str, (wish, end): (LinkWish, End)) -> Standing {
     let found = match connection.client().explain(lab, named).await {
         Ok(link) => Some(link.state),
         Err(ClientError::Refused(problem)) if problem.code == codes::LINK_UNKNOWN => None,
-        Err(_) => return Standing::Otherwise,
+        Err(_) => return Standing::UnderWay,
     };
     match (found, wish) {
-        (Some(LinkState::Up), LinkWish::Add | LinkWish::Up)
-        | (Some(LinkState::Down), LinkWish::Down)
-        | (None, LinkWish::Rm) => Standing::AsWished,
-        (Some(LinkState::Creating), _) | (Some(LinkState::Up), LinkWish::Down) => Standing::UnderWay,
+        (Some(LinkState::Up), LinkWish::Add | LinkWish::Up) | (Some(LinkState::Down), LinkWish::Down) => {
+            Standing::AsWished
+        }
+        // Where a finding stands, it may be of what is left of the link on the host.
+        (None, LinkWish::Rm) if end == End::Settled(Settled::AtRest) => Standing::AsWished,
+        (Some(LinkState::Creating | LinkState::Pending), _) | (Some(LinkState::Up), LinkWish::Down) => {
+            Standing::UnderWay
+        }
         _ => Standing::Otherwise,
     }
 }

@@ -26,7 +26,7 @@ pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failur
         return Ok(Exit::Fine);
     }
     let end = wait::settled(connection, &accepted, args.wait.wait).await?;
-    let exit = match wait::comes_true(end, args.wait.wait, async || standing(connection, &lab, &args).await).await {
+    let exit = match wait::comes_true(end, async || standing(connection, &lab, &args).await).await {
         true => Exit::Fine,
         false => wait::told(connection, &accepted, end, args.wait.wait).await,
     };
@@ -38,7 +38,8 @@ pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failur
 
 /// How the node stands to what was wished of it.
 async fn standing(connection: &Connection, lab: &LabName, args: &NodeArgs) -> Standing {
-    let Ok(shown) = connection.client().lab(lab).await else { return Standing::Otherwise };
+    // A controller that is away for a moment may be back for the next look.
+    let Ok(shown) = connection.client().lab(lab).await else { return Standing::UnderWay };
     let node = shown.nodes.iter().find(|node| node.name == args.node);
     match (node.map(|node| node.state), args.wish) {
         (Some(NodeState::Running), NodeWish::Start | NodeWish::Restart)

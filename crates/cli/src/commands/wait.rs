@@ -30,6 +30,10 @@ pub enum End {
     TimeUp,
 }
 
+/// So long at most what was asked about may still be on its way after a finding of something else: an engine gives a node
+/// 10 s to stop.
+const BESIDE: Duration = Duration::from_secs(15);
+
 /// How one part of a lab stands to what was wished of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -41,13 +45,16 @@ pub enum Standing {
     Otherwise,
 }
 
-/// Whether the one part that was asked about comes to be as wished within a time, whatever keeps the rest of its lab from
-/// being so: that ended the waiting, and was not asked about.
-pub async fn comes_true(end: End, at_most: Duration, look: impl AsyncFn() -> Standing) -> bool {
-    if !matches!(end, End::Settled(Settled::AtRest | Settled::Finding)) {
-        return false;
-    }
-    let deadline = Instant::now() + at_most;
+/// Whether the one part that was asked about comes to be as wished, whatever keeps the rest of its lab from being so: that
+/// ended the waiting, and was not asked about. What is told of the rest says nothing of this part, which may take a moment
+/// more then; where nothing comes of the lab any more, it is as it is.
+pub async fn comes_true(end: End, look: impl AsyncFn() -> Standing) -> bool {
+    let patience = match end {
+        End::Settled(Settled::Finding) => BESIDE,
+        End::Settled(Settled::AtRest) => Duration::ZERO,
+        End::Settled(Settled::AsWanted | Settled::Gone | Settled::Overtaken) | End::TimeUp => return false,
+    };
+    let deadline = Instant::now() + patience;
     loop {
         match look().await {
             Standing::AsWished => return true,

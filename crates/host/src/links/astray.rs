@@ -16,6 +16,7 @@ use archetype_netns::rtnl::{Link, Socket};
 use archetype_netns::{Error, Namespace};
 
 use super::holders;
+use super::inside::There;
 use crate::probe::Reached;
 
 /// A namespace that was not found is not looked for again within this.
@@ -75,8 +76,10 @@ impl Astray {
     ) -> Result<Option<Reached>, Error> {
         let Some(namespace) = self.open(host, nsid, own, nodes) else { return Ok(None) };
         let identity = namespace.identity().inode;
-        let links = namespace.rtnl()?.links()?;
-        let devices = links.iter().filter_map(|link| super::inside::observed(link, identity)).collect();
+        let mut socket = namespace.rtnl()?;
+        let links = socket.links()?;
+        let there = There::of(&mut socket, identity)?;
+        let devices = links.iter().filter_map(|link| there.observed(link)).collect();
         Ok(Some((namespace, devices)))
     }
 

@@ -18,6 +18,7 @@ pub(super) struct Space {
     namespace: Namespace,
     socket: Option<Socket>,
     nsid: Option<i32>,
+    there: Option<There>,
     inside: Option<Inside>,
     notes: Option<Notes>,
 }
@@ -42,7 +43,7 @@ pub(super) struct Notes {
 
 impl Space {
     pub(super) fn new(namespace: Namespace) -> Self {
-        Self { namespace, socket: None, nsid: None, inside: None, notes: None }
+        Self { namespace, socket: None, nsid: None, there: None, inside: None, notes: None }
     }
 
     /// What was noted of it, read once; none where it bears no mark.
@@ -123,8 +124,14 @@ impl Space {
         }
         let Some(socket) = &mut self.socket else { return Ok(Inside::default()) };
         let links = socket.links()?;
+        let there = match self.there {
+            Some(there) => there,
+            None => There::of(socket, self.namespace.identity().inode)?,
+        };
+        // The number stays, once there is one.
+        self.there = Some(there).filter(|there| there.host.is_some());
         let inside = Inside {
-            devices: links.iter().filter_map(|link| observed(link, self.namespace.identity().inode)).collect(),
+            devices: links.iter().filter_map(|link| there.observed(link)).collect(),
             awake: links.iter().any(|link| link.is_loopback() && link.is_up()),
         };
         // Without a number no event would say that this has changed.
@@ -135,18 +142,35 @@ impl Space {
     }
 }
 
-/// A device with a peer elsewhere, by the peer's ifindex there, of the namespace with this inode.
-pub(super) fn observed(link: &Link, namespace: u64) -> Option<(u32, InsideObserved)> {
-    // A peer in this very namespace is the node's own affair.
-    let peer = link.peer_index.filter(|_| link.kind == "veth" && link.peer_nsid.is_some())?;
-    let observed = InsideObserved {
-        name: link.name.clone(),
-        namespace,
-        ifindex: link.index,
-        up: link.is_up(),
-        carrier: link.has_carrier(),
-        mtu: link.mtu,
-        mac: link.mac(),
-    };
-    Some((peer, observed))
+/// A namespace in which devices with a peer on the host are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct There {
+    namespace: u64,
+    /// How it numbers the host's namespace; none where no pair leads there.
+    host: Option<i32>,
+}
+
+impl There {
+    /// The namespace of a socket, with its inode. To be asked after its devices were: the kernel numbers a namespace when
+    /// it first tells of a pair that leads there.
+    pub(super) fn of(socket: &mut Socket, namespace: u64) -> Result<Self, Error> {
+        Ok(Self { namespace, host: socket.nsid_of(Namespace::own()?.as_fd())? })
+    }
+
+    /// A device with a peer on the host, by the peer's ifindex there. A peer in this very namespace, or in another one
+    /// still, is the node's own affair.
+    pub(super) fn observed(self, link: &Link) -> Option<(u32, InsideObserved)> {
+        let leads_to_host = link.kind == "veth" && link.peer_nsid.is_some() && link.peer_nsid == self.host;
+        let peer = link.peer_index.filter(|_| leads_to_host)?;
+        let observed = InsideObserved {
+            name: link.name.clone(),
+            namespace: self.namespace,
+            ifindex: link.index,
+            up: link.is_up(),
+            carrier: link.has_carrier(),
+            mtu: link.mtu,
+            mac: link.mac(),
+        };
+        Some((peer, observed))
+    }
 }

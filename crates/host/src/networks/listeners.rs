@@ -20,33 +20,33 @@ struct Listener {
     inode: String,
 }
 
-/// Which of `ports` somebody other than this process listens on, with who it is: `NAME (pid N)`.
-/// SCTP is not told by `/proc` everywhere and is left out where it is not.
-pub(super) fn of(ports: &[PublishedPort]) -> Vec<(PublishedPort, String)> {
+/// Which of `ports` anybody listens on by another socket than those of `held`, by their numbers, with who it is:
+/// `NAME (pid N)`. SCTP is not told by `/proc` everywhere and is left out where it is not.
+pub(super) fn of(ports: &[PublishedPort], held: &BTreeSet<String>) -> Vec<(PublishedPort, String)> {
     let mut found = read();
     found.retain(|listener| ports.iter().any(|port| meets(port, listener)));
-    let found = named(found);
+    let found = named(found, held);
     let holder = |port| found.iter().find(|(listener, _)| meets(port, listener)).map(|(_, holder)| holder.clone());
     ports.iter().filter_map(|port| Some((port.clone(), holder(port)?))).collect()
 }
 
-/// Who holds each socket that was seen, in words; none where this process does. A socket's number is
+/// Who holds each socket that was seen, in words; none where it holds a published port. A socket's number is
 /// its own for as long as it lives, and who holds it takes a look at every file of every process.
 #[derive(Debug, Default)]
 pub(super) struct Holders(BTreeMap<(Protocol, IpAddr, u16, String), Option<String>>);
 
-/// Everything on which somebody other than this process listens. Sockets that were seen before are
-/// not asked after again.
-pub(super) fn all(known: &mut Holders) -> Vec<HeldPort> {
+/// Everything on which anybody listens by another socket than those of `held`. Sockets that were seen before are not asked
+/// after again.
+pub(super) fn all(known: &mut Holders, held: &BTreeSet<String>) -> Vec<HeldPort> {
     let found = read();
     let key = |listener: &Listener| (listener.protocol, listener.address, listener.port, listener.inode.clone());
     let all: BTreeSet<_> = found.iter().map(key).collect();
     known.0.retain(|socket, _| all.contains(socket));
     if known.0.len() < all.len() {
         let owners = owners();
-        known.0 = found.iter().map(|listener| (key(listener), holder(&owners, listener))).collect();
+        known.0 = found.iter().map(|listener| (key(listener), holder(&owners, listener, held))).collect();
     }
-    let held = |listener: Listener| {
+    let port = |listener: Listener| {
         Some(HeldPort {
             holder: known.0.get(&key(&listener))?.clone()?,
             address: Some(listener.address).filter(|address| !address.is_unspecified()),
@@ -54,7 +54,7 @@ pub(super) fn all(known: &mut Holders) -> Vec<HeldPort> {
             protocol: listener.protocol,
         })
     };
-    found.into_iter().filter_map(held).collect()
+    found.into_iter().filter_map(port).collect()
 }
 
 /// Every listener of this network namespace.
@@ -101,19 +101,19 @@ fn told_listener(body: &[u8]) -> Option<Listener> {
     Some(Listener { protocol: Protocol::Tcp, address, port, inode: inode.to_string() })
 }
 
-/// Listeners with who they are; our own are left out.
-fn named(found: Vec<Listener>) -> Vec<(Listener, String)> {
+/// Listeners with who they are; those of `held` are left out.
+fn named(found: Vec<Listener>, held: &BTreeSet<String>) -> Vec<(Listener, String)> {
     if found.is_empty() {
         return Vec::new();
     }
     let owners = owners();
-    found.into_iter().filter_map(|listener| holder(&owners, &listener).map(|holder| (listener, holder))).collect()
+    found.into_iter().filter_map(|listener| holder(&owners, &listener, held).map(|holder| (listener, holder))).collect()
 }
 
-/// Who holds a listener's socket, in words; none where this process does.
-fn holder(owners: &BTreeMap<String, (u32, String)>, listener: &Listener) -> Option<String> {
+/// Who holds a listener's socket, in words; none where it is one of `held`.
+fn holder(owners: &BTreeMap<String, (u32, String)>, listener: &Listener, held: &BTreeSet<String>) -> Option<String> {
     match owners.get(&listener.inode) {
-        Some((pid, _)) if *pid == std::process::id() => None,
+        _ if held.contains(&listener.inode) => None,
         Some((pid, name)) => Some(format!("{name} (pid {pid})")),
         None => Some("a process that cannot be named".to_owned()),
     }

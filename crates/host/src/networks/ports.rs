@@ -11,6 +11,7 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, listen, setsockopt, socket,
     sockopt,
 };
+use nix::sys::stat::fstat;
 
 use super::{Error, listeners};
 
@@ -48,7 +49,7 @@ impl Held {
         if errno != Errno::EADDRINUSE {
             return Err(Error::kernel(format!("bind published port {}", in_words(port)), errno));
         }
-        let holder = listeners::of(std::slice::from_ref(port)).pop().map(|(_, who)| who);
+        let holder = listeners::of(std::slice::from_ref(port), &self.sockets()).pop().map(|(_, who)| who);
         Err(Error::port(port, holder.unwrap_or_else(|| "a process that cannot be named".into())))
     }
 
@@ -56,7 +57,13 @@ impl Held {
     fn is_ours(&self, port: &PublishedPort) -> bool {
         let same = |(protocol, number, _): &Key| (*protocol, *number) == (port.protocol, port.host_port);
         self.0.iter().any(|(key, sockets)| same(key) && !sockets.is_empty())
-            && listeners::of(std::slice::from_ref(port)).is_empty()
+            && listeners::of(std::slice::from_ref(port), &self.sockets()).is_empty()
+    }
+
+    /// The numbers of the sockets that hold them.
+    pub fn sockets(&self) -> BTreeSet<String> {
+        let number = |socket: &OwnedFd| fstat(socket).ok().map(|meta| meta.st_ino.to_string());
+        self.0.values().flatten().filter_map(number).collect()
     }
 
     /// Whether this one is held.

@@ -83,7 +83,8 @@ pub(super) fn survey(room: &mut Room) -> Result<Survey, Error> {
             mark.as_ref().map_or_else(|| format!("the network behind device {}", link.name), BridgeMark::holder);
         networks.push(HeldNetwork { name: mark.map(|mark| mark.network.to_string()), subnets, holder });
     }
-    Ok(Survey { networks, visited, listeners: listeners::all(&mut room.state.holders) })
+    let held = room.state.held.sockets();
+    Ok(Survey { networks, visited, listeners: listeners::all(&mut room.state.holders, &held) })
 }
 
 /// The bridge that Docker makes for a network that names none.
