@@ -12,7 +12,7 @@ use archetype_host::datapath::DatapathSettings;
 use archetype_host::{Host as _, LinuxHost, LinuxSettings, Place, Waker};
 use archetype_model::ContainerName;
 use archetype_model::observed::{Mark, NodeObserved, RunObserved};
-use archetype_model::spec::{Attachment, HostSpec, Presence};
+use archetype_model::spec::{Attachment, HostSpec, Presence, WireShape};
 use archetype_model::status::{LinkState, Status};
 use archetype_model::step::{NodeAction, Step};
 use archetype_plan::judge;
@@ -389,6 +389,7 @@ fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
                 ("tag", Box::new(|b: &Bench| drop(b.ovs.vsctl(["set", "port", &b.device(), "tag=4000"])))),
                 ("port deleted", Box::new(|b: &Bench| drop(b.ovs.vsctl(["del-port", &b.device()])))),
                 ("veth gone", Box::new(|b: &Bench| drop(run("ip", ["link", "del", &b.device()])))),
+                ("mark gone", Box::new(|b: &Bench| drop(run("ip", ["link", "set", &b.device(), "alias", ""])))),
                 ("host end small", Box::new(|b: &Bench| drop(run("ip", ["link", "set", &b.device(), "mtu", "1400"])))),
                 ("host end down", Box::new(|b: &Bench| drop(run("ip", ["link", "set", &b.device(), "down"])))),
                 ("fail_mode", Box::new(|b: &Bench| drop(b.ovs.vsctl(["set-fail-mode", "arch-ovs", "secure"])))),
@@ -433,6 +434,31 @@ fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
                 bench.until("acknowledged", acknowledged).await;
             }
             assert!(!device.is_empty());
+        });
+    });
+}
+
+#[test]
+fn an_address_put_into_the_switchs_table_by_hand_is_taken_away_and_told() {
+    sandbox(|| {
+        block_on(async {
+            let mut spec = pair();
+            spec.labs[0].wires.iter_mut().for_each(|wire| wire.shape = WireShape::Lan);
+            let mut bench = Bench::deploy(spec).await;
+            let tag = bench.spec.wires().next().unwrap().1.tag.to_string();
+            let table = |bench: &Bench| bench.ovs.tool("ovs-appctl", ["fdb/show", "arch-ovs"]);
+            bench.ovs.tool("ovs-appctl", ["fdb/add", "arch-ovs", &bench.device(), &tag, "02:00:00:00:00:99"]);
+            assert!(table(&bench).contains("static"), "{}", table(&bench));
+            while bench.reports.try_recv().is_ok() {}
+            // Nothing tells of it: it is found when everything is read.
+            bench.handle.verify(None).await;
+            let spec = bench.spec.clone();
+            bench
+                .until("taken away, told as a repair, and proven again", |envelope| {
+                    !envelope.repairs.is_empty() && links(&spec, envelope).iter().all(|state| *state == LinkState::Up)
+                })
+                .await;
+            assert!(!table(&bench).contains("static"), "{}", table(&bench));
         });
     });
 }

@@ -183,6 +183,8 @@ fn shows_fault(fault: &Fault, end: &EndReport) -> Option<String> {
     let bridge = end.port.as_ref().map(|port| port.bridge.as_str()).or_else(named).unwrap_or_default();
     if begins("ovs-vswitchd") {
         Some("pidof ovs-vswitchd".into())
+    } else if what.contains("has addresses in its table") {
+        Some(format!("ovs-appctl fdb/show {bridge}"))
     } else if what.contains("flow") {
         Some(format!("ovs-ofctl dump-flows {bridge}"))
     } else if what.contains("has not carried out") {

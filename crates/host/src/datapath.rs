@@ -156,7 +156,7 @@ impl Datapath {
             }
         }
         let mut bridge = live.rows.bridges.get(&self.settings.bridge).map(|bridge| bridge.observed.clone());
-        bridge.iter_mut().for_each(|bridge| bridge.flows = told.clone().map(|told| told.flows));
+        bridge.iter_mut().for_each(|bridge| bridge.flows = told.clone().map(|told| told.on(&bridge.flood_vlans)));
         Reading::Known(DatapathObserved {
             switch: self.switch.running(),
             settled: known && done >= written.last,
@@ -262,7 +262,14 @@ impl Datapath {
     /// Takes back what the switch was told past its database, where a step is about that.
     async fn restore(&self, steps: &[Step]) -> Result<(), DatapathError> {
         let (Some(door), Reading::Known(told)) = (self.door(), self.flows.show()) else { return Ok(()) };
-        let flows = !told.flows.wrong.is_empty() && steps.iter().any(|step| matches!(step, Step::SetBridge { .. }));
+        let unlearned = match &*self.session.borrow() {
+            Session::Live(live) => live.rows.bridges.get(&self.settings.bridge).map(|b| b.observed.flood_vlans.clone()),
+            Session::Away(_) => None,
+        };
+        let unlearned = unlearned.unwrap_or_default();
+        let placed = told.astray(&unlearned);
+        let is_wrong = !told.flows.wrong.is_empty() || !placed.is_empty();
+        let flows = is_wrong && steps.iter().any(|step| matches!(step, Step::SetBridge { .. }));
         let ports = steps.iter().filter_map(|step| match step {
             Step::SetPort { device, .. } => Some((device.clone(), *told.ports.get(device)?)),
             _ => None,
@@ -271,10 +278,12 @@ impl Datapath {
         if !flows && names.is_empty() {
             return Ok(());
         }
-        let told = tokio::task::spawn_blocking(move || door.restore(flows, &settings)).await;
+        let placed = if flows { placed } else { Vec::new() };
+        let told = tokio::task::spawn_blocking(move || door.restore(flows, &placed, &settings)).await;
         told.map_err(std::io::Error::other).flatten().map_err(|error| DatapathError::Switch(error.to_string()))?;
         let is_right = |told: &Told| {
-            (!flows || told.flows.wrong.is_empty()) && !names.iter().any(|name| told.ports.contains_key(name))
+            let is_as_learned = told.flows.wrong.is_empty() && told.astray(&unlearned).is_empty();
+            (!flows || is_as_learned) && !names.iter().any(|name| told.ports.contains_key(name))
         };
         // What somebody else does at once is seen by the next round.
         self.flows.until(|told| told.known().is_none_or(is_right)).await;

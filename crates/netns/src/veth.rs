@@ -2,6 +2,7 @@
 //! the node's. Nothing is ever moved, since a move holds up every network change of the machine
 //! for some 16 ms.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use archetype_model::facts::InterfaceFacts;
@@ -10,7 +11,7 @@ use archetype_model::{InterfaceName, Mac, Mtu};
 use crate::error::{Error, Result};
 use crate::namespace::Namespace;
 use crate::rtnl::link::{IFLA_NUM_RX_QUEUES, IFLA_NUM_TX_QUEUES, ifinfo};
-use crate::rtnl::{Link, LinkChange, LinkKey, Refusal, Request, Socket};
+use crate::rtnl::{Link, LinkChange, LinkKey, Request, Socket};
 
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_INFO_KIND: u16 = 1;
@@ -75,32 +76,34 @@ pub struct VethPair {
 /// our mark and no IPv6; the node's end is down. One answer for each order, in their order: a
 /// refused one does not stop the others, and leaves nothing.
 ///
+/// Who dies in between leaves pairs whose host's end has no mark: only what is inside the node tells whose they are.
+///
 /// # Errors
 /// When the socket itself fails. In an answer: [`Error::Refused`], `EEXIST` when a name is taken.
 pub fn create(host: &mut Socket, orders: &[VethOrder<'_>]) -> Result<Vec<Result<VethPair>>> {
-    // Pair and mark go out together, so that no crash leaves a device without one; where the name is taken the mark
-    // would make somebody else's device ours, and neither is sent.
-    let taken: Vec<bool> = orders.iter().map(|order| is_taken(&order.host_name)).collect();
-    let free = orders.iter().zip(&taken).filter(|(_, taken)| !**taken);
-    let requests: Vec<Request> = free.flat_map(|(order, _)| [pair_request(order), mark_request(order)]).collect();
+    let requests: Vec<Request> = orders.iter().map(pair_request).collect();
     let answers = host.batch(&requests)?;
-    let mut answers = answers.chunks(2);
-    let refused = [Err(Refusal { errno: libc::EEXIST, text: String::new() })];
-    let mut pairs = Vec::with_capacity(orders.len());
-    for (order, taken) in orders.iter().zip(taken) {
-        let name = &order.host_name;
-        let answer: &[_] = if taken { &refused } else { answers.next().unwrap_or(&refused) };
-        let made = match &answer[0] {
-            Err(refusal) => Err(refusal.clone().about(format!("make the pair {name} - {}", order.node_name))),
+    let made = orders.iter().zip(answers).map(|(order, answer)| match answer {
+        Err(refusal) => Err(refusal.about(format!("make the pair {} - {}", order.host_name, order.node_name))),
+        Ok(()) => find(host, order),
+    });
+    let made: Vec<Result<VethPair>> = made.collect();
+    // By its number: under the name may be somebody else's device by now, which a mark would make ours.
+    let pairs = orders.iter().zip(&made).filter_map(|(order, pair)| Some((order, pair.as_ref().ok()?)));
+    let marks: Vec<Request> = pairs.map(|(order, pair)| mark_request(order, pair.host_index)).collect();
+    let mut marked = host.batch(&marks)?.into_iter();
+    let mut mark = |order: &VethOrder<'_>, pair: VethPair| match marked.next() {
+        Some(Err(refusal)) => {
             // Without our mark nobody would ever remove the device, so it must not stay.
-            Ok(()) => answer[1].clone().map_err(|refusal| refusal.about(format!("mark device {name}"))).or_else(|e| {
-                host.delete(&LinkKey::Name(name.clone()))?;
-                Err(e)
-            }),
-        };
-        pairs.push(made.and_then(|()| finish(host, order)));
-    }
-    Ok(pairs)
+            host.delete(&LinkKey::Index(pair.host_index))?;
+            Err(refusal.about(format!("mark device {}", order.host_name)))
+        }
+        Some(Ok(())) | None => {
+            silence_ipv6(&order.host_name);
+            Ok(pair)
+        }
+    };
+    Ok(orders.iter().zip(made).map(|(order, pair)| mark(order, pair?)).collect())
 }
 
 /// Takes away the node's end of a pair like the ordered one whose host's end is not where it belongs any more: moved to
@@ -127,12 +130,24 @@ fn is_taken(name: &InterfaceName) -> bool {
     nix::net::if_::if_nametoindex(name.as_str()).is_ok()
 }
 
-/// Reads the indexes of a pair that was just made.
-fn finish(host: &mut Socket, order: &VethOrder<'_>) -> Result<VethPair> {
-    let gone = || Error::Missing { what: format!("device {} vanished as soon as it was made", order.host_name) };
-    let Link { index, peer_index, .. } = host.link(&LinkKey::Name(order.host_name.clone()))?.ok_or_else(gone)?;
-    silence_ipv6(&order.host_name);
-    Ok(VethPair { host_index: index, node_index: peer_index.ok_or_else(gone)? })
+/// Finds the pair that was just made, and not what has come under its name since.
+fn find(host: &mut Socket, order: &VethOrder<'_>) -> Result<VethPair> {
+    let found = host.link(&LinkKey::Name(order.host_name.clone()))?;
+    let pair = found.filter(|link| link.mac().map(Mac::octets) == Some(host_address(order))).and_then(|link| {
+        let Link { index, peer_index, .. } = link;
+        Some(VethPair { host_index: index, node_index: peer_index? })
+    });
+    pair.ok_or_else(|| Error::Missing { what: format!("device {} vanished as soon as it was made", order.host_name) })
+}
+
+/// The hardware address of the host's end: no two devices that we make have the same, and nobody else's has it.
+fn host_address(order: &VethOrder<'_>) -> [u8; 6] {
+    let mut hasher = DefaultHasher::new();
+    (order.host_name.as_str(), &order.host_alias, order.node_mac.octets()).hash(&mut hasher);
+    let [mut first, rest @ ..] = hasher.finish().to_be_bytes();
+    // Administered locally, and of one station.
+    first = first & 0xfc | 0x02;
+    [first, rest[0], rest[1], rest[2], rest[3], rest[4]]
 }
 
 /// Turns IPv6 off on a device of the calling thread's namespace: a host's end is a port, and its
@@ -151,6 +166,7 @@ fn pair_request(order: &VethOrder<'_>) -> Request {
     let mut request = Request::new(libc::RTM_NEWLINK, flags, &ifinfo(0, up, libc::IFF_UP as u32));
     request
         .put_text(libc::IFLA_IFNAME, order.host_name.as_str())
+        .put(libc::IFLA_ADDRESS, &host_address(order))
         .put_u32(libc::IFLA_MTU, order.host_mtu.get())
         .put_u32(IFLA_NUM_TX_QUEUES, 1)
         .put_u32(IFLA_NUM_RX_QUEUES, 1);
@@ -177,7 +193,7 @@ fn pair_request(order: &VethOrder<'_>) -> Request {
 
 /// The message that marks the host's end, which the kernel does not take in the first one. The
 /// end has no carrier yet, so no IPv6 address exists that would have to be taken away again.
-fn mark_request(order: &VethOrder<'_>) -> Request {
-    let key = LinkKey::Name(order.host_name.clone());
-    LinkChange::new(key, None).alias(&order.host_alias).address_mode(NO_ADDRESS).request().clone()
+fn mark_request(order: &VethOrder<'_>, index: u32) -> Request {
+    let change = LinkChange::new(LinkKey::Index(index), None).alias(&order.host_alias);
+    change.address_mode(NO_ADDRESS).request().clone()
 }

@@ -182,3 +182,27 @@ fn changes_in_every_namespace_with_a_number_are_heard() {
         assert!(events.iter().any(|event| matches!(event, LinkEvent::Gone { nsid: None, .. })), "{events:?}");
     });
 }
+
+#[test]
+fn a_device_that_somebody_puts_under_the_name_at_that_moment_never_bears_our_mark() {
+    sandbox(|| {
+        let node = node("n1");
+        let mut host = Socket::open().unwrap();
+        // At the very moment, in one of some hundred rounds.
+        for _ in 0..200 {
+            let theirs = std::thread::scope(|scope| {
+                let thread = scope.spawn(|| {
+                    let bridge = NewLink::new("h1".parse().unwrap(), LinkKind::Bridge);
+                    Socket::open().unwrap().create(&bridge)
+                });
+                veth::create(&mut host, &[order(&node, 1)]).unwrap();
+                thread.join().unwrap()
+            });
+            if let Ok(index) = theirs {
+                let found = host.link(&LinkKey::Index(index)).unwrap().unwrap();
+                assert_eq!((found.kind.as_str(), found.alias.as_str()), ("bridge", ""));
+            }
+            host.delete(&LinkKey::Name("h1".parse().unwrap())).unwrap();
+        }
+    });
+}

@@ -35,6 +35,16 @@ pub(crate) struct Learned {
     pub(crate) address: [u8; 6],
 }
 
+/// An address that somebody put into the bridge's table by hand (`ovs-appctl fdb/add`): it never ages, and frames to it
+/// go where it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Placed {
+    /// In which tag.
+    pub(super) tag: u16,
+    /// The address, as the table has it.
+    address: String,
+}
+
 /// A session in which frames are handed to the switch.
 #[derive(Debug)]
 pub(crate) struct Injector(UnixStream);
@@ -48,6 +58,12 @@ impl Door {
     pub(crate) fn learned(&self) -> io::Result<BTreeSet<Learned>> {
         let table = self.ask("fdb/show", &[self.bridge.as_str()], PATIENCE)?;
         Ok(table.lines().filter_map(learned).collect())
+    }
+
+    /// Every address that somebody put into the bridge's table by hand.
+    pub(super) fn placed(&self) -> io::Result<Vec<Placed>> {
+        let table = self.ask("fdb/show", &[self.bridge.as_str()], PATIENCE)?;
+        Ok(table.lines().filter_map(placed).collect())
     }
 
     /// Whether the switch answers within `patience`.
@@ -70,9 +86,13 @@ impl Door {
         Ok(injector)
     }
 
-    /// Has the bridge switch normally and do nothing else, and takes harmful settings of ports back.
-    /// Answers when it is done.
-    pub(super) fn restore(&self, flows: bool, ports: &[PortSettings]) -> io::Result<()> {
+    /// Has the bridge switch normally and do nothing else, and takes addresses that were put into its table and harmful
+    /// settings of ports back. Answers when it is done.
+    pub(super) fn restore(&self, flows: bool, placed: &[Placed], ports: &[PortSettings]) -> io::Result<()> {
+        // Before the flows: their change has everything looked at again.
+        for Placed { tag, address } in placed {
+            self.ask("fdb/del", &[self.bridge.as_str(), &tag.to_string(), address], PATIENCE)?;
+        }
         let mut injector = self.injector()?;
         if flows {
             injector.0.write_all(&openflow::switch_normally()?)?;
@@ -156,6 +176,21 @@ fn learned(line: &str) -> Option<Learned> {
     Some(Learned { ofport, tag, address: octets.try_into().ok()? })
 }
 
+/// The same of an address that was put there by hand, which has no age.
+fn placed(line: &str) -> Option<Placed> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    match words.as_slice() {
+        [_, tag, address, "static"] => Some(Placed { tag: tag.parse().ok()?, address: (*address).to_owned() }),
+        _ => None,
+    }
+}
+
+impl std::fmt::Display for Placed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} in tag {}", self.address, self.tag)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,5 +201,8 @@ mod tests {
         assert_eq!(learned("LOCAL     0  02:00:00:00:00:01    1"), None);
         let address = [0x02, 0xab, 0, 0, 0, 0x1f];
         assert_eq!(learned("   12   104  02:ab:00:00:00:1f    3"), Some(Learned { ofport: 12, tag: 104, address }));
+        assert_eq!(placed("   12   104  02:ab:00:00:00:1f    3"), None);
+        let by_hand = placed("   12   104  02:ab:00:00:00:1f  static").map(|placed| placed.to_string());
+        assert_eq!(by_hand.as_deref(), Some("02:ab:00:00:00:1f in tag 104"));
     }
 }

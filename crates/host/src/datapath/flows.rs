@@ -3,7 +3,7 @@
 //!
 //! A session with the bridge's own socket hears of every change; while there is none, nobody knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::door::Door;
+use super::door::{Door, Placed};
 use super::openflow::{self, Flow, Message, PortSettings, Stats};
 use super::{DEADLINE, Session};
 use crate::event::{Event, Waker};
@@ -29,6 +29,8 @@ pub(super) struct Told {
     pub(super) flows: FlowsObserved,
     /// Ports with settings that keep frames away.
     pub(super) ports: BTreeMap<InterfaceName, PortSettings>,
+    /// What somebody put into the table of addresses.
+    placed: Vec<Placed>,
 }
 
 /// The room's end of the session.
@@ -62,8 +64,31 @@ struct Heard {
     flows_known: bool,
     ports_known: bool,
     drops_fragments: bool,
+    /// A flow table was read, and with it the table of addresses is to be.
+    is_to_look: bool,
     /// The switch tells its changes.
     tells: bool,
+}
+
+// === impl Told ===
+
+impl Told {
+    /// The addresses that lead frames astray on a bridge which learns nothing in the tags `unlearned`: there it does not
+    /// look at its table.
+    pub(super) fn astray(&self, unlearned: &BTreeSet<u16>) -> Vec<Placed> {
+        self.placed.iter().filter(|placed| !unlearned.contains(&placed.tag)).cloned().collect()
+    }
+
+    /// What such a bridge does with frames beside what its database says.
+    pub(super) fn on(self, unlearned: &BTreeSet<u16>) -> FlowsObserved {
+        let astray = self.astray(unlearned);
+        let named: Vec<String> = astray.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = if astray.len() > named.len() { ", …" } else { "" };
+        let told = format!("has addresses in its table that it has not learned ({}{more})", named.join(", "));
+        let mut flows = self.flows;
+        flows.wrong.extend((!named.is_empty()).then_some(told));
+        flows
+    }
 }
 
 // === impl Flows ===
@@ -150,6 +175,9 @@ impl Keeper {
             }
             while let Some(message) = Message::take(&mut bytes) {
                 socket.write_all(&heard.take(&message)?).await?;
+                if std::mem::take(&mut heard.is_to_look) {
+                    heard.look(&self.door).await;
+                }
                 if message.kind == openflow::BARRIER_REPLY && !waiting.is_empty() {
                     let (before, answer) = waiting.remove(0);
                     answer.send(u64::from(before != heard.told)).unwrap_or_default();
@@ -227,7 +255,7 @@ impl Heard {
                 flows.into_iter().for_each(|flow| self.table.note(flow));
                 if !more {
                     self.told.flows.wrong = std::mem::take(&mut self.table).wrong(self.drops_fragments);
-                    self.flows_known = true;
+                    (self.flows_known, self.is_to_look) = (true, true);
                 }
             }
             Some(Stats::Ports(ports, more)) => {
@@ -237,6 +265,16 @@ impl Heard {
             None => {}
         }
         Ok(Vec::new())
+    }
+
+    /// Looks which addresses somebody put into the switch's table: no event tells. A switch that is busy is asked with the
+    /// next flow table, and what was known stands until then.
+    async fn look(&mut self, door: &Door) {
+        let door = door.clone();
+        match tokio::task::spawn_blocking(move || door.placed()).await.map_err(io::Error::other).flatten() {
+            Ok(placed) => self.told.placed = placed,
+            Err(error) => tracing::debug!(%error, "the switch's table of addresses could not be read"),
+        }
     }
 
     fn note_port(&mut self, name: InterfaceName, settings: Option<PortSettings>) {

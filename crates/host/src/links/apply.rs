@@ -58,13 +58,17 @@ impl Links {
         batch(|step| matches!(step, Step::MakeNamespace { .. }), &mut |these| self.make_namespaces(spec, these, nodes));
         batch(|step| matches!(step, Step::MakePair { .. }), &mut |these| {
             let made = self.make_pairs(spec, these, nodes);
-            let unfinished = these.iter().map(|step| !is_finished_as_made(step, nodes)).collect();
-            self.finish(spec, these, made, unfinished, nodes)
+            let (mut answers, mut due) = (Vec::with_capacity(made.len()), Vec::with_capacity(made.len()));
+            for (step, made) in these.iter().zip(made) {
+                due.push(made.as_ref().ok().copied().filter(|_| !is_finished_as_made(step, nodes)));
+                answers.push(made.map(drop));
+            }
+            self.finish(spec, these, answers, due, nodes)
         });
         batch(|step| matches!(step, Step::SetDevice { .. }), &mut |these| {
             let set = self.set_devices(spec, these);
-            let unfinished = self.unfinished(these);
-            self.finish(spec, these, set, unfinished, nodes)
+            let due = self.unfinished(these);
+            self.finish(spec, these, set, due, nodes)
         });
         batch(|step| matches!(step, Step::RemoveDevice { .. }), &mut |these| {
             let _locks = self.lock_starts(spec, these);
@@ -227,10 +231,10 @@ impl Links {
         paths.into_iter().filter_map(take).collect()
     }
 
-    /// Makes pairs in place, all in one batch.
-    fn make_pairs(&mut self, spec: &HostSpec, steps: &[&Step], nodes: &Nodes) -> Vec<Done> {
+    /// Makes pairs in place, all in one batch; answers the numbers of the host's ends.
+    fn make_pairs(&mut self, spec: &HostSpec, steps: &[&Step], nodes: &Nodes) -> Vec<Result<u32, Error>> {
         let indexes = self.ifindexes();
-        let mut answers: Vec<Done> = Vec::with_capacity(steps.len());
+        let mut answers: Vec<Result<u32, Error>> = Vec::with_capacity(steps.len());
         let mut orders = Vec::new();
         let mut ordered = Vec::new();
         for (at, step) in steps.iter().enumerate() {
@@ -249,7 +253,8 @@ impl Links {
                         let host_alias = if is_finished_as_made(step, nodes) { order.host_alias } else { unfinished() };
                         orders.push(VethOrder { host_alias, ..order });
                         ordered.push((at, space));
-                        Ok(())
+                        // Until it has one.
+                        Ok(0)
                     }
                 },
             );
@@ -259,7 +264,7 @@ impl Links {
                 for (((at, space), pair), order) in ordered.into_iter().zip(made).zip(&orders) {
                     answers[at] = match pair {
                         Err(error) if error.is_taken() => make_in_place_of_orphan(&mut self.host, space, order, error),
-                        pair => pair.map(drop),
+                        pair => pair.map(|pair| pair.host_index),
                     };
                 }
             }
@@ -284,24 +289,28 @@ impl Links {
         spec: &HostSpec,
         steps: &[&Step],
         mut answers: Vec<Done>,
-        unfinished: Vec<bool>,
+        due: Vec<Option<u32>>,
         nodes: &Nodes,
     ) -> Vec<Done> {
-        let due: Vec<usize> = (0..steps.len()).filter(|at| unfinished[*at] && answers[*at].is_ok()).collect();
+        let due = due.into_iter().enumerate().filter_map(|(at, index)| Some((at, index?)));
+        let due: Vec<(usize, u32)> = due.filter(|(at, _)| answers[*at].is_ok()).collect();
         if due.is_empty() {
             return answers;
         }
         let all = spec.nodes().flat_map(|(lab, node)| node.interfaces.iter().map(move |one| (lab, node, one)));
         let all: BTreeMap<_, _> = all.map(|(lab, node, one)| (&one.host_device, (lab, node, one))).collect();
-        for at in due {
+        for (at, index) in due {
             let found = device_of(steps[at]).and_then(|device| all.get(device));
             let Some((lab, node, one)) = found else { continue };
             let runs = nodes.get(&node.container).is_some_and(runs);
             let mark = Mark::of_port(spec, lab, node, one).to_string();
-            let key = LinkKey::Name(one.host_device.clone());
-            answers[at] = self
-                .plug(&node.container, &one.name, runs)
-                .and_then(|()| self.host.change(&LinkChange::new(key, None).alias(&mark)));
+            // By its number: under the name may be somebody else's device by now.
+            let change = LinkChange::new(LinkKey::Index(index), None).alias(&mark);
+            answers[at] = self.plug(&node.container, &one.name, runs).and_then(|()| match self.host.change(&change) {
+                // One that went meanwhile is made again in the next round.
+                Err(error) if error.is_absent() => Ok(()),
+                done => done,
+            });
         }
         // As above: no event tells of the mark of a device that is down.
         self.hear();
@@ -309,15 +318,18 @@ impl Links {
         answers
     }
 
-    /// Whether each step is about a device with the mark of one whose other end is not set up.
-    fn unfinished(&mut self, steps: &[&Step]) -> Vec<bool> {
+    /// The number of each device that is set and has the mark of one whose other end is not set up.
+    fn unfinished(&mut self, steps: &[&Step]) -> Vec<Option<u32>> {
         let devices = self.devices().ok();
-        let alias = |step: &Step| match step {
-            Step::SetDevice { ifindex, .. } => devices?.get(ifindex).map(|link| link.alias.as_str()),
+        let is_so = |index: &u32| {
+            let alias = devices.and_then(|devices| devices.get(index)).map(|link| &link.alias);
+            alias.is_some_and(|alias| alias.parse().is_ok_and(|mark: Mark| mark.is_of_unfinished()))
+        };
+        let index = |step: &Step| match step {
+            Step::SetDevice { ifindex, .. } => Some(*ifindex),
             _ => None,
         };
-        let is_so = |alias: &str| alias.parse().is_ok_and(|mark: Mark| mark.is_of_unfinished());
-        steps.iter().map(|step| alias(step).is_some_and(is_so)).collect()
+        steps.iter().map(|step| index(step).filter(is_so)).collect()
     }
 
     /// Writes an interface inside a node that runs; one that does not has it written at its start. A start that has
@@ -513,12 +525,17 @@ fn remove_devices(steps: &[&Step]) -> Vec<Done> {
 }
 
 /// Makes a pair whose name inside is taken by what is left of a former one; else the refusal stands.
-fn make_in_place_of_orphan(host: &mut Socket, space: &Space, order: &VethOrder<'_>, refusal: Error) -> Done {
+fn make_in_place_of_orphan(
+    host: &mut Socket,
+    space: &Space,
+    order: &VethOrder<'_>,
+    refusal: Error,
+) -> Result<u32, Error> {
     if !veth::remove_orphan(space.namespace(), order)? {
         return Err(refusal);
     }
-    let made = veth::create(host, std::slice::from_ref(order))?;
-    made.into_iter().try_for_each(|pair| pair.map(drop))
+    let made = veth::create(host, std::slice::from_ref(order))?.pop();
+    made.map_or(Err(refusal), |pair| pair.map(|pair| pair.host_index))
 }
 
 fn container_of(step: &Step) -> Option<&ContainerName> {

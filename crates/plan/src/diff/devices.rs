@@ -81,6 +81,10 @@ fn mend(
     room: &mut Room,
 ) {
     let name = &interface.host_device;
+    if lost_its_mark(look, node, interface, device) {
+        room.steps.push(Step::RemoveDevice { device: name.clone(), ifindex: device.ifindex });
+        return;
+    }
     if !is_ours(look, device) {
         room.findings.push(look.finding(
             "device-name-taken",
@@ -124,6 +128,15 @@ fn elsewhere(look: &Look<'_>, node: &NodeSpec, device: &DeviceObserved) -> bool 
     let is_here = look.observed.devices.known().is_some_and(|devices| devices.values().any(is_its_end));
     let is_inside = |space: &NamespaceObserved| space.inside.known().is_some_and(|i| i.contains_key(&device.ifindex));
     is_here || spaces.values().any(is_inside) || !super::nodes::runs(look, node)
+}
+
+/// Whether a device without a mark is ours by its other end: the interface as we made it, in the node's own namespace.
+/// Whoever makes a pair may die before it is marked, and a mark can be taken away by hand.
+fn lost_its_mark(look: &Look<'_>, node: &NodeSpec, interface: &InterfaceSpec, device: &DeviceObserved) -> bool {
+    let space = look.observed.namespaces.known().and_then(|spaces| spaces.get(&node.container));
+    let inside = space.and_then(|space| space.inside.known()?.get(&device.ifindex));
+    let is_its_end = inside.is_some_and(|end| interface.name.as_str() == end.name && end.mac == Some(interface.mac));
+    device.mark.is_none() && device.kind == "veth" && is_its_end
 }
 
 /// Whether a device was made for another end of ours: the file gave that one's name to this end.
