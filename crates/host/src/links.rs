@@ -230,6 +230,7 @@ impl Links {
             let named = name == Some(identity);
             let name_taken = name.filter(|_| !named).map(holders::of);
             let Some(space) = self.spaces.get_mut(&container) else { continue };
+            space.is_named = named;
             let Some(Notes { mark, facts }) = space.notes(&self.place, &container) else { continue };
             let inside = space.look(&mut self.host);
             let awake = inside.as_ref().is_ok_and(|inside| inside.awake);
@@ -298,6 +299,10 @@ impl Links {
         let pins = device_of(&self.place.pins());
         let folder = device_of(Path::new(archetype_netns::pin::NETNS_FOLDER));
         let other = |container: ContainerName| {
+            // Whoever takes such a name away is heard, and then it is read anew.
+            if self.spaces.get(&container).is_some_and(|space| space.is_named) {
+                return None;
+            }
             let identity = inode_of_namespace(&Place::name(&container), folder).ok()?;
             // One that is held open needs no second look.
             let held = self.spaces.get(&container).map(|space| space.identity());

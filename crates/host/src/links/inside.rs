@@ -21,6 +21,8 @@ pub(super) struct Space {
     there: Option<There>,
     inside: Option<Inside>,
     notes: Option<Notes>,
+    /// Whether the name that people's tools use led to it when that was last read.
+    pub(super) is_named: bool,
 }
 
 /// What is in a namespace.
@@ -43,7 +45,7 @@ pub(super) struct Notes {
 
 impl Space {
     pub(super) fn new(namespace: Namespace) -> Self {
-        Self { namespace, socket: None, nsid: None, there: None, inside: None, notes: None }
+        Self { namespace, socket: None, nsid: None, there: None, inside: None, notes: None, is_named: false }
     }
 
     /// What was noted of it, read once; none where it bears no mark.
