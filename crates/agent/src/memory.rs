@@ -125,7 +125,7 @@ impl Memory {
     }
 
     /// Learns from an observation which nodes ended, and when they are due again.
-    pub(crate) fn learn(&mut self, spec: &HostSpec, observed: &Observed, now_ms: u64) {
+    pub(crate) fn learn(&mut self, (spec, made): (&HostSpec, &Wanted), observed: &Observed, now_ms: u64) {
         let wanted: BTreeSet<&ContainerName> = spec.nodes().map(|(_, node)| &node.container).collect();
         self.runs.retain(|container, _| wanted.contains(container));
         self.unseen_starts.retain(|container, _| wanted.contains(container));
@@ -136,7 +136,8 @@ impl Memory {
             if let Some(begun) = self.begun.get_mut(&node.container).filter(|_| seen.busy.is_none()) {
                 begun.is_idle = true;
             }
-            let runs_as_wanted = matches!(seen.run, RunObserved::Running { .. }) && node.desired == DesiredRun::Running;
+            let runs = matches!(seen.run, RunObserved::Running { .. }) && node.desired == DesiredRun::Running;
+            let runs_as_wanted = runs && made.body(&node.container) == Some(&seen.made_from);
             if runs_as_wanted && seen.busy.is_none() {
                 let resource = Resource::Node(node.container.clone());
                 // That it runs says nothing of a stop that failed on the way to a restart.
@@ -168,12 +169,17 @@ impl Memory {
         made
     }
 
-    /// What the spec wants.
+    /// What the spec wants. What failed on a node says nothing of one that is to be made from something else.
     pub(crate) fn wanted(&mut self, spec: &Arc<HostSpec>) -> Arc<Wanted> {
         match &self.wanted {
             Some((of, wanted)) if Arc::ptr_eq(of, spec) => wanted.clone(),
             _ => {
                 let wanted = Arc::new(Wanted::of(spec));
+                let before = self.wanted.take().map(|(_, before)| before);
+                self.failed.retain(|resource, _| match (resource, &before) {
+                    (Resource::Node(node), Some(before)) => before.body(node) == wanted.body(node),
+                    _ => true,
+                });
                 self.wanted = Some((spec.clone(), wanted.clone()));
                 wanted
             }

@@ -145,7 +145,7 @@ impl<H: Host> Pass<'_, H> {
         held: &HeldWires,
     ) -> (Diff, Order) {
         let now_ms = self.clock.now_ms();
-        self.memory.learn(spec, observed, now_ms);
+        self.memory.learn((spec, wanted), observed, now_ms);
         self.memory.undone.forget_old(now_ms);
         let order = self.order(spec, observed, wires, held, now_ms);
         let known = Known {

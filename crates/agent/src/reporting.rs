@@ -77,12 +77,15 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
     let asked = restarts < node.restarts;
     let waits = seen.waits.get(&node.container);
     let body = seen.wanted.body(&node.container);
+    // What runs goes on while the next try waits for the image, and was told of by the one before.
+    let is_tried_again = seen.memory.failed.contains_key(&Resource::Node(node.container.clone()));
+    let goes = |found: &NodeObserved| if is_tried_again { found.at_work() } else { found.busy.as_ref() }.is_some();
     NodeReport {
         execs: execs(seen.done, node, run.as_ref()),
         run,
         id: found.map(|found| found.id.clone()),
         busy: found.and_then(|found| found.busy.clone()),
-        outdated: found.is_some_and(|found| found.busy.is_some() && body != Some(&found.made_from)),
+        outdated: found.is_some_and(|found| goes(found) && body != Some(&found.made_from)),
         restarts,
         waits: waits.map(|waits| waits.words.clone()),
         waits_for: waits.map(|waits| waits.nodes.clone()).unwrap_or_default(),

@@ -326,8 +326,10 @@ impl<H: Host> Agent<H> {
             return;
         }
         match &ended.error {
-            Some(error) => self.memory.failed(resource.clone(), task_failed(&resource, error), self.clock.now_ms()),
-            None => drop(self.memory.failed.remove(&resource)),
+            Some(error) if error.code != TaskError::PULL_STOPPED => {
+                self.memory.failed(resource.clone(), task_failed(&resource, error), self.clock.now_ms())
+            }
+            _ => drop(self.memory.failed.remove(&resource)),
         }
         if let (NodeAction::Restart, None, Some(begun)) = (ended.action, ended.error, begun) {
             self.ledger.note(|done| {

@@ -75,7 +75,7 @@ pub const HOST: &[Code] = &[
         "Load or pull the image on this host, or let the file allow pulling."),
     code("image-pull-failed", "An image could not be pulled.",
         "The message has the registry's words; check the image's name and the way to the registry."),
-    code("image-pull-stopped", "A pull was given up, for its node is not wanted any more.",
+    code("image-pull-stopped", "A pull was given up, for nothing is to be made of the image any more.",
         "Nothing is to be done."),
     code("ledger-not-written", "What a host did cannot be written down in its data directory.",
         "Make room there. Labs are kept true all the same; a new start of the agent before that may run commands of exec \

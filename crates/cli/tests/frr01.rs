@@ -395,6 +395,42 @@ fn an_image_that_cannot_be_pulled_is_a_finding_that_names_it() {
     });
 }
 
+#[test]
+fn a_node_runs_on_until_the_image_is_there_from_which_it_is_to_be_made_anew() {
+    on_a_machine_with_images(LIMIT, |world| {
+        world.write("beside.clab.yml", BESIDE);
+        world.cli(["deploy", "--wait", "60s"]).fine();
+        let container =
+            |world: &World| world.docker(["inspect", "--format", "{{.Id}} {{.State.StartedAt}}", "clab-beside-web"]);
+        let first = container(world);
+        let of = |image: &str| BESIDE.replace("wbitt/network-multitool:3.22.2", image);
+
+        world.write("beside.clab.yml", &of("registry.invalid/nobody/nothing:1"));
+        let refused = world.cli(["deploy", "--wait", "30s"]);
+        assert_eq!(refused.code, 1, "{}{}", refused.stdout, refused.stderr);
+        let lab = world.lab("beside");
+        assert!(lab.to_string().contains("image-pull-failed"), "{lab}");
+        assert_eq!((world.node("beside", "web")["state"].as_str(), container(world)), (Some("running"), first.clone()));
+        assert_eq!(lab["links"][0]["actual_state"], "up", "{lab}");
+
+        // A registry that takes connections and never says a word.
+        let registry = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        world.write("beside.clab.yml", &of(&format!("127.0.0.1:{}/slow:1", registry.local_addr().unwrap().port())));
+        world.cli(["deploy", "--no-wait"]).fine();
+        eventually(SOON, "it pulls", || {
+            let node = world.node("beside", "web");
+            (node["state"] == "starting" && node["reason"].as_str()?.starts_with("pulling 127.0.0.1")).then_some(())
+        });
+        assert_eq!(world.lab("beside")["links"][0]["actual_state"], "up");
+        // The file as it was before: nothing is to be done any more.
+        world.write("beside.clab.yml", BESIDE);
+        world.cli(["deploy", "--wait", "30s"]).fine();
+        assert_eq!(container(world), first);
+
+        world.cli(["destroy", "--wait", "30s"]).fine();
+    });
+}
+
 const COMMANDS: &str = "\
 name: list
 topology:

@@ -45,6 +45,8 @@ pub struct TaskError {
 impl TaskError {
     /// The code of a command that was not run, for the start of the node that it belongs to is over.
     pub const START_OVER: &str = "exec-start-over";
+    /// The code of a pull that was given up, for nothing is to be made of the image any more.
+    pub const PULL_STOPPED: &str = "image-pull-stopped";
 
     /// A task that ended by a fault of ours, with the fault's own words.
     pub(crate) fn crashed(words: &str) -> Self {

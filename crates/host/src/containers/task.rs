@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use archetype_model::observed::{Busy, Mark, Outside, Part};
+use archetype_model::observed::{Busy, Mark, NodeObserved, Outside, Part, RunObserved};
 use archetype_model::report::ExecState;
-use archetype_model::spec::{Bind, ContainerBody, NodeBody, NodeSpec, PullPolicy};
+use archetype_model::spec::{Bind, ContainerBody, DesiredRun, NodeBody, NodeSpec, PullPolicy};
 use archetype_model::step::NodeAction;
 use archetype_model::{ContainerName, LabName};
 use bollard::Docker;
@@ -35,8 +35,9 @@ const END_WITHIN: Duration = Duration::from_secs(60);
 /// See [`super::Containers::begin`].
 pub(super) fn begin(room: &Arc<Room>, order: Order) -> bool {
     let given_up = CancellationToken::new();
+    let first = image_first(room, &order);
     let working = Working {
-        busy: busy(&order.action),
+        busy: busy(&order.action, first.as_deref()),
         mark: mark(room, &order),
         given_up: given_up.clone(),
         ends_the_run: matches!(order.action, NodeAction::Stop | NodeAction::Restart | NodeAction::Remove),
@@ -48,7 +49,7 @@ pub(super) fn begin(room: &Arc<Room>, order: Order) -> bool {
     let room = Arc::clone(room);
     tokio::spawn(async move {
         let (container, action) = (order.container.clone(), order.action.clone());
-        let work = tokio::spawn(carry_out(Arc::clone(&room), order, given_up)).await;
+        let work = tokio::spawn(carry_out(Arc::clone(&room), order, first, given_up)).await;
         let result = work.unwrap_or_else(|panic| Err(TaskError::crashed(&panic.to_string())));
         let (error, exec) = match result {
             Ok(exec) => (None, exec),
@@ -64,8 +65,10 @@ pub(super) fn begin(room: &Arc<Room>, order: Order) -> bool {
     true
 }
 
-fn busy(action: &NodeAction) -> Busy {
+fn busy(action: &NodeAction, image_first: Option<&NodeSpec>) -> Busy {
+    let image = image_first.map(|node| Outside::Image { body: node.body_digest() });
     let doing = match action {
+        NodeAction::Remove if image.is_some() => "looking for its image".into(),
         NodeAction::Create => "creating".into(),
         NodeAction::Start => "starting".into(),
         NodeAction::Stop => "stopping".into(),
@@ -75,7 +78,7 @@ fn busy(action: &NodeAction) -> Busy {
         NodeAction::Exec { index, .. } => format!("running command {}", index + 1),
     };
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let outside = matches!(action, NodeAction::Exec { .. }).then_some(Outside::Command);
+    let outside = image.or_else(|| matches!(action, NodeAction::Exec { .. }).then_some(Outside::Command));
     Busy { doing, since_ms: u64::try_from(since.as_millis()).unwrap_or_default(), outside }
 }
 
@@ -85,9 +88,22 @@ fn mark(room: &Room, order: &Order) -> Option<Mark> {
     Some(Mark { installation, lab: lab.clone(), node: node.name.clone(), interface: None })
 }
 
+/// The node that is to be made anew while what it was before runs: that goes on until the image is there.
+fn image_first(room: &Room, order: &Order) -> Option<Arc<NodeSpec>> {
+    let (_, node) = order.wanted.as_ref().filter(|_| order.action == NodeAction::Remove)?;
+    let runs = |seen: &NodeObserved| matches!(seen.run, RunObserved::Running { .. });
+    let is_kept = node.desired == DesiredRun::Running && matches!(node.body, NodeBody::Container(_));
+    (is_kept && room.replica().find(&order.container).is_some_and(runs)).then(|| Arc::clone(node))
+}
+
 type Done = Result<Option<ExecState>, TaskError>;
 
-async fn carry_out(room: Arc<Room>, order: Order, given_up: CancellationToken) -> Done {
+async fn carry_out(
+    room: Arc<Room>,
+    order: Order,
+    image_first: Option<Arc<NodeSpec>>,
+    given_up: CancellationToken,
+) -> Done {
     let link = match order.action {
         // A command that has its turn is not over because the engine cannot be asked at this moment.
         NodeAction::Exec { .. } => tokio::select! {
@@ -97,6 +113,9 @@ async fn carry_out(room: Arc<Room>, order: Order, given_up: CancellationToken) -
         _ => room.link().map_err(|error| error.finding("engine-unreachable"))?,
     };
     let task = Task { room, link, container: order.container, given_up };
+    if let Some(node) = image_first {
+        task.need_image(&node).await?;
+    }
     match (order.action, order.wanted) {
         (NodeAction::Remove, wanted) => task.remove(wanted.is_some()).await.map(|()| None),
         (NodeAction::Stop, wanted) => task.stop(wanted.as_ref().map(|(_, node)| &**node)).await.map(|()| None),
@@ -135,11 +154,11 @@ impl Task {
         let granted = self.granted(body)?;
         let files = self.prepare_files(body).await.map_err(|error| files_failed(&error))?;
         if body.pull == PullPolicy::Always {
-            self.pull(&body.image).await?;
+            self.pull(node, &body.image).await?;
         }
         let made = match self.make(lab, node, body, &granted, &files).await {
             Err(error) if is_missing_image(&error) && body.pull == PullPolicy::IfNotPresent => {
-                self.pull(&body.image).await?;
+                self.pull(node, &body.image).await?;
                 self.make(lab, node, body, &granted, &files).await
             }
             other => other,
@@ -192,8 +211,27 @@ impl Task {
         })
     }
 
-    async fn pull(&self, image: &str) -> Result<(), TaskError> {
-        self.room.replica().waits_for(&self.container, Some(Outside::Image));
+    /// Has the image there that the node is to be made from anew. Where it cannot be had, what runs stays.
+    async fn need_image(&self, node: &NodeSpec) -> Result<(), TaskError> {
+        let body = container_body(node)?;
+        let found = within(CREATE_WITHIN, self.link.client.inspect_image(&body.image)).await;
+        let is_there = match found {
+            Err(error) if !error.is_missing() => return Err(error.finding("node-create-refused")),
+            found => found.is_ok(),
+        };
+        match body.pull {
+            PullPolicy::Never if !is_there => Err(image_missing(&body.image)),
+            PullPolicy::IfNotPresent if !is_there => self.pull(node, &body.image).await,
+            PullPolicy::Always => self.pull(node, &body.image).await,
+            PullPolicy::IfNotPresent | PullPolicy::Never => {
+                self.room.replica().waits_for(&self.container, None);
+                Ok(())
+            }
+        }
+    }
+
+    async fn pull(&self, node: &NodeSpec, image: &str) -> Result<(), TaskError> {
+        self.room.replica().waits_for(&self.container, Some(Outside::Image { body: node.body_digest() }));
         self.tell(&format!("pulling {image}"));
         let progress = |percent| self.tell(&format!("pulling {image} {percent}%"));
         let pulled = tokio::select! {
@@ -398,8 +436,8 @@ fn pull_failed(image: &str, error: EngineError) -> TaskError {
 
 fn pull_stopped(image: &str) -> TaskError {
     TaskError {
-        code: "image-pull-stopped",
-        message: format!("the pull of {image} was given up, for its node is not wanted any more"),
+        code: TaskError::PULL_STOPPED,
+        message: format!("the pull of {image} was given up, for nothing is to be made of it any more"),
         hint: "nothing is to be done".into(),
     }
 }

@@ -452,7 +452,7 @@ impl Links {
 
 /// Whether a node runs, and nothing is about to change that.
 fn runs(node: &NodeObserved) -> bool {
-    node.busy.is_none() && matches!(node.run, RunObserved::Running { .. })
+    node.at_work().is_none() && matches!(node.run, RunObserved::Running { .. })
 }
 
 /// The first process of a node that runs and has one.

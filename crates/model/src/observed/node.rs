@@ -104,13 +104,23 @@ pub struct Busy {
 }
 
 /// What is not ours, may take any time, and can be given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outside {
     /// A command of the node's lists, in it or on the host.
     Command,
-    /// An image that is pulled.
-    Image,
+    /// An image that is looked for or pulled. What runs of the node meanwhile goes on.
+    Image {
+        /// Hash of the body that the node is to be made from with it, as [`NodeObserved::made_from`].
+        body: String,
+    },
+}
+
+impl NodeObserved {
+    /// What works on the node's run. A task that still waits for an image has not touched it.
+    pub fn at_work(&self) -> Option<&Busy> {
+        self.busy.as_ref().filter(|busy| !matches!(busy.outside, Some(Outside::Image { .. })))
+    }
 }
 
 impl std::fmt::Display for Exit {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::ContainerName;
-use archetype_model::observed::{Exit, NodeObserved, Observed, Outside, RunObserved};
+use archetype_model::observed::{Busy, Exit, NodeObserved, Observed, Outside, RunObserved};
 use archetype_model::spec::{DesiredRun, NodeBody, NodeSpec};
 use archetype_model::step::{NodeAction, Step};
 
@@ -73,7 +73,12 @@ pub(super) fn is_absent(look: &Look<'_>, container: &ContainerName) -> bool {
 
 fn action(look: &Look<'_>, node: &NodeSpec, seen: Option<&NodeObserved>) -> Option<NodeAction> {
     let Some(seen) = seen else { return absent(look, node) };
-    let is_outdated = look.wanted.body(&node.container) != Some(&seen.made_from) && seen.run != RunObserved::Absent;
+    let body = look.wanted.body(&node.container);
+    if let Some(Busy { outside: Some(Outside::Image { body: of }), .. }) = &seen.busy {
+        let stops = node.desired == DesiredRun::Stopped && matches!(seen.run, RunObserved::Running { .. });
+        return (stops || body != Some(of)).then_some(NodeAction::GiveUp);
+    }
+    let is_outdated = body != Some(&seen.made_from) && seen.run != RunObserved::Absent;
     if is_outdated {
         return removal(seen);
     }
@@ -106,7 +111,7 @@ fn alone(seen: Option<&NodeObserved>) -> Option<NodeAction> {
 fn removal(seen: &NodeObserved) -> Option<NodeAction> {
     match &seen.busy {
         None => Some(NodeAction::Remove),
-        Some(busy) => busy.outside.map(|_| NodeAction::GiveUp),
+        Some(busy) => busy.outside.as_ref().map(|_| NodeAction::GiveUp),
     }
 }
 

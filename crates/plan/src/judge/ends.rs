@@ -127,7 +127,7 @@ pub(super) fn inside_fault(
 fn shut(node: &NodeSpec, interface: &str, observed: &Observed) -> Fault {
     let seen = observed.room_of(node).known().and_then(|nodes| nodes.get(&node.container));
     let space = observed.namespaces.known().and_then(|spaces| spaces.get(&node.container));
-    match seen.and_then(|seen| seen.busy.as_ref()) {
+    match seen.and_then(NodeObserved::at_work) {
         Some(busy) => Fault::NodeNotRunning(format!("{}: {}", node.name, busy.doing)),
         // Whoever ended its run has shut everything, and its end is told a moment later.
         None if space.is_some_and(|space| !space.awake) => {
