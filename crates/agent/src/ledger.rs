@@ -22,6 +22,9 @@ use archetype_plan::stages;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+/// The file of what was done.
+const MEMORY: &str = "memory.json";
+
 /// The ledger of one host.
 #[derive(Debug)]
 pub struct Ledger {
@@ -30,6 +33,8 @@ pub struct Ledger {
     done: Done,
     /// Why the newest of `done` is not in its file.
     unwritten: Option<String>,
+    /// Whether `done` waits to be written.
+    is_late: bool,
 }
 
 /// What was done in answer to specs. The content of `memory.json`.
@@ -178,16 +183,16 @@ impl Ledger {
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
         fs::create_dir_all(folder).map_err(|error| LedgerError::File { path: folder.to_path_buf(), error })?;
         let spec: Option<HostSpec> = read(&folder.join("spec.json"))?;
-        let done: Option<Done> = read(&folder.join("memory.json"))?;
+        let done: Option<Done> = read(&folder.join(MEMORY))?;
         for (name, format) in
-            [("spec.json", spec.as_ref().map(|s| s.format)), ("memory.json", done.as_ref().map(|d| d.format))]
+            [("spec.json", spec.as_ref().map(|s| s.format)), (MEMORY, done.as_ref().map(|d| d.format))]
         {
             if let Some(format) = format.filter(|format| *format > FORMAT) {
                 return Err(LedgerError::Newer { path: folder.join(name), format });
             }
         }
         let done = done.unwrap_or(Done { format: FORMAT, ..Done::default() });
-        Ok(Self { folder: folder.to_path_buf(), spec: spec.map(Arc::new), done, unwritten: None })
+        Ok(Self { folder: folder.to_path_buf(), spec: spec.map(Arc::new), done, unwritten: None, is_late: false })
     }
 
     /// The spec that is to be kept true.
@@ -200,8 +205,13 @@ impl Ledger {
         &self.done
     }
 
-    /// Takes a spec if it is newer than what the ledger holds; `Ok(false)` when it holds it already.
-    pub fn accept(&mut self, spec: Arc<HostSpec>) -> Result<bool, Refusal> {
+    /// Takes a spec if it is newer than what the ledger holds; `Ok(false)` when it holds it already. `meanwhile` is done
+    /// while a new one is written.
+    pub async fn accept(
+        &mut self,
+        spec: Arc<HostSpec>,
+        meanwhile: impl FnOnce(&Arc<HostSpec>),
+    ) -> Result<bool, Refusal> {
         if spec.format > FORMAT {
             return Err(Refusal::NewerFormat(spec.format));
         }
@@ -220,7 +230,11 @@ impl Ledger {
                 return if **held == *spec { Ok(false) } else { Err(Refusal::OtherContent(offered.clone())) };
             }
         }
-        write(&self.folder.join("spec.json"), &*spec).map_err(|error| Refusal::NotWritten(error.to_string()))?;
+        let (path, written) = (self.folder.join("spec.json"), spec.clone());
+        let writing = tokio::task::spawn_blocking(move || write(&path, &*written));
+        meanwhile(&spec);
+        let written = writing.await.map_err(io::Error::other).flatten();
+        written.map_err(|error| Refusal::NotWritten(error.to_string()))?;
         self.spec = Some(spec);
         Ok(true)
     }
@@ -236,6 +250,24 @@ impl Ledger {
         }
     }
 
+    /// Changes what was done, and leaves it to [`Self::write_late`] to write that down: for what nobody is to wait for.
+    pub fn note_late(&mut self, change: impl FnOnce(&mut Done)) {
+        let mut done = self.done.clone();
+        change(&mut done);
+        self.is_late |= done != self.done;
+        self.done = done;
+    }
+
+    /// Writes what was noted late, on a thread that may wait.
+    pub async fn write_late(&mut self) {
+        if !std::mem::take(&mut self.is_late) {
+            return;
+        }
+        let (path, done) = (self.folder.join(MEMORY), self.done.clone());
+        let written = tokio::task::spawn_blocking(move || write(&path, &done)).await;
+        self.written(written.map_err(io::Error::other).flatten());
+    }
+
     /// Writes what could not be written before.
     pub fn catch_up(&mut self) {
         if self.unwritten.is_some() {
@@ -249,8 +281,13 @@ impl Ledger {
     }
 
     fn write_done(&mut self) {
-        let path = self.folder.join("memory.json");
-        let failed = write(&path, &self.done).err().map(|error| LedgerError::File { path, error }.to_string());
+        self.is_late = false;
+        self.written(write(&self.folder.join(MEMORY), &self.done));
+    }
+
+    fn written(&mut self, written: io::Result<()>) {
+        let path = self.folder.join(MEMORY);
+        let failed = written.err().map(|error| LedgerError::File { path, error }.to_string());
         if let (None, Some(error)) = (&self.unwritten, &failed) {
             tracing::error!(error, "what was done is not written down");
         }
@@ -293,27 +330,31 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_older_spec_is_refused_and_an_equal_one_is_held_already() {
+    #[tokio::test]
+    async fn an_older_spec_is_refused_and_an_equal_one_is_held_already() {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::open(folder.path()).unwrap();
-        assert_eq!(ledger.accept(Arc::new(spec(2))), Ok(true));
-        assert_eq!(ledger.accept(Arc::new(spec(2))), Ok(false));
-        assert!(matches!(ledger.accept(Arc::new(spec(1))), Err(Refusal::Outdated { .. })));
+        let mut accept = async |spec| ledger.accept(Arc::new(spec), |_| ()).await;
+        assert_eq!(accept(spec(2)).await, Ok(true));
+        assert_eq!(accept(spec(2)).await, Ok(false));
+        assert!(matches!(accept(spec(1)).await, Err(Refusal::Outdated { .. })));
         let mut other = spec(2);
         other.host = "host2".parse().unwrap();
-        assert!(matches!(ledger.accept(Arc::new(other)), Err(Refusal::OtherContent(_))));
+        assert!(matches!(accept(other).await, Err(Refusal::OtherContent(_))));
     }
 
-    #[test]
-    fn what_was_accepted_is_there_after_reopening() {
+    #[tokio::test]
+    async fn what_was_accepted_is_there_after_reopening() {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::open(folder.path()).unwrap();
-        ledger.accept(Arc::new(spec(7))).unwrap();
+        ledger.accept(Arc::new(spec(7)), |_| ()).await.unwrap();
         ledger.note(|done| done.last_repair = 3);
+        ledger.note_late(|done| done.last_repair = 4);
+        assert_eq!(Ledger::open(folder.path()).unwrap().done().last_repair, 3);
+        ledger.write_late().await;
         let again = Ledger::open(folder.path()).unwrap();
         assert_eq!(again.spec().unwrap().generation.number, 7);
-        assert_eq!(again.done().last_repair, 3);
+        assert_eq!(again.done().last_repair, 4);
     }
 
     #[test]

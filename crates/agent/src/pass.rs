@@ -326,7 +326,8 @@ impl<H: Host> Pass<'_, H> {
         if !has_converged && !are_due {
             return;
         }
-        self.ledger.note(|done| {
+        // Who waits for the report does not wait for this.
+        self.ledger.note_late(|done| {
             if has_converged {
                 done.converged = Some(spec.generation.clone());
             }

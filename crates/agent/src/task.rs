@@ -258,14 +258,19 @@ impl<H: Host> Agent<H> {
         self.last = Some(report.clone());
         let repairs = self.ledger.done().closed.clone();
         drop(self.reports.send(Envelope { report, verified_at_ms: self.clock.now_ms(), repairs, writes }));
-        again_ms
+        let was_written = self.ledger.unwritten().is_none();
+        self.ledger.write_late().await;
+        // What could not be written is told by the next pass.
+        let is_to_tell = was_written && self.ledger.unwritten().is_some();
+        if is_to_tell { Some(self.clock.now_ms()) } else { again_ms }
     }
 
     async fn take_command(&mut self, command: Command, verified: &mut Vec<oneshot::Sender<()>>) {
         self.urgent = true;
         match command {
             Command::Accept(spec, answer) => {
-                let accepted = self.ledger.accept(spec);
+                let memory = &mut self.memory;
+                let accepted = self.ledger.accept(spec, |spec| drop(memory.wanted(spec))).await;
                 if accepted == Ok(true) {
                     self.memory.forget_waits();
                 }

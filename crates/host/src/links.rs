@@ -24,7 +24,7 @@ use archetype_model::observed::{DeviceObserved, Mark, NamespaceObserved, Reading
 use archetype_model::others::NameHolder;
 use archetype_model::{ContainerName, InterfaceName, Mac};
 use archetype_netns::pin::NETNS_FOLDER;
-use archetype_netns::rtnl::{Link, LinkEvent, SEVERAL, Socket, Watch};
+use archetype_netns::rtnl::{Link, LinkEvent, LinkKey, SEVERAL, Socket, Watch};
 use archetype_netns::{Error, Namespace, pin};
 use ipnet::IpNet;
 
@@ -35,6 +35,9 @@ use crate::probe::Reached;
 use astray::{Astray, Stray};
 use inside::{Notes, Space};
 use names::Names;
+
+/// Reading one device takes as long as a tenth of them do in one list, or less.
+const FEW: usize = 10;
 
 /// The room.
 #[derive(Debug)]
@@ -56,7 +59,16 @@ pub struct Links {
     /// How often it may have missed that, or it was of devices that it could not name.
     missed: u64,
     spaces: BTreeMap<ContainerName, Space>,
+    /// Where the pins and the names lead, kept true by the watch; none when they must be read.
+    leads: Option<BTreeMap<ContainerName, Leads>>,
     astray: Astray,
+}
+
+/// Which namespaces a node's pin and name lead to: numbers on nsfs, none where it is no namespace.
+#[derive(Debug, Clone, Copy)]
+struct Leads {
+    pin: Option<u64>,
+    name: Option<u64>,
 }
 
 impl Links {
@@ -81,6 +93,7 @@ impl Links {
             handlings: BTreeMap::new(),
             missed: 0,
             spaces: BTreeMap::new(),
+            leads: None,
             astray: Astray::default(),
         })
     }
@@ -119,6 +132,7 @@ impl Links {
             _ => 0,
         };
         self.devices = now.map(|links| links.into_iter().map(kept).collect());
+        self.leads = None;
         self.spaces.values_mut().for_each(Space::forget_all);
         differences as u64
     }
@@ -145,7 +159,11 @@ impl Links {
     /// Takes in what the watches heard.
     fn hear(&mut self) {
         let heard = [self.watch.read(), self.handling.read()];
-        if self.names.as_mut().is_some_and(Names::read) {
+        let names = self.names.as_mut().map_or(names::Heard { moved: true, lost: false }, Names::read);
+        if names.moved {
+            self.leads = None;
+        }
+        if names.lost {
             self.spaces.values_mut().for_each(Space::forget_notes);
         }
         self.heard.fetch_add(1, Ordering::Release);
@@ -201,6 +219,19 @@ impl Links {
         }
     }
 
+    /// Reads devices anew that were given a mark: on one that is down no event tells of it, and that of its making, without
+    /// the mark, would be the last word.
+    fn read_again(&mut self, marked: &[u32]) {
+        self.hear();
+        let Some(devices) = &mut self.devices else { return };
+        let is_few = marked.len() < devices.len() / FEW;
+        let read = is_few.then(|| marked.iter().map(|index| self.host.link(&LinkKey::Index(*index))).collect());
+        match read.transpose() {
+            Ok(Some(read)) => devices.extend(Vec::into_iter(read).flatten().map(kept)),
+            Ok(None) | Err(_) => self.devices = None,
+        }
+    }
+
     fn devices(&mut self) -> Result<&BTreeMap<u32, Link>, Error> {
         if self.devices.is_none() {
             let links = self.host.links()?;
@@ -211,22 +242,22 @@ impl Links {
     }
 
     fn spaces(&mut self) -> Result<BTreeMap<ContainerName, NamespaceObserved>, Error> {
-        let pinned = pinned(&self.place)?;
-        self.spaces.retain(|name, _| pinned.contains(name));
-        let pins = device_of(&self.place.pins());
-        let names = device_of(Path::new(NETNS_FOLDER));
+        if self.leads.is_none() {
+            self.leads = Some(leads(&self.place)?);
+        }
+        let leads = self.leads.clone().unwrap_or_default();
+        self.spaces.retain(|name, _| leads.contains_key(name));
         let mut seen = BTreeMap::new();
-        for container in pinned {
-            let pin = self.place.pin(&container);
+        for (container, Leads { pin: identity, name }) in leads {
             // A folder left by a reboot holds plain files; they are no namespaces.
-            let Ok(identity) = inode_of_namespace(&pin, pins) else { continue };
+            let Some(identity) = identity else { continue };
+            let pin = self.place.pin(&container);
             if self.spaces.get(&container).is_none_or(|space| space.identity() != identity) {
                 match Namespace::open_node(&pin) {
                     Ok(namespace) => drop(self.spaces.insert(container.clone(), Space::new(namespace))),
                     Err(_) => continue,
                 }
             }
-            let name = inode_of_namespace(&Place::name(&container), names).ok();
             let named = name == Some(identity);
             let name_taken = name.filter(|_| !named).map(holders::of);
             let Some(space) = self.spaces.get_mut(&container) else { continue };
@@ -415,6 +446,17 @@ fn remove_going(place: &Place, container: &ContainerName) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// Where the pins lead, and the names of their nodes.
+fn leads(place: &Place) -> Result<BTreeMap<ContainerName, Leads>, Error> {
+    let (pins, names) = (device_of(&place.pins()), device_of(Path::new(NETNS_FOLDER)));
+    let leads = |container: ContainerName| {
+        let pin = inode_of_namespace(&place.pin(&container), pins).ok();
+        let name = inode_of_namespace(&Place::name(&container), names).ok();
+        (container, Leads { pin, name })
+    };
+    Ok(pinned(place)?.into_iter().map(leads).collect())
 }
 
 /// The nodes with a pin, or what a reboot left of one.

@@ -274,10 +274,7 @@ impl Links {
             }
         }
         self.spaces.values_mut().for_each(Space::forget_if_new);
-        // A mark that is put on a device which is down is told by no event: the one of its making,
-        // without the mark, would be the last word.
-        self.hear();
-        self.devices = None;
+        self.read_again(&answers.iter().filter_map(|made| made.as_ref().ok().copied()).collect::<Vec<_>>());
         answers
     }
 
@@ -299,6 +296,7 @@ impl Links {
         }
         let all = spec.nodes().flat_map(|(lab, node)| node.interfaces.iter().map(move |one| (lab, node, one)));
         let all: BTreeMap<_, _> = all.map(|(lab, node, one)| (&one.host_device, (lab, node, one))).collect();
+        let marked: Vec<u32> = due.iter().map(|(_, index)| *index).collect();
         for (at, index) in due {
             let found = device_of(steps[at]).and_then(|device| all.get(device));
             let Some((lab, node, one)) = found else { continue };
@@ -312,9 +310,7 @@ impl Links {
                 done => done,
             });
         }
-        // As above: no event tells of the mark of a device that is down.
-        self.hear();
-        self.devices = None;
+        self.read_again(&marked);
         answers
     }
 

@@ -1,19 +1,31 @@
 //! Hears when the name of a namespace comes or goes under `/run/netns`, a pin of ours does, or the
-//! folder of a node goes, by whatever hand.
+//! folder of a node goes, by whatever hand; and when anything is mounted or unmounted, by which a name leads elsewhere.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
 use crate::place::Place;
+
+/// What was heard.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard {
+    /// Whether a name may lead elsewhere now.
+    pub(super) moved: bool,
+    /// Whether a node lost its folder.
+    pub(super) lost: bool,
+}
 
 /// The watch.
 #[derive(Debug)]
 pub(super) struct Names {
     inotify: Inotify,
+    /// The table of mounts: it is ready for `POLLPRI` once after each change (proc_pid_mountinfo(5)).
+    mounts: File,
     names: [PathBuf; 2],
     nodes: PathBuf,
     /// The watch of `nodes`.
@@ -27,8 +39,9 @@ impl Names {
             let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
             let names = [PathBuf::from(archetype_netns::pin::NETNS_FOLDER), place.pins()];
             let nodes = place.nodes();
+            let mounts = File::open("/proc/self/mountinfo")?;
             let of_nodes = watch(&inotify, &names, &nodes)?;
-            Ok(Self { inotify, names, nodes, of_nodes })
+            Ok(Self { inotify, mounts, names, nodes, of_nodes })
         };
         begun().inspect_err(|error| tracing::warn!(%error, "names of namespaces cannot be watched")).ok()
     }
@@ -41,15 +54,15 @@ impl Names {
         self.inotify.as_fd().try_clone_to_owned()
     }
 
-    /// Takes in what was heard, and answers whether a node lost its folder. What exactly happened to
-    /// a name is read where it is.
-    pub(super) fn read(&mut self) -> bool {
+    /// Takes in what was heard. What exactly happened to a name is read where it is.
+    pub(super) fn read(&mut self) -> Heard {
         let goes = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM;
-        let (mut lost, mut blind) = (false, false);
+        let (mut moved, mut lost, mut blind) = (self.mounts_changed(), false, false);
         while let Ok(events) = self.inotify.read_events() {
             if events.is_empty() {
                 break;
             }
+            moved = true;
             blind |= events.iter().any(|event| event.mask.contains(AddWatchFlags::IN_IGNORED));
             lost |= events.iter().any(|event| event.wd == self.of_nodes && event.mask.intersects(goes));
         }
@@ -60,7 +73,13 @@ impl Names {
                 Err(error) => tracing::warn!(%error, "names of namespaces cannot be watched any more"),
             }
         }
-        lost || blind
+        Heard { moved, lost: lost || blind }
+    }
+
+    /// Whether anything was mounted or unmounted since this was last asked.
+    fn mounts_changed(&self) -> bool {
+        let mut watched = [PollFd::new(self.mounts.as_fd(), PollFlags::POLLPRI)];
+        poll(&mut watched, PollTimeout::ZERO) != Ok(0)
     }
 }
 
