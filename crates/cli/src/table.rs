@@ -13,6 +13,11 @@ use crate::paint::{Paint, Tone};
 /// What stands for a value that is absent.
 pub const NONE: &str = "-";
 
+/// `1 node`, `2 nodes`.
+pub fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// One lab: its state, its nodes, its links, and what is to be said beside them.
 pub fn lab(lab: &Lab, paint: Paint) -> String {
     let mut text = format!("{} is {}", paint.tone(Tone::Strong, &lab.name), state(lab.state, paint));

@@ -80,7 +80,7 @@ fn a_link_is_added_and_removed_and_the_file_wins_when_it_is_deployed_again() {
         assert_eq!(before.difference(&after).collect::<Vec<_>>(), Vec::<&String>::new());
         assert!(carrier("clab-row-a", "eth2") && carrier("clab-row-c", "eth2"));
         let plan = world.cli(["plan"]).fine().stdout;
-        assert_eq!(plan, "- remove link a:eth2--c:eth2\nrow: 1 changes, 3 nodes and 2 links untouched\n");
+        assert_eq!(plan, "- remove link a:eth2--c:eth2\nrow: 1 change, 3 nodes and 2 links untouched\n");
 
         let refused = world.cli(["link", "row", "add", "a:eth1", "c:eth3"]);
         assert_eq!(refused.code, 1);

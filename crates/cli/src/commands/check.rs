@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, print_note, print_notes, print_problems};
 use crate::lab_file;
 use crate::paint::Paint;
+use crate::table::counted;
 
 /// Reads and checks the file.
 pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
@@ -79,9 +80,4 @@ fn summary(checked: &Checked) -> String {
         number => counted(number, "problem"),
     };
     format!("{name}: {}, {}, {problems}", counted(checked.nodes.len(), "node"), counted(checked.links.len(), "link"))
-}
-
-/// `1 node`, `2 nodes`.
-fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

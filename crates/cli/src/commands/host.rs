@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::args::HostCommand;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::table::counted;
 
 /// The engine's name of our runtime.
 const RUNTIME: &str = "archetype";
@@ -107,7 +108,7 @@ pub enum HostError {
         path: PathBuf,
     },
     /// Containers use the runtime: without it they cannot be stopped.
-    #[error("{} of the engine use the runtime {RUNTIME}: {}", counted(containers.len()), containers.join(", "))]
+    #[error("{} of the engine use the runtime {RUNTIME}: {}", counted(containers.len(), "container"), containers.join(", "))]
     InUse {
         /// Their names.
         containers: Vec<String>,
@@ -136,10 +137,6 @@ impl HostError {
         };
         Some(hint)
     }
-}
-
-fn counted(number: usize) -> String {
-    if number == 1 { "1 container".to_owned() } else { format!("{number} containers") }
 }
 
 /// Replaces a file by a rename: whoever opens it sees the old one or the new one, whole.

@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, print_notes, print_problems};
 use crate::lab_file;
 use crate::paint::{Paint, Tone};
+use crate::table::counted;
 
 /// Asks for the plan and prints it.
 pub async fn run(connection: &Connection, args: PlanArgs) -> Result<Exit, Failure> {
@@ -54,10 +55,11 @@ fn shown(plan: &PlanAnswer, paint: Paint) -> String {
         return text;
     }
     let lab = plan.lab.as_deref().unwrap_or("the lab");
-    let untouched = format!("{} nodes and {} links untouched", plan.nodes_untouched, plan.links_untouched);
+    let (nodes, links) = (counted(plan.nodes_untouched, "node"), counted(plan.links_untouched, "link"));
+    let untouched = format!("{nodes} and {links} untouched");
     match plan.changes.len() {
         0 => text.push_str(&format!("{lab}: nothing would change, {untouched}")),
-        number => text.push_str(&format!("{lab}: {number} changes, {untouched}")),
+        number => text.push_str(&format!("{lab}: {}, {untouched}", counted(number, "change"))),
     }
     text
 }
