@@ -207,11 +207,7 @@ impl Ledger {
 
     /// Takes a spec if it is newer than what the ledger holds; `Ok(false)` when it holds it already. `meanwhile` is done
     /// while a new one is written.
-    pub async fn accept(
-        &mut self,
-        spec: Arc<HostSpec>,
-        meanwhile: impl FnOnce(&Arc<HostSpec>),
-    ) -> Result<bool, Refusal> {
+    pub async fn accept(&mut self, spec: Arc<HostSpec>, meanwhile: impl FnOnce()) -> Result<bool, Refusal> {
         if spec.format > FORMAT {
             return Err(Refusal::NewerFormat(spec.format));
         }
@@ -232,7 +228,7 @@ impl Ledger {
         }
         let (path, written) = (self.folder.join("spec.json"), spec.clone());
         let writing = tokio::task::spawn_blocking(move || write(&path, &*written));
-        meanwhile(&spec);
+        meanwhile();
         let written = writing.await.map_err(io::Error::other).flatten();
         written.map_err(|error| Refusal::NotWritten(error.to_string()))?;
         self.spec = Some(spec);
@@ -250,7 +246,8 @@ impl Ledger {
         }
     }
 
-    /// Changes what was done, and leaves it to [`Self::write_late`] to write that down: for what nobody is to wait for.
+    /// Changes what was done, and leaves it to [`Self::write_late`] to write that down: for what nobody is to wait for, and
+    /// of which no more than the last moment may be lost.
     pub fn note_late(&mut self, change: impl FnOnce(&mut Done)) {
         let mut done = self.done.clone();
         change(&mut done);
@@ -334,7 +331,7 @@ mod tests {
     async fn an_older_spec_is_refused_and_an_equal_one_is_held_already() {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::open(folder.path()).unwrap();
-        let mut accept = async |spec| ledger.accept(Arc::new(spec), |_| ()).await;
+        let mut accept = async |spec| ledger.accept(Arc::new(spec), || ()).await;
         assert_eq!(accept(spec(2)).await, Ok(true));
         assert_eq!(accept(spec(2)).await, Ok(false));
         assert!(matches!(accept(spec(1)).await, Err(Refusal::Outdated { .. })));
@@ -347,7 +344,7 @@ mod tests {
     async fn what_was_accepted_is_there_after_reopening() {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::open(folder.path()).unwrap();
-        ledger.accept(Arc::new(spec(7)), |_| ()).await.unwrap();
+        ledger.accept(Arc::new(spec(7)), || ()).await.unwrap();
         ledger.note(|done| done.last_repair = 3);
         ledger.note_late(|done| done.last_repair = 4);
         assert_eq!(Ledger::open(folder.path()).unwrap().done().last_repair, 3);

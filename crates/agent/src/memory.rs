@@ -169,21 +169,28 @@ impl Memory {
         made
     }
 
-    /// What the spec wants. What failed on a node says nothing of one that is to be made from something else.
+    /// What the spec wants.
     pub(crate) fn wanted(&mut self, spec: &Arc<HostSpec>) -> Arc<Wanted> {
         match &self.wanted {
             Some((of, wanted)) if Arc::ptr_eq(of, spec) => wanted.clone(),
             _ => {
                 let wanted = Arc::new(Wanted::of(spec));
-                let before = self.wanted.take().map(|(_, before)| before);
-                self.failed.retain(|resource, _| match (resource, &before) {
-                    (Resource::Node(node), Some(before)) => before.body(node) == wanted.body(node),
-                    _ => true,
-                });
-                self.wanted = Some((spec.clone(), wanted.clone()));
+                self.wants(spec, wanted.clone());
                 wanted
             }
         }
+    }
+
+    /// Takes what the spec wants, which somebody worked out. What failed on a node says nothing of one that is to be made
+    /// from something else.
+    pub(crate) fn wants(&mut self, spec: &Arc<HostSpec>, wanted: Arc<Wanted>) {
+        if let Some((_, before)) = &self.wanted {
+            self.failed.retain(|resource, _| match resource {
+                Resource::Node(node) => before.body(node) == wanted.body(node),
+                _ => true,
+            });
+        }
+        self.wanted = Some((spec.clone(), wanted));
     }
 
     /// Nodes whose last task failed.

@@ -77,9 +77,10 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
     let asked = restarts < node.restarts;
     let waits = seen.waits.get(&node.container);
     let body = seen.wanted.body(&node.container);
-    // What runs goes on while the next try waits for the image, and was told of by the one before.
-    let is_tried_again = seen.memory.failed.contains_key(&Resource::Node(node.container.clone()));
-    let goes = |found: &NodeObserved| if is_tried_again { found.at_work() } else { found.busy.as_ref() }.is_some();
+    // A node of which an image could not be had runs, and a finding tells why it is not another one: each further try would
+    // only have its state come and go.
+    let has_failed = seen.memory.failed.contains_key(&Resource::Node(node.container.clone()));
+    let goes = |found: &NodeObserved| found.at_work().is_some() || found.busy.is_some() && !has_failed;
     NodeReport {
         execs: execs(seen.done, node, run.as_ref()),
         run,

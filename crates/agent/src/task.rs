@@ -12,6 +12,7 @@ use archetype_model::spec::HostSpec;
 use archetype_model::step::{NodeAction, Resource};
 use archetype_model::{ContainerName, LabName};
 use archetype_plan::diff::DatapathSettings;
+use archetype_plan::resources::Wanted;
 use archetype_plan::stages;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -269,9 +270,10 @@ impl<H: Host> Agent<H> {
         self.urgent = true;
         match command {
             Command::Accept(spec, answer) => {
-                let memory = &mut self.memory;
-                let accepted = self.ledger.accept(spec, |spec| drop(memory.wanted(spec))).await;
+                let mut wanted = None;
+                let accepted = self.ledger.accept(spec.clone(), || wanted = Some(Arc::new(Wanted::of(&spec)))).await;
                 if accepted == Ok(true) {
+                    wanted.into_iter().for_each(|wanted| self.memory.wants(&spec, wanted));
                     self.memory.forget_waits();
                 }
                 drop(answer.send(accepted.map(|_| ())));
@@ -331,10 +333,10 @@ impl<H: Host> Agent<H> {
             return;
         }
         match &ended.error {
-            Some(error) if error.code != TaskError::PULL_STOPPED => {
-                self.memory.failed(resource.clone(), task_failed(&resource, error), self.clock.now_ms())
-            }
-            _ => drop(self.memory.failed.remove(&resource)),
+            // Nothing came of it either way.
+            Some(error) if error.code == TaskError::PULL_STOPPED => {}
+            Some(error) => self.memory.failed(resource.clone(), task_failed(&resource, error), self.clock.now_ms()),
+            None => drop(self.memory.failed.remove(&resource)),
         }
         if let (NodeAction::Restart, None, Some(begun)) = (ended.action, ended.error, begun) {
             self.ledger.note(|done| {

@@ -156,7 +156,8 @@ impl Datapath {
             }
         }
         let mut bridge = live.rows.bridges.get(&self.settings.bridge).map(|bridge| bridge.observed.clone());
-        bridge.iter_mut().for_each(|bridge| bridge.flows = told.clone().map(|told| told.on(&bridge.flood_vlans)));
+        let learning = self.learning(&live);
+        bridge.iter_mut().for_each(|bridge| bridge.flows = told.clone().map(|told| told.with(&learning)));
         Reading::Known(DatapathObserved {
             switch: self.switch.running(),
             settled: known && done >= written.last,
@@ -174,6 +175,15 @@ impl Datapath {
             Session::Away(why) => Err(why.clone()),
             Session::Live(live) => Ok(live.clone()),
         }
+    }
+
+    /// The tags of wires in which the bridge learns where addresses are. In the others it does not look at its table.
+    fn learning(&self, live: &Live) -> BTreeSet<u16> {
+        let bridge = live.rows.bridges.get(&self.settings.bridge);
+        let is_on_wire = |port: &PortObserved| port.bridge == self.settings.bridge && port.mark.is_some();
+        let tags = live.rows.ports().filter(|(_, port)| is_on_wire(port)).filter_map(|(_, port)| port.tag);
+        let learns = |tag: &u16| bridge.is_some_and(|bridge| !bridge.observed.flood_vlans.contains(tag));
+        tags.filter(learns).collect()
     }
 
     /// The tags of the bridge that ports hold which this installation did not make.
@@ -262,12 +272,9 @@ impl Datapath {
     /// Takes back what the switch was told past its database, where a step is about that.
     async fn restore(&self, steps: &[Step]) -> Result<(), DatapathError> {
         let (Some(door), Reading::Known(told)) = (self.door(), self.flows.show()) else { return Ok(()) };
-        let unlearned = match &*self.session.borrow() {
-            Session::Live(live) => live.rows.bridges.get(&self.settings.bridge).map(|b| b.observed.flood_vlans.clone()),
-            Session::Away(_) => None,
-        };
-        let unlearned = unlearned.unwrap_or_default();
-        let placed = told.astray(&unlearned);
+        let Ok(live) = self.live() else { return Ok(()) };
+        let learning = self.learning(&live);
+        let placed = told.astray(&learning);
         let is_wrong = !told.flows.wrong.is_empty() || !placed.is_empty();
         let flows = is_wrong && steps.iter().any(|step| matches!(step, Step::SetBridge { .. }));
         let ports = steps.iter().filter_map(|step| match step {
@@ -282,7 +289,7 @@ impl Datapath {
         let told = tokio::task::spawn_blocking(move || door.restore(flows, &placed, &settings)).await;
         told.map_err(std::io::Error::other).flatten().map_err(|error| DatapathError::Switch(error.to_string()))?;
         let is_right = |told: &Told| {
-            let is_as_learned = told.flows.wrong.is_empty() && told.astray(&unlearned).is_empty();
+            let is_as_learned = told.flows.wrong.is_empty() && told.astray(&learning).is_empty();
             (!flows || is_as_learned) && !names.iter().any(|name| told.ports.contains_key(name))
         };
         // What somebody else does at once is seen by the next round.

@@ -36,7 +36,7 @@ use astray::{Astray, Stray};
 use inside::{Notes, Space};
 use names::Names;
 
-/// Reading one device takes as long as a tenth of them do in one list, or less.
+/// Where fewer than one of so many devices are to be read again, each is asked for by itself, and not for all of them.
 const FEW: usize = 10;
 
 /// The room.
@@ -330,8 +330,8 @@ impl Links {
         let pins = device_of(&self.place.pins());
         let folder = device_of(Path::new(archetype_netns::pin::NETNS_FOLDER));
         let other = |container: ContainerName| {
-            // Whoever takes such a name away is heard, and then it is read anew.
-            if self.spaces.get(&container).is_some_and(|space| space.is_named) {
+            // Nothing happened to it since it was last read.
+            if self.leads.is_some() && self.spaces.get(&container).is_some_and(|space| space.is_named) {
                 return None;
             }
             let identity = inode_of_namespace(&Place::name(&container), folder).ok()?;

@@ -99,7 +99,7 @@ pub fn create(host: &mut Socket, orders: &[VethOrder<'_>]) -> Result<Vec<Result<
             Err(refusal.about(format!("mark device {}", order.host_name)))
         }
         Some(Ok(())) | None => {
-            silence_ipv6(&order.host_name);
+            silence_ipv6(&order.host_name, pair.host_index);
             Ok(pair)
         }
     };
@@ -140,7 +140,7 @@ fn find(host: &mut Socket, order: &VethOrder<'_>) -> Result<VethPair> {
     pair.ok_or_else(|| Error::Missing { what: format!("device {} vanished as soon as it was made", order.host_name) })
 }
 
-/// The hardware address of the host's end: no two devices that we make have the same, and nobody else's has it.
+/// The hardware address of the host's end: 46 bits that follow from what is ordered, by which it is known again.
 fn host_address(order: &VethOrder<'_>) -> [u8; 6] {
     let mut hasher = DefaultHasher::new();
     (order.host_name.as_str(), &order.host_alias, order.node_mac.octets()).hash(&mut hasher);
@@ -152,7 +152,10 @@ fn host_address(order: &VethOrder<'_>) -> [u8; 6] {
 
 /// Turns IPv6 off on a device of the calling thread's namespace: a host's end is a port, and its
 /// own neighbour discovery would leak into the wire.
-fn silence_ipv6(name: &InterfaceName) {
+fn silence_ipv6(name: &InterfaceName, index: u32) {
+    if nix::net::if_::if_nametoindex(name.as_str()) != Ok(index) {
+        return;
+    }
     // A kernel without IPv6 has no such file, and then there is nothing to silence.
     let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
 }

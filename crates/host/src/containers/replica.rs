@@ -48,6 +48,8 @@ pub(super) struct Replica {
     went_with_engine: BTreeSet<String>,
     hands: Hands,
     working: BTreeMap<ContainerName, Working>,
+    /// Images that were just had for nodes which are to be made anew, by node.
+    fetched: BTreeMap<ContainerName, String>,
     differences: u64,
 }
 
@@ -64,6 +66,7 @@ impl Replica {
             went_with_engine: BTreeSet::new(),
             hands: Hands::default(),
             working: BTreeMap::new(),
+            fetched: BTreeMap::new(),
             differences: 0,
         }
     }
@@ -253,6 +256,23 @@ impl Replica {
             working.given_up.cancel();
             working.busy.outside = None;
         }
+    }
+
+    /// The task has the image that it waited for, and from here on ends the run.
+    pub(super) fn has_image(&mut self, name: &ContainerName, image: &str) {
+        self.fetched.insert(name.clone(), image.to_owned());
+        self.waits_for(name, None);
+        if let Some(id) = self.find(name).map(|node| node.id.clone()) {
+            self.hands.not_told(&id);
+        }
+        if let Some(working) = self.working.get_mut(name) {
+            working.ends_the_run = true;
+        }
+    }
+
+    /// Whether the image was just had for the node; that is told once.
+    pub(super) fn take_fetched(&mut self, name: &ContainerName, image: &str) -> bool {
+        self.fetched.remove(name).is_some_and(|fetched| fetched == image)
     }
 
     /// The task begins to wait for something outside, or does not any more.

@@ -40,7 +40,8 @@ pub(super) fn begin(room: &Arc<Room>, order: Order) -> bool {
         busy: busy(&order.action, first.as_deref()),
         mark: mark(room, &order),
         given_up: given_up.clone(),
-        ends_the_run: matches!(order.action, NodeAction::Stop | NodeAction::Restart | NodeAction::Remove),
+        ends_the_run: first.is_none()
+            && matches!(order.action, NodeAction::Stop | NodeAction::Restart | NodeAction::Remove),
     };
     if !room.replica().take(&order.container, working) {
         return false;
@@ -66,7 +67,7 @@ pub(super) fn begin(room: &Arc<Room>, order: Order) -> bool {
 }
 
 fn busy(action: &NodeAction, image_first: Option<&NodeSpec>) -> Busy {
-    let image = image_first.map(|node| Outside::Image { body: node.body_digest() });
+    let image = image_first.and_then(|node| Some(Outside::Image(container_body(node).ok()?.image.clone())));
     let doing = match action {
         NodeAction::Remove if image.is_some() => "looking for its image".into(),
         NodeAction::Create => "creating".into(),
@@ -88,12 +89,13 @@ fn mark(room: &Room, order: &Order) -> Option<Mark> {
     Some(Mark { installation, lab: lab.clone(), node: node.name.clone(), interface: None })
 }
 
-/// The node that is to be made anew while what it was before runs: that goes on until the image is there.
+/// The node that is to be made from something else while what it was before runs: that goes on until the image is there.
 fn image_first(room: &Room, order: &Order) -> Option<Arc<NodeSpec>> {
     let (_, node) = order.wanted.as_ref().filter(|_| order.action == NodeAction::Remove)?;
     let runs = |seen: &NodeObserved| matches!(seen.run, RunObserved::Running { .. });
+    let goes_on = |seen: &NodeObserved| runs(seen) && seen.made_from != node.body_digest();
     let is_kept = node.desired == DesiredRun::Running && matches!(node.body, NodeBody::Container(_));
-    (is_kept && room.replica().find(&order.container).is_some_and(runs)).then(|| Arc::clone(node))
+    (is_kept && room.replica().find(&order.container).is_some_and(goes_on)).then(|| Arc::clone(node))
 }
 
 type Done = Result<Option<ExecState>, TaskError>;
@@ -114,7 +116,7 @@ async fn carry_out(
     };
     let task = Task { room, link, container: order.container, given_up };
     if let Some(node) = image_first {
-        task.need_image(&node).await?;
+        task.need_image(container_body(&node)?).await?;
     }
     match (order.action, order.wanted) {
         (NodeAction::Remove, wanted) => task.remove(wanted.is_some()).await.map(|()| None),
@@ -153,12 +155,13 @@ impl Task {
         self.need_runtime().await?;
         let granted = self.granted(body)?;
         let files = self.prepare_files(body).await.map_err(|error| files_failed(&error))?;
-        if body.pull == PullPolicy::Always {
-            self.pull(node, &body.image).await?;
+        let is_fresh = self.room.replica().take_fetched(&self.container, &body.image);
+        if body.pull == PullPolicy::Always && !is_fresh {
+            self.pull(&body.image).await?;
         }
         let made = match self.make(lab, node, body, &granted, &files).await {
             Err(error) if is_missing_image(&error) && body.pull == PullPolicy::IfNotPresent => {
-                self.pull(node, &body.image).await?;
+                self.pull(&body.image).await?;
                 self.make(lab, node, body, &granted, &files).await
             }
             other => other,
@@ -211,27 +214,37 @@ impl Task {
         })
     }
 
-    /// Has the image there that the node is to be made from anew. Where it cannot be had, what runs stays.
-    async fn need_image(&self, node: &NodeSpec) -> Result<(), TaskError> {
-        let body = container_body(node)?;
-        let found = within(CREATE_WITHIN, self.link.client.inspect_image(&body.image)).await;
-        let is_there = match found {
-            Err(error) if !error.is_missing() => return Err(error.finding("node-create-refused")),
-            found => found.is_ok(),
-        };
-        match body.pull {
-            PullPolicy::Never if !is_there => Err(image_missing(&body.image)),
-            PullPolicy::IfNotPresent if !is_there => self.pull(node, &body.image).await,
-            PullPolicy::Always => self.pull(node, &body.image).await,
-            PullPolicy::IfNotPresent | PullPolicy::Never => {
-                self.room.replica().waits_for(&self.container, None);
-                Ok(())
+    /// Has the image there from which the node is to be made anew. Where it cannot be had, what runs stays.
+    async fn need_image(&self, body: &ContainerBody) -> Result<(), TaskError> {
+        let image = &body.image;
+        if body.pull == PullPolicy::Always || !self.has(image).await? {
+            if body.pull == PullPolicy::Never {
+                return Err(image_missing(image));
             }
+            self.pull(image).await?;
+        }
+        // What was given up leaves what runs, whatever came in the same moment.
+        if self.given_up.is_cancelled() {
+            return Err(pull_stopped(image));
+        }
+        self.room.replica().has_image(&self.container, image);
+        Ok(())
+    }
+
+    /// Whether the engine has an image.
+    async fn has(&self, image: &str) -> Result<bool, TaskError> {
+        let found = tokio::select! {
+            found = within(CREATE_WITHIN, self.link.client.inspect_image(image)) => found,
+            () = self.given_up.cancelled() => return Err(pull_stopped(image)),
+        };
+        match found {
+            Err(error) if !error.is_missing() => Err(error.finding("node-create-refused")),
+            found => Ok(found.is_ok()),
         }
     }
 
-    async fn pull(&self, node: &NodeSpec, image: &str) -> Result<(), TaskError> {
-        self.room.replica().waits_for(&self.container, Some(Outside::Image { body: node.body_digest() }));
+    async fn pull(&self, image: &str) -> Result<(), TaskError> {
+        self.room.replica().waits_for(&self.container, Some(Outside::Image(image.to_owned())));
         self.tell(&format!("pulling {image}"));
         let progress = |percent| self.tell(&format!("pulling {image} {percent}%"));
         let pulled = tokio::select! {

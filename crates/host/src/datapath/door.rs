@@ -38,7 +38,7 @@ pub(crate) struct Learned {
 /// An address that somebody put into the bridge's table by hand (`ovs-appctl fdb/add`): it never ages, and frames to it
 /// go where it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Placed {
+pub(super) struct ByHand {
     /// In which tag.
     pub(super) tag: u16,
     /// The address, as the table has it.
@@ -61,9 +61,9 @@ impl Door {
     }
 
     /// Every address that somebody put into the bridge's table by hand.
-    pub(super) fn placed(&self) -> io::Result<Vec<Placed>> {
+    pub(super) fn by_hand(&self) -> io::Result<Vec<ByHand>> {
         let table = self.ask("fdb/show", &[self.bridge.as_str()], PATIENCE)?;
-        Ok(table.lines().filter_map(placed).collect())
+        Ok(table.lines().filter_map(by_hand).collect())
     }
 
     /// Whether the switch answers within `patience`.
@@ -88,10 +88,13 @@ impl Door {
 
     /// Has the bridge switch normally and do nothing else, and takes addresses that were put into its table and harmful
     /// settings of ports back. Answers when it is done.
-    pub(super) fn restore(&self, flows: bool, placed: &[Placed], ports: &[PortSettings]) -> io::Result<()> {
+    pub(super) fn restore(&self, flows: bool, by_hand: &[ByHand], ports: &[PortSettings]) -> io::Result<()> {
         // Before the flows: their change has everything looked at again.
-        for Placed { tag, address } in placed {
-            self.ask("fdb/del", &[self.bridge.as_str(), &tag.to_string(), address], PATIENCE)?;
+        for ByHand { tag, address } in by_hand {
+            // One that is gone meanwhile is refused; whether it is gone is seen when the table is read again.
+            if let Err(error) = self.ask("fdb/del", &[self.bridge.as_str(), &tag.to_string(), address], PATIENCE) {
+                tracing::debug!(%error, address, tag, "an address was not taken from the switch's table");
+            }
         }
         let mut injector = self.injector()?;
         if flows {
@@ -177,15 +180,15 @@ fn learned(line: &str) -> Option<Learned> {
 }
 
 /// The same of an address that was put there by hand, which has no age.
-fn placed(line: &str) -> Option<Placed> {
+fn by_hand(line: &str) -> Option<ByHand> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     match words.as_slice() {
-        [_, tag, address, "static"] => Some(Placed { tag: tag.parse().ok()?, address: (*address).to_owned() }),
+        [_, tag, address, "static"] => Some(ByHand { tag: tag.parse().ok()?, address: (*address).to_owned() }),
         _ => None,
     }
 }
 
-impl std::fmt::Display for Placed {
+impl std::fmt::Display for ByHand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} in tag {}", self.address, self.tag)
     }
@@ -201,8 +204,8 @@ mod tests {
         assert_eq!(learned("LOCAL     0  02:00:00:00:00:01    1"), None);
         let address = [0x02, 0xab, 0, 0, 0, 0x1f];
         assert_eq!(learned("   12   104  02:ab:00:00:00:1f    3"), Some(Learned { ofport: 12, tag: 104, address }));
-        assert_eq!(placed("   12   104  02:ab:00:00:00:1f    3"), None);
-        let by_hand = placed("   12   104  02:ab:00:00:00:1f  static").map(|placed| placed.to_string());
-        assert_eq!(by_hand.as_deref(), Some("02:ab:00:00:00:1f in tag 104"));
+        assert_eq!(by_hand("   12   104  02:ab:00:00:00:1f    3"), None);
+        let shown = by_hand("   12   104  02:ab:00:00:00:1f  static").map(|one| one.to_string());
+        assert_eq!(shown.as_deref(), Some("02:ab:00:00:00:1f in tag 104"));
     }
 }

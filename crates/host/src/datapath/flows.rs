@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::door::{Door, Placed};
+use super::door::{ByHand, Door};
 use super::openflow::{self, Flow, Message, PortSettings, Stats};
 use super::{DEADLINE, Session};
 use crate::event::{Event, Waker};
@@ -30,7 +30,7 @@ pub(super) struct Told {
     /// Ports with settings that keep frames away.
     pub(super) ports: BTreeMap<InterfaceName, PortSettings>,
     /// What somebody put into the table of addresses.
-    placed: Vec<Placed>,
+    by_hand: Vec<ByHand>,
 }
 
 /// The room's end of the session.
@@ -73,15 +73,14 @@ struct Heard {
 // === impl Told ===
 
 impl Told {
-    /// The addresses that lead frames astray on a bridge which learns nothing in the tags `unlearned`: there it does not
-    /// look at its table.
-    pub(super) fn astray(&self, unlearned: &BTreeSet<u16>) -> Vec<Placed> {
-        self.placed.iter().filter(|placed| !unlearned.contains(&placed.tag)).cloned().collect()
+    /// The addresses by hand that lead frames astray on a bridge which learns in these tags.
+    pub(super) fn astray(&self, learning: &BTreeSet<u16>) -> Vec<ByHand> {
+        self.by_hand.iter().filter(|one| learning.contains(&one.tag)).cloned().collect()
     }
 
     /// What such a bridge does with frames beside what its database says.
-    pub(super) fn on(self, unlearned: &BTreeSet<u16>) -> FlowsObserved {
-        let astray = self.astray(unlearned);
+    pub(super) fn with(self, learning: &BTreeSet<u16>) -> FlowsObserved {
+        let astray = self.astray(learning);
         let named: Vec<String> = astray.iter().take(NAMED).map(ToString::to_string).collect();
         let more = if astray.len() > named.len() { ", …" } else { "" };
         let told = format!("has addresses in its table that it has not learned ({}{more})", named.join(", "));
@@ -175,7 +174,9 @@ impl Keeper {
             }
             while let Some(message) = Message::take(&mut bytes) {
                 socket.write_all(&heard.take(&message)?).await?;
-                if std::mem::take(&mut heard.is_to_look) {
+                // Who asked for everything wants that, too; else it is looked whether what was there is gone.
+                let is_wanted = !waiting.is_empty() || !heard.told.by_hand.is_empty();
+                if std::mem::take(&mut heard.is_to_look) && is_wanted {
                     heard.look(&self.door).await;
                 }
                 if message.kind == openflow::BARRIER_REPLY && !waiting.is_empty() {
@@ -271,8 +272,8 @@ impl Heard {
     /// next flow table, and what was known stands until then.
     async fn look(&mut self, door: &Door) {
         let door = door.clone();
-        match tokio::task::spawn_blocking(move || door.placed()).await.map_err(io::Error::other).flatten() {
-            Ok(placed) => self.told.placed = placed,
+        match tokio::task::spawn_blocking(move || door.by_hand()).await.map_err(io::Error::other).flatten() {
+            Ok(by_hand) => self.told.by_hand = by_hand,
             Err(error) => tracing::debug!(%error, "the switch's table of addresses could not be read"),
         }
     }

@@ -253,8 +253,7 @@ impl Links {
                         let host_alias = if is_finished_as_made(step, nodes) { order.host_alias } else { unfinished() };
                         orders.push(VethOrder { host_alias, ..order });
                         ordered.push((at, space));
-                        // Until it has one.
-                        Ok(0)
+                        Err(Error::Missing { what: format!("the pair {} was not made", one.host_device) })
                     }
                 },
             );
@@ -314,12 +313,12 @@ impl Links {
         answers
     }
 
-    /// The number of each device that is set and has the mark of one whose other end is not set up.
+    /// The number of each device that is set and has no mark, or that of one whose other end is not set up.
     fn unfinished(&mut self, steps: &[&Step]) -> Vec<Option<u32>> {
         let devices = self.devices().ok();
         let is_so = |index: &u32| {
             let alias = devices.and_then(|devices| devices.get(index)).map(|link| &link.alias);
-            alias.is_some_and(|alias| alias.parse().is_ok_and(|mark: Mark| mark.is_of_unfinished()))
+            alias.is_some_and(|alias| alias.parse().map_or(alias.is_empty(), |mark: Mark| mark.is_of_unfinished()))
         };
         let index = |step: &Step| match step {
             Step::SetDevice { ifindex, .. } => Some(*ifindex),

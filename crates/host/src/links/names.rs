@@ -30,6 +30,8 @@ pub(super) struct Names {
     nodes: PathBuf,
     /// The watch of `nodes`.
     of_nodes: WatchDescriptor,
+    /// Whether a folder is not watched any more: then anything may happen unheard.
+    is_blind: bool,
 }
 
 impl Names {
@@ -39,9 +41,9 @@ impl Names {
             let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
             let names = [PathBuf::from(archetype_netns::pin::NETNS_FOLDER), place.pins()];
             let nodes = place.nodes();
-            let mounts = File::open("/proc/self/mountinfo")?;
+            let mounts = File::open("/proc/thread-self/mountinfo")?;
             let of_nodes = watch(&inotify, &names, &nodes)?;
-            Ok(Self { inotify, mounts, names, nodes, of_nodes })
+            Ok(Self { inotify, mounts, names, nodes, of_nodes, is_blind: false })
         };
         begun().inspect_err(|error| tracing::warn!(%error, "names of namespaces cannot be watched")).ok()
     }
@@ -57,7 +59,7 @@ impl Names {
     /// Takes in what was heard. What exactly happened to a name is read where it is.
     pub(super) fn read(&mut self) -> Heard {
         let goes = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM;
-        let (mut moved, mut lost, mut blind) = (self.mounts_changed(), false, false);
+        let (mut moved, mut lost, mut blind) = (self.mounts_changed(), false, self.is_blind);
         while let Ok(events) = self.inotify.read_events() {
             if events.is_empty() {
                 break;
@@ -69,11 +71,15 @@ impl Names {
         // A folder that is gone takes its watch along.
         if blind {
             match watch(&self.inotify, &self.names, &self.nodes) {
-                Ok(of_nodes) => self.of_nodes = of_nodes,
-                Err(error) => tracing::warn!(%error, "names of namespaces cannot be watched any more"),
+                Ok(of_nodes) => (self.of_nodes, self.is_blind) = (of_nodes, false),
+                Err(error) => {
+                    if !std::mem::replace(&mut self.is_blind, true) {
+                        tracing::warn!(%error, "names of namespaces cannot be watched any more");
+                    }
+                }
             }
         }
-        Heard { moved, lost: lost || blind }
+        Heard { moved: moved || blind, lost: lost || blind }
     }
 
     /// Whether anything was mounted or unmounted since this was last asked.

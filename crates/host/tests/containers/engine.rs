@@ -192,7 +192,7 @@ fn a_pull_that_hangs_holds_nobody_else_up() {
 
         assert!(!bed.room.begin(Order::remove(slow.container.clone())), "busy until the pull is given up");
         let outside = |bed: &Bed| bed.node("slow").and_then(|node| node.busy?.outside);
-        assert_eq!(outside(bed), Some(Outside::Image { body: slow.body_digest() }));
+        assert_eq!(outside(bed), Some(Outside::Image(image.clone())));
         bed.room.give_up(&slow.container);
         assert_eq!(outside(bed), None);
         let given_up = timeout(Duration::from_secs(5), bed.task_ended(&slow.container)).await.expect("at once");

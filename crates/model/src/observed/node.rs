@@ -109,17 +109,22 @@ pub struct Busy {
 pub enum Outside {
     /// A command of the node's lists, in it or on the host.
     Command,
-    /// An image that is looked for or pulled. What runs of the node meanwhile goes on.
-    Image {
-        /// Hash of the body that the node is to be made from with it, as [`NodeObserved::made_from`].
-        body: String,
-    },
+    /// This image, which is looked for or pulled. What runs of the node is not touched meanwhile.
+    Image(String),
 }
 
 impl NodeObserved {
     /// What works on the node's run. A task that still waits for an image has not touched it.
     pub fn at_work(&self) -> Option<&Busy> {
-        self.busy.as_ref().filter(|busy| !matches!(busy.outside, Some(Outside::Image { .. })))
+        self.busy.as_ref().filter(|busy| !matches!(busy.outside, Some(Outside::Image(_))))
+    }
+
+    /// The image that a task on the node waits for.
+    pub fn awaited_image(&self) -> Option<&str> {
+        match self.busy.as_ref()?.outside.as_ref()? {
+            Outside::Image(image) => Some(image),
+            Outside::Command => None,
+        }
     }
 }
 

@@ -81,11 +81,8 @@ fn mend(
     room: &mut Room,
 ) {
     let name = &interface.host_device;
-    if lost_its_mark(look, node, interface, device) {
-        room.steps.push(Step::RemoveDevice { device: name.clone(), ifindex: device.ifindex });
-        return;
-    }
-    if !is_ours(look, device) {
+    let lost_its_mark = lost_its_mark(look, node, interface, device);
+    if !is_ours(look, device) && !lost_its_mark {
         room.findings.push(look.finding(
             "device-name-taken",
             &lab.name,
@@ -103,7 +100,8 @@ fn mend(
     let controller = wanted_controller(look, interface);
     let attached = controller.as_ref().map_or(Attached::Yes, |bridge| attached(look, device, bridge));
     let is_finished = !device.mark.as_ref().is_some_and(Mark::is_of_unfinished);
-    let is_so = device.up == up && !is_held && is_sized(look, interface, device) && is_finished;
+    let is_marked = is_finished && !lost_its_mark;
+    let is_so = device.up == up && !is_held && is_sized(look, interface, device) && is_marked;
     let set = Step::SetDevice { device: name.clone(), ifindex: device.ifindex, up, controller };
     match attached {
         Attached::Yes if is_so => {}

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archetype_model::ContainerName;
-use archetype_model::observed::{Busy, Exit, NodeObserved, Observed, Outside, RunObserved};
-use archetype_model::spec::{DesiredRun, NodeBody, NodeSpec};
+use archetype_model::observed::{Exit, NodeObserved, Observed, Outside, RunObserved};
+use archetype_model::spec::{ContainerBody, DesiredRun, NodeBody, NodeSpec};
 use archetype_model::step::{NodeAction, Step};
 
 use super::{Look, Room};
@@ -16,9 +16,10 @@ pub(super) fn diff(look: &Look<'_>) -> Room {
     for (lab, node) in look.spec.nodes() {
         wanted.insert(&node.container);
         let Some(seen) = seen(look.observed, node) else { continue };
-        let action = match joining::is_made(lab, look.observed, node) {
-            true => action(look, node, seen),
-            false => alone(seen),
+        let action = match seen.and_then(NodeObserved::awaited_image) {
+            Some(image) => is_for_nothing(look, node, seen, image).then_some(NodeAction::GiveUp),
+            None if joining::is_made(lab, look.observed, node) => action(look, node, seen),
+            None => alone(seen),
         };
         if let Some(action) = action {
             room.steps.push(Step::Node { container: node.container.clone(), action });
@@ -73,13 +74,7 @@ pub(super) fn is_absent(look: &Look<'_>, container: &ContainerName) -> bool {
 
 fn action(look: &Look<'_>, node: &NodeSpec, seen: Option<&NodeObserved>) -> Option<NodeAction> {
     let Some(seen) = seen else { return absent(look, node) };
-    let body = look.wanted.body(&node.container);
-    if let Some(Busy { outside: Some(Outside::Image { body: of }), .. }) = &seen.busy {
-        let stops = node.desired == DesiredRun::Stopped && matches!(seen.run, RunObserved::Running { .. });
-        return (stops || body != Some(of)).then_some(NodeAction::GiveUp);
-    }
-    let is_outdated = body != Some(&seen.made_from) && seen.run != RunObserved::Absent;
-    if is_outdated {
+    if is_outdated(look, node, seen) {
         return removal(seen);
     }
     let asked = look.memory.restarts.get(&node.container).is_some_and(|done| *done < node.restarts);
@@ -100,6 +95,21 @@ fn action(look: &Look<'_>, node: &NodeSpec, seen: Option<&NodeObserved>) -> Opti
         }
         (_, DesiredRun::Running) => start(look, node),
     }
+}
+
+/// Whether what there is of a node was made from another body than the one that is wanted.
+fn is_outdated(look: &Look<'_>, node: &NodeSpec, seen: &NodeObserved) -> bool {
+    look.wanted.body(&node.container) != Some(&seen.made_from) && seen.run != RunObserved::Absent
+}
+
+/// Whether an image that a task waits for is of no use any more: the node is made from another one, or what runs of it is
+/// as wanted, or is to stop now.
+fn is_for_nothing(look: &Look<'_>, node: &NodeSpec, seen: Option<&NodeObserved>, image: &str) -> bool {
+    let is_of = |body: &ContainerBody| body.image == image;
+    let is_wanted = matches!(&node.body, NodeBody::Container(body) if is_of(body));
+    let runs = |seen: &&NodeObserved| matches!(seen.run, RunObserved::Running { .. });
+    let stays = |seen: &NodeObserved| node.desired == DesiredRun::Stopped || !is_outdated(look, node, seen);
+    !is_wanted || seen.filter(runs).is_some_and(stays)
 }
 
 /// A node that shares what is not there is not made, and goes with it.
