@@ -423,11 +423,26 @@ fn a_node_runs_on_until_the_image_is_there_from_which_it_is_to_be_made_anew() {
         });
         assert_eq!(world.lab("beside")["links"][0]["actual_state"], "up");
         // The file as it was before: nothing is to be done any more.
+        let slow = std::fs::read_to_string(world.folder.join("beside.clab.yml")).unwrap();
         world.write("beside.clab.yml", BESIDE);
         world.cli(["deploy", "--wait", "30s"]).fine();
         assert_eq!(container(world), first);
 
-        world.cli(["destroy", "--wait", "30s"]).fine();
+        // What is wished of it meanwhile does not wait for the image.
+        world.write("beside.clab.yml", &slow);
+        world.cli(["deploy", "--no-wait"]).fine();
+        let pulls =
+            |world: &World| world.node("beside", "web")["reason"].as_str()?.starts_with("pulling").then_some(());
+        eventually(SOON, "it pulls again", || pulls(world));
+        world.cli(["node", "beside", "web", "stop"]).fine();
+        assert_eq!(world.node("beside", "web")["state"], "stopped");
+        world.write("beside.clab.yml", BESIDE);
+        world.cli(["deploy", "--wait", "30s"]).fine();
+        world.cli(["node", "beside", "web", "start"]).fine();
+        world.write("beside.clab.yml", &slow);
+        world.cli(["deploy", "--no-wait"]).fine();
+        eventually(SOON, "it pulls once more", || pulls(world));
+        world.cli(["destroy", "--wait", "10s"]).fine();
     });
 }
 
