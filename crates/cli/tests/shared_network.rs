@@ -147,3 +147,35 @@ fn what_joined_waits_for_its_owner(world: &World) {
     world.until_up("shared", SOON);
     share_one_network(world);
 }
+
+#[test]
+fn a_node_that_joins_waits_for_its_next_image_once_and_comes_back_with_the_former_file() {
+    on_a_machine(LIMIT, |world| {
+        world.engine.import_busybox("bb");
+        world.engine.import_busybox("other");
+        world.write("shared.clab.yml", SHARED);
+        world.cli(["deploy", "-t", "shared.clab.yml", "--wait", "60s"]).fine();
+        // A registry that takes connections and never says a word.
+        let registry = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        registry.set_nonblocking(true).unwrap();
+        let slow = format!("127.0.0.1:{}/slow:1", registry.local_addr().unwrap().port());
+        let both = SHARED
+            .replace("    late:\n", &format!("    late:\n      image: {slow}\n"))
+            .replace("    owner:\n", "    owner:\n      image: other\n");
+        world.write("shared.clab.yml", &both);
+        world.cli(["deploy", "-t", "shared.clab.yml", "--no-wait"]).fine();
+        eventually(SOON, "the owner is another container", || {
+            let shown =
+                world.engine.try_docker(["inspect", "-f", "{{.Config.Image}} {{.State.Running}}", "clab-shared-owner"]);
+            (shown.ok()?.trim() == "other true").then_some(())
+        });
+        // One that is given up and begun again connects each time.
+        while registry.accept().is_ok() {}
+        std::thread::sleep(Duration::from_secs(3));
+        let connections = std::iter::from_fn(|| registry.accept().ok()).count();
+        assert!(connections < 10, "{connections} connections in 3 s");
+        world.write("shared.clab.yml", SHARED);
+        world.cli(["deploy", "-t", "shared.clab.yml", "--wait", "60s"]).fine();
+        share_one_network(world);
+    });
+}
