@@ -9,7 +9,7 @@ use std::sync::Arc;
 use archetype_host::{Event, Host};
 use archetype_model::observed::Observed;
 use archetype_model::report::{Finding, Report};
-use archetype_model::spec::HostSpec;
+use archetype_model::spec::{HostSpec, NodeSpec};
 use archetype_model::step::{NodeAction, Outcome, Resource, Step};
 use archetype_model::{ContainerName, InterfaceName};
 use archetype_plan::carrier::Carriers;
@@ -76,6 +76,7 @@ impl<H: Host> Pass<'_, H> {
             let observed = self.host.observe().await;
             self.memory.compare_starts(&self.ledger.done().starts, &spec, &observed, self.clock.now_ms());
             self.memory.settled.retain(|resource, _| !is_moot(resource, &observed));
+            self.unsettle_followers(&spec, &wanted.resources);
             let wires = self.look_at_wires(&spec, &observed).await;
             let (found, order) = self.difference((&spec, &wanted), &observed, &wires, &held);
             round += 1;
@@ -135,6 +136,17 @@ impl<H: Host> Pass<'_, H> {
             done.execs.retain(|container, _| execs.contains(container));
             done.begun_as.retain(|container, _| execs.contains(container));
         });
+    }
+
+    /// What shares something of a node that is not settled is not settled either.
+    fn unsettle_followers(&mut self, spec: &HostSpec, wanted: &BTreeMap<Resource, String>) {
+        let settled = &mut self.memory.settled;
+        let is_settled = |node: &NodeSpec| {
+            let resource = Resource::Node(node.container.clone());
+            settled.get(&resource).is_some_and(|digest| wanted.get(&resource) == Some(digest))
+        };
+        let followers: Vec<Resource> = joining::followers(spec, is_settled).cloned().map(Resource::Node).collect();
+        settled.retain(|resource, _| !followers.contains(resource));
     }
 
     fn difference(

@@ -103,6 +103,9 @@ fn found(spec: &HostSpec, step: &Step) -> String {
         Step::Node { container, action: NodeAction::Stop } => {
             format!("{container} runs (to have it run: {})", command(container, "start"))
         }
+        Step::Node { container, action: NodeAction::Remove } => {
+            format!("what {container} was made from, or shares, is not what is there")
+        }
         other => format!("found drift: {other}"),
     }
 }

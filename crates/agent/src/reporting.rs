@@ -96,6 +96,7 @@ fn node_report(seen: &Seen<'_>, node: &NodeSpec) -> NodeReport {
         at_rest: found.is_some_and(|found| is_at_rest(node, found)) && !asked,
         namespace: space.map(|space| space.identity),
         privileges: found.and_then(|found| found.privileges.clone()),
+        image: found.and_then(|found| found.image.clone()),
         stand_in: found.is_some_and(|found| found.stand_in),
     }
 }

@@ -390,6 +390,10 @@ fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
                 ("port deleted", Box::new(|b: &Bench| drop(b.ovs.vsctl(["del-port", &b.device()])))),
                 ("veth gone", Box::new(|b: &Bench| drop(run("ip", ["link", "del", &b.device()])))),
                 ("mark gone", Box::new(|b: &Bench| drop(run("ip", ["link", "set", &b.device(), "alias", ""])))),
+                (
+                    "mark overwritten",
+                    Box::new(|b: &Bench| drop(run("ip", ["link", "set", &b.device(), "alias", "theirs"]))),
+                ),
                 ("host end small", Box::new(|b: &Bench| drop(run("ip", ["link", "set", &b.device(), "mtu", "1400"])))),
                 ("host end down", Box::new(|b: &Bench| drop(run("ip", ["link", "set", &b.device(), "down"])))),
                 ("fail_mode", Box::new(|b: &Bench| drop(b.ovs.vsctl(["set-fail-mode", "arch-ovs", "secure"])))),

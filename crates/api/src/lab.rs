@@ -95,7 +95,7 @@ pub struct Node {
     pub state: NodeState,
     /// Why, where the state does not say it all.
     pub reason: Option<String>,
-    /// The image as the file writes it.
+    /// The image that it was made from; before it is made, as the file writes it.
     pub image: Option<String>,
     /// Its place on the management network; null when it has none.
     pub management: Option<Management>,

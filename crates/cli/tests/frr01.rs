@@ -422,6 +422,7 @@ fn a_node_runs_on_until_the_image_is_there_from_which_it_is_to_be_made_anew() {
             (node["state"] == "starting" && node["reason"].as_str()?.starts_with("pulling 127.0.0.1")).then_some(())
         });
         assert_eq!(world.lab("beside")["links"][0]["actual_state"], "up");
+        assert_eq!(world.node("beside", "web")["image"], "wbitt/network-multitool:3.22.2");
         // The file as it was before: nothing is to be done any more.
         let slow = std::fs::read_to_string(world.folder.join("beside.clab.yml")).unwrap();
         world.write("beside.clab.yml", BESIDE);
@@ -442,6 +443,24 @@ fn a_node_runs_on_until_the_image_is_there_from_which_it_is_to_be_made_anew() {
         world.write("beside.clab.yml", &slow);
         world.cli(["deploy", "--no-wait"]).fine();
         eventually(SOON, "it pulls once more", || pulls(world));
+        // What ends meanwhile is not told as what comes.
+        let pid = world.docker(["inspect", "--format", "{{.State.Pid}}", "clab-beside-web"]);
+        run("kill", ["-9", pid.trim()]);
+        eventually(SOON, "its end is told", || {
+            let node = world.node("beside", "web");
+            (node["state"] == "exited" && node["reason"].as_str()?.starts_with("signal 9; made anew")).then_some(())
+        });
+        let told = "exited: signal 9; made anew once its image is there";
+        eventually(SOON, "the journal has it", || {
+            world.cli(["journal", "beside"]).fine().stdout.contains(told).then_some(())
+        });
+        let link = &world.lab("beside")["links"][0];
+        assert_eq!(link["actual_state"], "pending", "{link}");
+        let begun = Instant::now();
+        world.cli(["node", "beside", "web", "stop"]).fine();
+        assert!(begun.elapsed() < Duration::from_secs(10), "a stop does not wait for an image");
+        let waits = || world.lab("beside")["links"][0]["reason"] == "waits for web, which is stopped";
+        eventually(SOON, "its link says what it waits for", || waits().then_some(()));
         world.cli(["destroy", "--wait", "10s"]).fine();
     });
 }

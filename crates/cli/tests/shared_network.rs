@@ -169,13 +169,24 @@ fn a_node_that_joins_waits_for_its_next_image_once_and_comes_back_with_the_forme
                 world.engine.try_docker(["inspect", "-f", "{{.Config.Image}} {{.State.Running}}", "clab-shared-owner"]);
             (shown.ok()?.trim() == "other true").then_some(())
         });
+        let repairs = || {
+            let journal = world.cli(["journal", "shared"]).fine().stdout;
+            journal.lines().filter(|line| line.contains("repair")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(repairs(), Vec::<String>::new());
         // One that is given up and begun again connects each time.
         while registry.accept().is_ok() {}
         std::thread::sleep(Duration::from_secs(3));
         let connections = std::iter::from_fn(|| registry.accept().ok()).count();
         assert!(connections < 10, "{connections} connections in 3 s");
         world.write("shared.clab.yml", SHARED);
+        let planned = world.cli(["plan", "-t", "shared.clab.yml"]).fine().stdout;
+        assert!(planned.contains("made anew with owner, whose network it shares"), "{planned}");
         world.cli(["deploy", "-t", "shared.clab.yml", "--wait", "60s"]).fine();
         share_one_network(world);
+        world.cli(["node", "shared", "owner", "stop"]).fine();
+        world.cli(["node", "shared", "owner", "start"]).fine();
+        world.until_up("shared", SOON);
+        assert_eq!(repairs(), Vec::<String>::new(), "what comes and goes as it is wanted is no drift");
     });
 }

@@ -39,9 +39,9 @@ pub(crate) fn explain(
     })
 }
 
-/// What was mended in a lab since an entry of the journal.
+/// What was mended in a lab, and of what it stands on, since an entry of the journal.
 pub(crate) async fn mended(desk: &Desk, lab: &LabName, since: u64) -> Result<Vec<String>, StoreError> {
-    let stretch = Stretch { lab: Some(lab.clone()), since: Some(since), limit: 10_000 };
+    let stretch = Stretch { lab: Some(lab.clone()), with_host: true, since: Some(since), limit: 10_000 };
     let entries = desk.store.journal(&stretch).await?;
     Ok(entries.into_iter().filter(|entry| entry.kind == "repair").filter_map(|entry| entry.subject).collect())
 }

@@ -97,6 +97,8 @@ pub struct Note {
 pub struct Stretch {
     /// Only those of this lab.
     pub lab: Option<LabName>,
+    /// And repairs of what every lab of its host stands on.
+    pub with_host: bool,
     /// Only those after this id, the oldest first; without it, the newest.
     pub since: Option<u64>,
     /// At most so many.

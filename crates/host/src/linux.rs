@@ -367,6 +367,7 @@ fn unread(mark: Mark) -> NodeObserved {
         run: RunObserved::Created,
         busy: None,
         privileges: None,
+        image: None,
         stand_in: false,
         shares_with: BTreeSet::new(),
         ended_by_hand_ms: None,

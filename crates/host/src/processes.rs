@@ -230,6 +230,7 @@ impl Processes {
             run: RunObserved::Absent,
             busy: None,
             privileges: None,
+            image: None,
             stand_in: false,
             shares_with: BTreeSet::new(),
             ended_by_hand_ms: None,

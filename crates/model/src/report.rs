@@ -94,6 +94,9 @@ pub struct NodeReport {
     pub namespace: Option<u64>,
     /// What it may do on its host, for people.
     pub privileges: Option<String>,
+    /// The image that it was created from, which may not be the wanted one yet; none where there is none.
+    #[serde(default)]
+    pub image: Option<String>,
     /// Whether its image is a stand-in built from packages.
     pub stand_in: bool,
 }

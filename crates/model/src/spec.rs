@@ -313,18 +313,20 @@ impl NodeSpec {
     /// What the node is made from, as a digest: another body asks for re-creation. What the
     /// environment and labels tell of the rest of the lab does not count: they say how it was when
     /// the node was made, and a link or node more, or a file that was moved, is no reason to make
-    /// every other one anew.
+    /// every other one anew. Nor is when its image is pulled: that is for the next time.
     pub fn body_digest(&self) -> String {
         crate::digest(&self.own_body())
     }
 
-    /// The body without what its environment and labels tell of the rest of the lab.
+    /// The body without what its environment and labels tell of the rest of the lab, and without what a container that is
+    /// made has no use for.
     pub fn own_body(&self) -> NodeBody {
         let mut body = self.body.clone();
         let env = match &mut body {
             NodeBody::Namespace(body) => &mut body.env,
             NodeBody::Container(body) => {
                 OF_THE_LAB_LABELS.iter().for_each(|key| drop(body.labels.remove(*key)));
+                body.pull = PullPolicy::default();
                 &mut body.env
             }
         };

@@ -6,10 +6,12 @@ use std::fmt;
 
 use archetype_model::name::{InterfaceName, LabName, NodeName};
 use archetype_model::spec::{
-    Attachment, Carrier, DesiredLink, DesiredRun, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, NodeSpec, Presence,
-    WireShape, WireSpec,
+    Attachment, Carrier, DesiredLink, DesiredRun, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, NodeBody, NodeSpec,
+    Presence, WireShape, WireSpec,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::joining;
 
 /// A part of a lab.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -154,10 +156,9 @@ impl Parts {
 
     fn difference(&self, new: &Self, part: &Part) -> Vec<String> {
         let found = match part {
-            Part::Node { node } => self
-                .node(node)
-                .zip(new.node(node))
-                .map(|(was, is)| [of_node(was, is), of_names(&self.names(was), &new.names(is))].concat()),
+            Part::Node { node } => self.node(node).zip(new.node(node)).map(|(was, is)| {
+                [of_node(was, is), self.of_shared(new, was, is), self.of_names(new, was, is)].concat()
+            }),
             Part::Wire { wire } => self.wire(wire).zip(new.wire(wire)).map(|(old, wire)| self.of_wire(old, new, wire)),
             Part::Interface { end } => self.interface(end).zip(new.interface(end)).map(|(old, fresh)| {
                 let lans = self.lan_of(old).zip(new.lan_of(fresh));
@@ -168,6 +169,21 @@ impl Parts {
             }),
         };
         found.unwrap_or_default()
+    }
+
+    /// A node goes and comes with the one of which it shares something.
+    fn of_shared(&self, new: &Self, was: &NodeSpec, is: &NodeSpec) -> Vec<String> {
+        if is_made_anew(was, is) {
+            return Vec::new();
+        }
+        let is_new = |other: &NodeSpec| self.node(&other.name).is_none_or(|before| is_made_anew(before, other));
+        let shared = new.0.iter().flat_map(|lab| joining::shared(lab, is));
+        let with = shared.filter(|(other, _)| is_new(other));
+        with.map(|(other, what)| format!("made anew with {}, whose {what} it shares", other.name)).collect()
+    }
+
+    fn of_names(&self, new: &Self, was: &NodeSpec, is: &NodeSpec) -> Vec<String> {
+        names_that_differ(&self.names(was), &new.names(is))
     }
 
     fn of_wire(&self, old: &WireSpec, new: &Self, wire: &WireSpec) -> Vec<String> {
@@ -206,12 +222,17 @@ fn leads_out(interface: &InterfaceSpec) -> bool {
     !matches!(&interface.attachment, Attachment::Wire { .. } | Attachment::Network { primary: true, .. })
 }
 
+/// Whether the new node is another container or process than the old one.
+fn is_made_anew(old: &NodeSpec, new: &NodeSpec) -> bool {
+    old.container != new.container || old.body_digest() != new.body_digest()
+}
+
 /// What changes of a node itself. Names of other nodes come and go without touching it.
 fn of_node(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     let mut what = Vec::new();
     if old.container != new.container {
         what.push(format!("made anew as {}", new.container));
-    } else if old.body_digest() != new.body_digest() {
+    } else if is_made_anew(old, new) {
         what.push(format!("made anew for its {}", fields_that_differ(old, new).join(", ")));
     }
     if old.desired != new.desired {
@@ -226,6 +247,7 @@ fn of_node(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     if old.restart != new.restart {
         what.push(format!("restart-policy {} becomes {}", old.restart, new.restart));
     }
+    what.extend(of_pull(old, new));
     if old.stages != new.stages {
         what.push("other stages from its next start on".into());
     }
@@ -236,8 +258,14 @@ fn of_node(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     what
 }
 
+/// When its image is pulled, the next time that it is made.
+fn of_pull(old: &NodeSpec, new: &NodeSpec) -> Option<String> {
+    let (NodeBody::Container(old), NodeBody::Container(new)) = (&old.body, &new.body) else { return None };
+    (old.pull != new.pull).then(|| format!("image-pull-policy {} becomes {}", old.pull, new.pull))
+}
+
 /// What changes of the names of a node that is known before and after.
-fn of_names(old: &BTreeSet<&str>, new: &BTreeSet<&str>) -> Vec<String> {
+fn names_that_differ(old: &BTreeSet<&str>, new: &BTreeSet<&str>) -> Vec<String> {
     if old.is_empty() || new.is_empty() {
         return Vec::new();
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use archetype_model::ContainerName;
 use archetype_model::observed::{NodeObserved, Observed, RunObserved};
 use archetype_model::spec::{DesiredRun, HostSpec, LabSpec, NodeBody, NodeSpec};
 
@@ -21,6 +22,13 @@ pub fn hold(spec: &HostSpec, observed: &Observed, order: &mut Order) {
     }
 }
 
+/// Nodes that share something of a node of which `is_settled` does not hold: that one is made or made anew, and what they
+/// come and go by with it is no drift of theirs.
+pub fn followers(spec: &HostSpec, is_settled: impl Fn(&NodeSpec) -> bool) -> impl Iterator<Item = &ContainerName> {
+    let follows = move |lab: &LabSpec, node: &NodeSpec| shared(lab, node).any(|(other, _)| !is_settled(other));
+    spec.nodes().filter(move |(lab, node)| follows(lab, node)).map(|(_, node)| &node.container)
+}
+
 /// Whether everything that the node shares is made, and is what the node was made to share. One that was made before
 /// can never be started again: the engine looks for the container that there was.
 pub(crate) fn is_made(lab: &LabSpec, observed: &Observed, node: &NodeSpec) -> bool {
@@ -32,7 +40,7 @@ pub(crate) fn is_made(lab: &LabSpec, observed: &Observed, node: &NodeSpec) -> bo
 }
 
 /// The nodes of which it shares something, and what.
-fn shared<'a>(lab: &'a LabSpec, node: &'a NodeSpec) -> impl Iterator<Item = (&'a NodeSpec, &'static str)> {
+pub(crate) fn shared<'a>(lab: &'a LabSpec, node: &'a NodeSpec) -> impl Iterator<Item = (&'a NodeSpec, &'static str)> {
     let network = node.network_of().map(|other| (other.as_str(), "network"));
     let named = network.into_iter().chain(node.processes_of().map(|other| (other, "processes")));
     named.filter_map(|(named, what)| {

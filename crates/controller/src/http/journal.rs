@@ -26,7 +26,7 @@ const MOST: u32 = 10_000;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Part {
-    /// Only entries of this lab.
+    /// Only entries of this lab, and repairs of what all labs of its host stand on.
     lab: Option<LabName>,
     /// Only entries after this id.
     since: Option<u64>,
@@ -36,17 +36,19 @@ pub(super) struct Part {
 
 /// What happened
 ///
-/// With `since` the oldest entries after it, without it the newest; in the order of ids. A lab that
-/// was destroyed has its entries still; one of which nothing was ever told is not known.
+/// With `since` the oldest entries after it, without it the newest; in the order of ids. With `lab` those of that lab, and
+/// repairs of what every lab of its host stands on. A lab that was destroyed has its entries still; one of which nothing was
+/// ever told is not known.
 #[utoipa::path(get, path = "/journal", operation_id = "read_journal", tag = "journal",
     params(("lab" = Option<String>, Query), ("since" = Option<u64>, Query), ("limit" = Option<u32>, Query)),
     responses((status = 200, body = Journal), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub(super) async fn read(State(desk): State<Desk>, Asked(part): Asked<Part>) -> Result<Json<Journal>, Failure> {
-    let stretch = Stretch { lab: part.lab, since: part.since, limit: part.limit.unwrap_or(MANY).min(MOST) };
-    let entries = desk.store.journal(&stretch).await?;
-    if let Some(lab) = stretch.lab.filter(|_| entries.is_empty()) {
+    if let Some(lab) = part.lab.clone() {
         known(&desk, lab).await?;
     }
+    let limit = part.limit.unwrap_or(MANY).min(MOST);
+    let stretch = Stretch { lab: part.lab, with_host: true, since: part.since, limit };
+    let entries = desk.store.journal(&stretch).await?;
     Ok(Json(Journal { entries }))
 }
 
@@ -55,7 +57,7 @@ async fn known(desk: &Desk, lab: LabName) -> Result<(), Failure> {
     if desk.board.look().revisions.contains_key(&lab) {
         return Ok(());
     }
-    let newest = Stretch { lab: Some(lab.clone()), since: None, limit: 1 };
+    let newest = Stretch { lab: Some(lab.clone()), with_host: false, since: None, limit: 1 };
     match desk.store.journal(&newest).await?.is_empty() {
         true => Err(wishing::lab_unknown(&lab).into()),
         false => Ok(()),

@@ -9,6 +9,7 @@ use archetype_api::mapping::InterfaceMappings;
 use archetype_api::{Accepted, Explanation, LinkAction, NewLink, Problem, Reconciled};
 use archetype_model::LabName;
 use archetype_model::status::LinkState;
+use archetype_model::step::Resource;
 use axum::Json;
 use axum::extract::State;
 use tokio::time::Instant;
@@ -88,9 +89,13 @@ fn is_valid(link: &Link) -> bool {
 
 fn counted(first: &[Link], last: Vec<Link>, mended: &[String]) -> Reconciled {
     let before: BTreeMap<&str, bool> = first.iter().map(|link| (link.id.as_str(), is_valid(link))).collect();
+    // The bridge carries every link that has a port.
+    let is_beneath = |subject: &String, port: &str| {
+        *subject == Resource::Bridge.to_string() || subject.split(' ').any(|word| word == port)
+    };
     let was_mended = |link: &Link| {
-        let ports = link.endpoints.iter().filter_map(|end| end.ovs_port.as_ref());
-        ports.into_iter().any(|port| mended.iter().any(|subject| subject.split(' ').any(|word| word == port)))
+        let mut ports = link.endpoints.iter().filter_map(|end| end.ovs_port.as_deref());
+        ports.any(|port| mended.iter().any(|subject| is_beneath(subject, port)))
     };
     let mut answer =
         Reconciled { checked: last.len(), valid: 0, repaired: 0, errors: 0, pending: 0, links: Vec::new() };

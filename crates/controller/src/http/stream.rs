@@ -79,7 +79,7 @@ pub(super) fn journal(desk: Desk, lab: Option<LabName>, since: u64) -> impl Stre
             }
             // Heard before it is read: what comes in between rings again.
             state.bell.mark_unchanged();
-            let stretch = Stretch { lab: state.lab.clone(), since: Some(state.since), limit: READ };
+            let stretch = Stretch { lab: state.lab.clone(), with_host: true, since: Some(state.since), limit: READ };
             match state.desk.store.journal(&stretch).await {
                 Ok(read) if read.is_empty() => state.bell.changed().await.ok()?,
                 Ok(read) => state.read = read.into(),

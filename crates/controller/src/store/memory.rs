@@ -144,9 +144,11 @@ impl Store for Memory {
     async fn journal(&self, stretch: &Stretch) -> Result<Vec<JournalEntry>, StoreError> {
         let state = self.state();
         let limit = stretch.limit as usize;
-        let mut found = state.journal.iter().filter(|entry| {
-            (stretch.lab.is_none() || entry.lab == stretch.lab) && stretch.since.is_none_or(|since| entry.id > since)
-        });
+        let is_of_host = |entry: &JournalEntry| stretch.with_host && entry.lab.is_none() && entry.kind == "repair";
+        let is_asked_for =
+            |entry: &JournalEntry| stretch.lab.is_none() || entry.lab == stretch.lab || is_of_host(entry);
+        let is_later = |entry: &JournalEntry| stretch.since.is_none_or(|since| entry.id > since);
+        let mut found = state.journal.iter().filter(|entry| is_asked_for(entry) && is_later(entry));
         if stretch.since.is_some() {
             return Ok(found.by_ref().take(limit).cloned().collect());
         }

@@ -24,6 +24,7 @@ pub(crate) fn node(
     let spec = part.and_then(|part| part.node(&declared.name));
     let report = spec.and_then(|spec| now.heard.as_ref()?.report.nodes.get(&spec.container));
     let runs = declared.runtime().runs();
+    let made_from = report.and_then(|report| report.image.clone());
     Some(Node {
         name: declared.name.clone(),
         kind: declared.kind.clone(),
@@ -32,7 +33,7 @@ pub(crate) fn node(
         state: status.state,
         reason: status.reason.clone(),
         // What a bridge inherits, it has no use for.
-        image: declared.definition.image.clone().filter(|_| runs),
+        image: made_from.or_else(|| declared.definition.image.clone()).filter(|_| runs),
         management: spec.and_then(management),
         container: topology.container_name(&declared.name).ok().filter(|_| runs),
         container_id: report.and_then(|report| report.id.clone()),

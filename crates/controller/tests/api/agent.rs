@@ -197,6 +197,7 @@ fn node_report(node: &NodeSpec) -> NodeReport {
         execs: node.execs.iter().map(exec).collect(),
         namespace: Some(1),
         privileges: Some("confined".into()),
+        image: None,
         stand_in: false,
     }
 }

@@ -1,7 +1,7 @@
 //! What every store does.
 
 use archetype_api::JournalEntry;
-use archetype_controller::store::{Draft, JOURNAL_KEPT, Memory, Sqlite, Store, StoreError, Stretch, Wish};
+use archetype_controller::store::{Draft, JOURNAL_KEPT, Memory, Note, Sqlite, Store, StoreError, Stretch, Wish};
 
 use super::fixture::{draft, lab, note, repair, target, verified};
 
@@ -30,6 +30,7 @@ suite! {
     a_repair_told_twice_is_noted_once
     the_latest_report_of_a_host_is_kept
     the_journal_is_read_from_where_one_left_off
+    the_journal_of_a_lab_has_the_repairs_of_what_it_stands_on
     the_journal_without_a_start_gives_the_newest
     the_journal_keeps_its_newest_entries_and_their_numbers
 }
@@ -142,7 +143,8 @@ async fn the_latest_report_of_a_host_is_kept(store: &impl Store) {
 async fn the_journal_is_read_from_where_one_left_off(store: &impl Store) {
     let written =
         store.append_journal(vec![note(Some("a"), "1"), note(None, "2"), note(Some("a"), "3")]).await.unwrap();
-    let stretch = |lab_name: Option<&str>, since, limit| Stretch { lab: lab_name.map(lab), since, limit };
+    let stretch =
+        |lab_name: Option<&str>, since, limit| Stretch { lab: lab_name.map(lab), with_host: false, since, limit };
     assert_eq!(store.journal(&stretch(None, Some(0), 100)).await.unwrap(), written);
     assert_eq!(store.journal(&stretch(None, Some(written[0].id), 1)).await.unwrap(), written[1..2]);
     let of_a = store.journal(&stretch(Some("a"), Some(0), 100)).await.unwrap();
@@ -150,10 +152,27 @@ async fn the_journal_is_read_from_where_one_left_off(store: &impl Store) {
     assert_eq!(store.append_journal(vec![]).await.unwrap(), []);
 }
 
+async fn the_journal_of_a_lab_has_the_repairs_of_what_it_stands_on(store: &impl Store) {
+    let repair = |of: Option<&str>, message: &str| Note { kind: "repair", ..note(of, message) };
+    let notes = [
+        note(Some("a"), "1"),
+        repair(None, "the bridge"),
+        note(None, "of the host"),
+        repair(Some("b"), "of another"),
+        repair(Some("a"), "2"),
+    ];
+    store.append_journal(notes.to_vec()).await.unwrap();
+    for since in [None, Some(0)] {
+        let of_a = Stretch { lab: Some(lab("a")), with_host: true, since, limit: 100 };
+        let found = store.journal(&of_a).await.unwrap();
+        assert_eq!(found.iter().map(|entry| entry.message.as_str()).collect::<Vec<_>>(), ["1", "the bridge", "2"]);
+    }
+}
+
 async fn the_journal_keeps_its_newest_entries_and_their_numbers(store: &impl Store) {
     let many = |count: u64| (0..count).map(|n| note(None, &n.to_string())).collect::<Vec<_>>();
     store.append_journal(many(JOURNAL_KEPT + 5)).await.unwrap();
-    let first = || Stretch { lab: None, since: Some(0), limit: 1 };
+    let first = || Stretch { lab: None, with_host: false, since: Some(0), limit: 1 };
     let oldest = |entries: Vec<JournalEntry>| entries.first().map(|entry| entry.id);
     assert_eq!(oldest(store.journal(&first()).await.unwrap()), Some(6));
     assert_eq!(store.append_journal(many(1)).await.unwrap()[0].id, JOURNAL_KEPT + 6);
@@ -163,6 +182,6 @@ async fn the_journal_keeps_its_newest_entries_and_their_numbers(store: &impl Sto
 
 async fn the_journal_without_a_start_gives_the_newest(store: &impl Store) {
     store.append_journal((1..=5).map(|n| note(None, &n.to_string())).collect()).await.unwrap();
-    let newest = store.journal(&Stretch { lab: None, since: None, limit: 2 }).await.unwrap();
+    let newest = store.journal(&Stretch { lab: None, with_host: false, since: None, limit: 2 }).await.unwrap();
     assert_eq!(newest.iter().map(|entry| entry.message.as_str()).collect::<Vec<_>>(), ["4", "5"]);
 }

@@ -312,6 +312,7 @@ fn absent(mark: &Mark, busy: &Busy) -> NodeObserved {
         run: RunObserved::Absent,
         busy: Some(busy.clone()),
         privileges: None,
+        image: None,
         stand_in: false,
         shares_with: BTreeSet::new(),
         ended_by_hand_ms: None,

@@ -51,6 +51,7 @@ pub(super) fn sight(inspected: &ContainerInspectResponse, installation: &Install
             run,
             busy: leaving(&state),
             privileges: labels.get(label::PRIVILEGES).cloned(),
+            image: inspected.config.as_ref()?.image.clone(),
             stand_in: labels.get(label::STAND_IN).is_some_and(|value| value == "true"),
             shares_with: shares_with(inspected),
             ended_by_hand_ms: None,

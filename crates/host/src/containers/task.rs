@@ -253,7 +253,10 @@ impl Task {
             }
             () = self.given_up.cancelled() => Err(pull_stopped(image)),
         };
-        self.room.replica().waits_for(&self.container, None);
+        // Who could not have it has touched nothing, and ends.
+        if pulled.is_ok() {
+            self.room.replica().waits_for(&self.container, None);
+        }
         pulled
     }
 

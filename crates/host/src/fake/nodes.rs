@@ -44,6 +44,7 @@ impl State {
             run: RunObserved::Created,
             busy: None,
             privileges: None,
+            image: None,
             stand_in: false,
             shares_with,
             ended_by_hand_ms: None,

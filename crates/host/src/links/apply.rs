@@ -313,12 +313,13 @@ impl Links {
         answers
     }
 
-    /// The number of each device that is set and has no mark, or that of one whose other end is not set up.
+    /// The number of each device that is set and has no mark, whatever else was written in its place, or that of one whose
+    /// other end is not set up.
     fn unfinished(&mut self, steps: &[&Step]) -> Vec<Option<u32>> {
         let devices = self.devices().ok();
         let is_so = |index: &u32| {
             let alias = devices.and_then(|devices| devices.get(index)).map(|link| &link.alias);
-            alias.is_some_and(|alias| alias.parse().map_or(alias.is_empty(), |mark: Mark| mark.is_of_unfinished()))
+            alias.is_some_and(|alias| alias.parse().map_or(true, |mark: Mark| mark.is_of_unfinished()))
         };
         let index = |step: &Step| match step {
             Step::SetDevice { ifindex, .. } => Some(*ifindex),

@@ -87,6 +87,7 @@ pub(super) fn all(place: &Place, known: &mut Known) -> io::Result<BTreeMap<Conta
                 run,
                 busy: is_ending.then(|| Busy { doing: "ending".into(), since_ms: 0, outside: None }),
                 privileges: None,
+                image: None,
                 stand_in: false,
                 shares_with: BTreeSet::new(),
                 ended_by_hand_ms: None,

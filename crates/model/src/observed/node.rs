@@ -21,6 +21,9 @@ pub struct NodeObserved {
     pub busy: Option<Busy>,
     /// What privileges were granted (`privileged`, `confined`, …) for people.
     pub privileges: Option<String>,
+    /// The image that it was created from, by the name it had then; none where there is none.
+    #[serde(default)]
+    pub image: Option<String>,
     /// Whether the image is a stand-in built from packages.
     pub stand_in: bool,
     /// The containers, by id or name, whose network or processes it was made to share; another container in the place

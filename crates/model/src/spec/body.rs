@@ -163,6 +163,17 @@ pub enum PullPolicy {
     Never,
 }
 
+impl std::fmt::Display for PullPolicy {
+    /// As a topology file writes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Always => "Always",
+            Self::Never => "Never",
+        })
+    }
+}
+
 /// A host path seen inside a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {

@@ -148,11 +148,11 @@ pub(super) fn node_faults(node: &NodeSpec, observed: &Observed) -> (Option<bool>
     let name = &node.name;
     match nodes.get(&node.container) {
         Some(NodeObserved { run: RunObserved::Running { .. }, .. }) => (Some(true), Vec::new()),
-        Some(NodeObserved { busy: Some(busy), .. }) => {
-            (Some(false), vec![Fault::NodeNotRunning(format!("{name}: {}", busy.doing))])
-        }
         _ if node.desired == DesiredRun::Stopped => {
             (Some(false), vec![Fault::NodeNotRunning(format!("{name}, which is stopped"))])
+        }
+        Some(NodeObserved { busy: Some(busy), .. }) => {
+            (Some(false), vec![Fault::NodeNotRunning(format!("{name}: {}", busy.doing))])
         }
         Some(NodeObserved { run: RunObserved::Ended { exit, .. }, .. }) => {
             let then = match node.restart.starts_again(exit) {

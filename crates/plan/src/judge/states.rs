@@ -1,7 +1,7 @@
 //! From reports to the states that users see.
 
 use archetype_model::LabName;
-use archetype_model::observed::{Exit, RunObserved};
+use archetype_model::observed::{Exit, Outside, RunObserved};
 use archetype_model::outward::Outward;
 use archetype_model::report::{EndReport, Fault, Finding, NodeReport, ProbeResult, WireReport};
 use archetype_model::spec::{DesiredRun, EndRef, NodeSpec, WireShape, WireSpec};
@@ -145,6 +145,7 @@ pub fn node_state(
         return Status::because(NodeState::Unknown, "its runtime could not be read");
     };
     let busy = report.busy.as_ref().map(|busy| busy.doing.clone());
+    let awaits_image = report.busy.as_ref().is_some_and(|busy| matches!(busy.outside, Some(Outside::Image(_))));
     match (run, node.desired, finding) {
         (RunObserved::Running { .. }, DesiredRun::Running, _) if report.restarts < node.restarts => {
             Status::because(NodeState::Starting, busy.unwrap_or_else(|| "is to be restarted".into()))
@@ -158,12 +159,19 @@ pub fn node_state(
         (RunObserved::Running { .. }, DesiredRun::Stopped, _) => {
             Status::because(NodeState::Running, busy.unwrap_or_else(|| "is to be stopped".into()))
         }
+        // An image for its next start may take any time.
+        (_, DesiredRun::Stopped, _) if awaits_image => Status { state: NodeState::Stopped, reason: busy },
         // What it left on its links goes before its task ends.
         (RunObserved::Ended { .. }, DesiredRun::Stopped, _) if busy.is_some() => {
             Status { state: NodeState::Running, reason: busy }
         }
         (_, DesiredRun::Stopped, _) => Status::plain(NodeState::Stopped),
         (_, _, Some(finding)) => Status::because(NodeState::Error, finding.message.clone()),
+        // What it was before ended by itself, and an image may take any time.
+        (RunObserved::Ended { exit, .. }, _, _) if awaits_image => {
+            let next = busy.unwrap_or_default();
+            Status::because(NodeState::Exited, format!("{exit}; made anew once its image is there ({next})"))
+        }
         (RunObserved::Ended { .. }, _, _) if busy.is_some() => Status { state: NodeState::Starting, reason: busy },
         (RunObserved::Ended { .. }, _, _) if report.restarts < node.restarts => {
             Status::because(NodeState::Starting, "is to be started")

@@ -176,15 +176,16 @@ fn with_note<'q>(
 /// A stretch of the journal.
 pub(super) async fn journal(readers: &SqlitePool, stretch: &Stretch) -> Result<Vec<JournalEntry>, StoreError> {
     const OLDEST: &str = "SELECT id, at_ms, lab, kind, subject, message, detail FROM journal
-         WHERE id > $1 AND ($2 IS NULL OR lab = $2) ORDER BY id LIMIT $3";
+         WHERE id > $1 AND ($2 IS NULL OR lab = $2 OR ($4 AND lab IS NULL AND kind = 'repair')) ORDER BY id LIMIT $3";
     const NEWEST: &str = "SELECT id, at_ms, lab, kind, subject, message, detail FROM journal
-         WHERE id > $1 AND ($2 IS NULL OR lab = $2) ORDER BY id DESC LIMIT $3";
+         WHERE id > $1 AND ($2 IS NULL OR lab = $2 OR ($4 AND lab IS NULL AND kind = 'repair')) ORDER BY id DESC LIMIT $3";
     let query = if stretch.since.is_some() { OLDEST } else { NEWEST };
     let found = sqlx::query(query)
         // No entry has a larger one.
         .bind(i64::try_from(stretch.since.unwrap_or(0)).unwrap_or(i64::MAX))
         .bind(stretch.lab.as_ref().map(LabName::as_str))
         .bind(i64::from(stretch.limit))
+        .bind(stretch.with_host)
         .fetch_all(readers)
         .await
         .map_err(failed("read the journal"))?;
