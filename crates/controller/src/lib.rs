@@ -8,6 +8,7 @@
 //! and what changed is noted in the journal.
 
 mod bell;
+mod beside;
 mod chance;
 mod clock;
 mod desk;

@@ -34,6 +34,11 @@ impl<T: Named> Nodes<T> {
 }
 
 impl<T> Nodes<T> {
+    /// None yet, with room for so many: a node is large, and a list that grows moves those it has.
+    pub fn with_room_for(count: usize) -> Self {
+        Vec::with_capacity(count).into()
+    }
+
     /// Appends a node.
     pub fn push(&mut self, node: T) {
         self.changing().push(node);

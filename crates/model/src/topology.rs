@@ -1,6 +1,7 @@
 //! The declared nouns: what a topology file says, whole and typed, after its inheritance is
 //! resolved. Knows nothing of files' syntax, of hosts, of placement or of what runs.
 
+mod bare;
 pub mod codes;
 pub mod container;
 pub mod definition;
@@ -394,24 +395,6 @@ impl Topology {
     /// A hash of everything declared, in hexadecimal; where it stands in the file, how the file was
     /// named and who deployed it do not count, so a new comment is no change.
     pub fn digest(&self) -> String {
-        let source = Source { shown: String::new(), owner: String::new(), ..self.source.clone() };
-        let mut bare = Self {
-            name: self.name.clone(),
-            prefix: self.prefix.clone(),
-            mgmt: self.mgmt.clone(),
-            settings: self.settings.clone(),
-            nodes: self.nodes.clone(),
-            links: self.links.clone(),
-            source,
-            positions: BTreeMap::new(),
-        };
-        for node in &mut bare.nodes {
-            node.position = Position::START;
-        }
-        for link in &mut bare.links {
-            link.position = Position::START;
-            link.endpoints.iter_mut().for_each(|end| end.position = Position::START);
-        }
-        crate::digest::digest(&bare)
+        crate::digest::digest(&bare::topology(self))
     }
 }

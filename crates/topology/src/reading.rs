@@ -206,7 +206,7 @@ impl Resolving<'_> {
             prefix: declared.prefix,
             mgmt: declared.mgmt,
             settings: declared.settings,
-            nodes: archetype_model::Nodes::default(),
+            nodes: archetype_model::Nodes::with_room_for(declared.nodes.len()),
             links: Vec::new(),
             source,
             positions: std::mem::take(&mut self.walker.positions),
