@@ -182,11 +182,14 @@ impl Memory {
     }
 
     /// Takes what the spec wants, which somebody worked out. What failed on a node says nothing of one that is to be made
-    /// from something else.
+    /// from something else, or in another way.
     pub(crate) fn wants(&mut self, spec: &Arc<HostSpec>, wanted: Arc<Wanted>) {
-        if let Some((_, before)) = &self.wanted {
+        if let Some((former, before)) = &self.wanted {
+            let pull = |spec: &HostSpec, node: &ContainerName| spec.node(node).and_then(|(_, node)| node.pull());
             self.failed.retain(|resource, _| match resource {
-                Resource::Node(node) => before.body(node) == wanted.body(node),
+                Resource::Node(node) => {
+                    before.body(node) == wanted.body(node) && pull(former, node) == pull(spec, node)
+                }
                 _ => true,
             });
         }
@@ -302,7 +305,7 @@ impl Runs {
             RunObserved::Ended { start, exit } => {
                 let counted = self.last.as_ref().is_some_and(|(known, _)| known == start);
                 // While a task of ours works on it, the end is of its making.
-                if counted || seen.busy.is_some() {
+                if counted || seen.at_work().is_some() {
                     return;
                 }
                 let lived = self.running.take().map_or(0, |(_, since)| now_ms.saturating_sub(since));

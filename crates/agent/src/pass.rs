@@ -76,7 +76,7 @@ impl<H: Host> Pass<'_, H> {
             let observed = self.host.observe().await;
             self.memory.compare_starts(&self.ledger.done().starts, &spec, &observed, self.clock.now_ms());
             self.memory.settled.retain(|resource, _| !is_moot(resource, &observed));
-            self.unsettle_followers(&spec, &wanted.resources);
+            self.unsettle_followers(&spec, &wanted.resources, &observed);
             let wires = self.look_at_wires(&spec, &observed).await;
             let (found, order) = self.difference((&spec, &wanted), &observed, &wires, &held);
             round += 1;
@@ -138,14 +138,15 @@ impl<H: Host> Pass<'_, H> {
         });
     }
 
-    /// What shares something of a node that is not settled is not settled either.
-    fn unsettle_followers(&mut self, spec: &HostSpec, wanted: &BTreeMap<Resource, String>) {
+    /// What goes and comes with a node that is not settled is not settled either.
+    fn unsettle_followers(&mut self, spec: &HostSpec, wanted: &BTreeMap<Resource, String>, observed: &Observed) {
         let settled = &mut self.memory.settled;
         let is_settled = |node: &NodeSpec| {
             let resource = Resource::Node(node.container.clone());
             settled.get(&resource).is_some_and(|digest| wanted.get(&resource) == Some(digest))
         };
-        let followers: Vec<Resource> = joining::followers(spec, is_settled).cloned().map(Resource::Node).collect();
+        let followers: Vec<Resource> =
+            joining::followers(spec, observed, is_settled).cloned().map(Resource::Node).collect();
         settled.retain(|resource, _| !followers.contains(resource));
     }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use archetype_model::report::{Repair, RepairOutcome};
-use archetype_model::spec::HostSpec;
+use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec, NodeSpec};
 use archetype_model::step::{NodeAction, Resource, Step};
 use archetype_model::{ContainerName, LabName};
 
@@ -110,14 +110,19 @@ fn found(spec: &HostSpec, step: &Step) -> String {
     }
 }
 
+/// The lab that a resource is of; none where it is of several, or of the host alone.
 fn lab_of(spec: &HostSpec, resource: &Resource) -> Option<LabName> {
-    spec.nodes()
-        .find(|(_, node)| match resource {
-            Resource::Namespace(name) | Resource::Node(name) => &node.container == name,
-            Resource::Device(device) | Resource::Port(device) => {
-                node.interfaces.iter().any(|interface| &interface.host_device == device)
-            }
-            Resource::Lab(_) | Resource::Network(_) | Resource::Passage(_) | Resource::Bridge => false,
-        })
-        .map(|(lab, _)| lab.name.clone())
+    let is_of = |interface: &InterfaceSpec| match (resource, &interface.attachment) {
+        (Resource::Device(device) | Resource::Port(device), _) => &interface.host_device == device,
+        (Resource::Network(name), Attachment::Network { network, .. }) => name == network,
+        (Resource::Passage(name), Attachment::ForeignBridge { bridge }) => name == bridge,
+        _ => false,
+    };
+    let uses = |node: &NodeSpec| match resource {
+        Resource::Namespace(name) | Resource::Node(name) => &node.container == name,
+        _ => node.interfaces.iter().any(is_of),
+    };
+    let mut labs = spec.present().filter(|lab| lab.nodes.iter().any(uses));
+    let lab = labs.next()?;
+    labs.next().is_none().then(|| lab.name.clone())
 }

@@ -11,14 +11,14 @@ use std::time::Duration;
 use archetype_agent::{Envelope, Handle};
 use archetype_host::fake::{FakeHost, State};
 use archetype_host::{Host, Waker};
-use archetype_model::ContainerName;
-use archetype_model::observed::{BridgeObserved, Busy, Exit, Part, Reading, RunObserved};
+use archetype_model::observed::{BridgeObserved, Busy, Exit, Outside, Part, Reading, RunObserved};
 use archetype_model::report::{ExecState, NodeReport, RepairOutcome};
-use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, Presence};
+use archetype_model::spec::{DesiredRun, HostSpec, NodeBody, NodeSpec, Presence, PullPolicy};
 use archetype_model::stages::StageCommand;
-use archetype_model::status::LinkState;
+use archetype_model::status::{LinkState, NodeState};
 use archetype_model::step::{NodeAction, Resource, Step};
 use archetype_model::topology::value::{ExecPhase, ExecTarget, Stage};
+use archetype_model::{ContainerName, RestartRule};
 use archetype_plan::diff::{Memory, diff};
 use archetype_plan::judge::{self, ToCome};
 use archetype_plan::resources::Wanted;
@@ -649,6 +649,63 @@ async fn a_stop_that_fails_is_told_while_the_node_runs_on() {
     bench.host.with(|state| state.failing.clear());
     let envelope = bench.settled().await;
     assert_eq!(envelope.report.findings, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_says_nothing_of_a_node_whose_image_is_to_be_had_in_another_way() {
+    let mut spec = spec_of(&Shape::containers(), 1);
+    let node = spec.labs[0].nodes[0].container.clone();
+    let mut bench = Bench::new();
+    bench.host.with(|state| state.failing.insert(Resource::Node(node.clone())));
+    bench.handle.accept(Arc::new(spec.clone())).await.unwrap();
+    // Long enough for the next try to be far off.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    bench.still().await;
+    bench.host.with(|state| state.failing.clear());
+    spec.generation = generation(2);
+    let NodeBody::Container(body) = &mut spec.labs[0].nodes[0].body else { panic!("it is a container") };
+    body.pull = PullPolicy::Never;
+    bench.handle.accept(Arc::new(spec)).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    loop {
+        let report = bench.reports.recv().await.unwrap().report;
+        if report.generation != generation(2) {
+            continue;
+        }
+        assert_eq!(report.findings, []);
+        if matches!(report.nodes[&node].run, Some(RunObserved::Running { .. })) {
+            break;
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+/// While the image for its next body is pulled, and when that body is made.
+#[tokio::test(start_paused = true)]
+async fn what_works_on_a_node_does_not_hide_that_it_ended() {
+    let mut bench = Bench::new();
+    let spec = spec_of(&Shape::containers(), 1);
+    bench.handle.accept(Arc::new(spec.clone())).await.unwrap();
+    let envelope = bench.settled().await;
+    let (lab, node) = spec.nodes().next().unwrap();
+    let state = |desired, restart, busy: (&str, Option<Outside>)| {
+        let (doing, outside) = (busy.0.to_owned(), busy.1);
+        let node = NodeSpec { desired, restart, ..node.clone() };
+        let report = NodeReport {
+            run: Some(RunObserved::Ended { start: "one".into(), exit: Exit::Signal { signal: 9 } }),
+            busy: Some(Busy { doing, since_ms: 0, outside }),
+            outdated: true,
+            ..envelope.report.nodes[&node.container].clone()
+        };
+        judge::node_state(&lab.name, &node, Some(&report), &[]).state
+    };
+    let (pulling, removing) = (("pulling", Some(Outside::Image("next".into()))), ("removing", None));
+    let (wanted, stopped) = (DesiredRun::Running, DesiredRun::Stopped);
+    assert_eq!(state(wanted, RestartRule::Always, pulling.clone()), NodeState::Exited);
+    assert_eq!(state(wanted, RestartRule::Always, removing.clone()), NodeState::Starting);
+    assert_eq!(state(wanted, RestartRule::No, pulling.clone()), NodeState::Starting, "it is not missed");
+    assert_eq!(state(stopped, RestartRule::Always, pulling), NodeState::Stopped);
+    assert_eq!(state(stopped, RestartRule::Always, removing), NodeState::Stopped);
 }
 
 /// Somebody, or a pass that was not seen by this one, put another container in the place of the first.

@@ -443,6 +443,31 @@ fn drift_of_every_sort_takes_a_link_from_up_and_is_mended() {
 }
 
 #[test]
+fn a_mark_that_somebody_wrote_over_comes_back_and_the_node_keeps_its_interface_as_it_set_it() {
+    sandbox(|| {
+        block_on(async {
+            let mut bench = Bench::deploy(pair()).await;
+            let (_, node) = bench.spec.nodes().next().unwrap();
+            let (container, name) = (node.container.to_string(), node.interfaces[0].name.to_string());
+            let device = node.interfaces[0].host_device.to_string();
+            run("ip", ["-n", &container, "link", "set", &name, "mtu", "1300"]);
+            run("ip", ["-n", &container, "addr", "add", "198.51.100.1/24", "dev", &name]);
+            while bench.reports.try_recv().is_ok() {}
+            run("ip", ["link", "set", &device, "alias", "theirs"]);
+            let spec = bench.spec.clone();
+            bench
+                .until("marked again, and told as a repair", |envelope| {
+                    !envelope.repairs.is_empty() && links(&spec, envelope).iter().all(|state| *state == LinkState::Up)
+                })
+                .await;
+            assert!(!run("ip", ["link", "show", &device]).contains("theirs"));
+            let inside = run("ip", ["-n", &container, "addr", "show", &name]);
+            assert!(inside.contains("mtu 1300") && inside.contains("198.51.100.1/24"), "{inside}");
+        });
+    });
+}
+
+#[test]
 fn an_address_put_into_the_switchs_table_by_hand_is_taken_away_and_told() {
     sandbox(|| {
         block_on(async {

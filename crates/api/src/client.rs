@@ -160,7 +160,8 @@ impl Client {
         self.events(&format!("/labs/{lab}/progress?revision={revision}")).await
     }
 
-    /// What happened: the first 1000 entries after the entry `since`; without it the newest 1000.
+    /// What happened, to a lab and to what it shares with others, or everything: the first 1000 entries after the entry
+    /// `since`; without it the newest 1000.
     pub async fn journal(&self, lab: Option<&LabName>, since: Option<u64>) -> Result<Journal, ClientError> {
         let since = since.map(|since| format!("&since={since}")).unwrap_or_default();
         self.get(&format!("/journal?limit=1000{since}{}", of_lab(lab))).await

@@ -353,7 +353,7 @@ pub enum LinkWish {
 /// `journal`.
 #[derive(Debug, Args)]
 pub struct JournalArgs {
-    /// The lab: its name or its topology file [default: everything]
+    /// The lab: its name or its topology file; what it shares with others is told with it [default: everything]
     #[arg(add = ArgValueCandidates::new(completing::labs))]
     pub lab: Option<String>,
     /// Go on with what happens from now on

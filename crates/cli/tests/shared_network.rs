@@ -188,5 +188,18 @@ fn a_node_that_joins_waits_for_its_next_image_once_and_comes_back_with_the_forme
         world.cli(["node", "shared", "owner", "start"]).fine();
         world.until_up("shared", SOON);
         assert_eq!(repairs(), Vec::<String>::new(), "what comes and goes as it is wanted is no drift");
+
+        // Drift is told also while the owner waits for its next image.
+        let slow_owner = SHARED.replace("    owner:\n", &format!("    owner:\n      image: {slow}\n"));
+        world.write("shared.clab.yml", &slow_owner);
+        world.cli(["deploy", "-t", "shared.clab.yml", "--no-wait"]).fine();
+        eventually(SOON, "the owner's image is pulled", || {
+            world.node("shared", "owner")["reason"].as_str()?.starts_with("pulling").then_some(())
+        });
+        world.docker(["rm", "-f", "clab-shared-by-container"]);
+        eventually(SOON, "its repair is told", || {
+            let told = repairs();
+            (told.len() == 1 && told[0].contains("clab-shared-by-container is gone")).then_some(())
+        });
     });
 }

@@ -10,7 +10,6 @@ use archetype_model::{LabName, NodeName};
 use tokio::task::JoinError;
 
 use crate::bell::Bell;
-use crate::beside;
 use crate::now::{Board, Now};
 use crate::planning::Planner;
 use crate::port::AgentAccess;
@@ -37,7 +36,7 @@ impl Desk {
     /// When the reading ended early.
     pub async fn read(&self, text: TopologyText, partial: bool) -> Result<ReadFile, JoinError> {
         let reader = self.reader.clone();
-        let reading = beside::run(move || wishing::read(&reader, &text));
+        let reading = tokio::task::spawn_blocking(move || wishing::read(&reader, &text));
         let (reading, facts) = tokio::join!(reading, self.planner.refresh_facts());
         Ok(wishing::checked(reading?, partial, facts))
     }

@@ -8,7 +8,6 @@
 //! and what changed is noted in the journal.
 
 mod bell;
-mod beside;
 mod chance;
 mod clock;
 mod desk;

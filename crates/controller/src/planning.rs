@@ -19,7 +19,6 @@ use tokio::sync::{Notify, OwnedMutexGuard, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::bell::Bell;
-use crate::beside;
 use crate::now::{Board, Now, Planning};
 use crate::port::AgentAccess;
 use crate::store::{Appended, Draft, Note, Present, Store, StoreError, Target, Wish, Wishes};
@@ -196,7 +195,7 @@ impl Planner {
         checked: Option<HostFacts>,
     ) -> JoinHandle<Planned> {
         let (planner, lab, wish) = (self.clone(), lab.clone(), wish.clone());
-        beside::run(move || planner.try_out(Some((&lab, &wish)), checked.as_ref()))
+        tokio::task::spawn_blocking(move || planner.try_out(Some((&lab, &wish)), checked.as_ref()))
     }
 
     /// Takes a wish: it is durable when this returns, and the target follows it in a moment, before

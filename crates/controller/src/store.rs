@@ -97,7 +97,7 @@ pub struct Note {
 pub struct Stretch {
     /// Only those of this lab.
     pub lab: Option<LabName>,
-    /// And repairs of what every lab of its host stands on.
+    /// And repairs that are of no lab alone.
     pub with_host: bool,
     /// Only those after this id, the oldest first; without it, the newest.
     pub since: Option<u64>,

@@ -342,6 +342,14 @@ impl NodeSpec {
         }
     }
 
+    /// When its image is pulled, of a container.
+    pub fn pull(&self) -> Option<PullPolicy> {
+        match &self.body {
+            NodeBody::Namespace(_) => None,
+            NodeBody::Container(body) => Some(body.pull),
+        }
+    }
+
     /// The ports published on the host.
     pub fn ports(&self) -> &[PublishedPort] {
         match &self.body {

@@ -6,8 +6,8 @@ use std::fmt;
 
 use archetype_model::name::{InterfaceName, LabName, NodeName};
 use archetype_model::spec::{
-    Attachment, Carrier, DesiredLink, DesiredRun, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, NodeBody, NodeSpec,
-    Presence, WireShape, WireSpec,
+    Attachment, Carrier, DesiredLink, DesiredRun, EndRef, HostSpec, InterfaceSpec, LabSpec, LinkId, NodeSpec, Presence,
+    WireShape, WireSpec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,8 @@ pub struct Changes {
     pub removed: Vec<Part>,
     /// Parts that change, and what changes of each, in words.
     pub changed: Vec<(Part, Vec<String>)>,
+    /// The nodes among these that are made anew: what runs of them ends.
+    pub made_anew: BTreeSet<NodeName>,
     /// Parts that stay as they are.
     pub untouched: Vec<Part>,
 }
@@ -83,6 +85,9 @@ pub fn changes(old: Option<&HostSpec>, new: &HostSpec, lab: &LabName) -> Changes
             },
         }
     }
+    let kept = new.0.iter().flat_map(|lab| &lab.nodes).filter(|node| old.node(&node.name).is_some());
+    let anew = kept.filter(|node| old.is_made_anew(&new, node, &mut BTreeSet::new()));
+    changes.made_anew = anew.map(|node| node.name.clone()).collect();
     changes
 }
 
@@ -173,13 +178,20 @@ impl Parts {
 
     /// A node goes and comes with the one of which it shares something.
     fn of_shared(&self, new: &Self, was: &NodeSpec, is: &NodeSpec) -> Vec<String> {
-        if is_made_anew(was, is) {
+        if is_another(was, is) {
             return Vec::new();
         }
-        let is_new = |other: &NodeSpec| self.node(&other.name).is_none_or(|before| is_made_anew(before, other));
         let shared = new.0.iter().flat_map(|lab| joining::shared(lab, is));
-        let with = shared.filter(|(other, _)| is_new(other));
+        let with = shared.filter(|(other, _)| self.is_made_anew(new, other, &mut BTreeSet::from([&is.name])));
         with.map(|(other, what)| format!("made anew with {}, whose {what} it shares", other.name)).collect()
+    }
+
+    /// Whether what `is` runs in is another than before: by its own body, or by that of one of which it shares something.
+    /// `seen` are those that were asked before.
+    fn is_made_anew<'n>(&self, new: &'n Self, is: &'n NodeSpec, seen: &mut BTreeSet<&'n NodeName>) -> bool {
+        let mut shared = new.0.iter().flat_map(|lab| joining::shared(lab, is)).map(|(other, _)| other);
+        self.node(&is.name).is_none_or(|was| is_another(was, is))
+            || seen.insert(&is.name) && shared.any(|other| self.is_made_anew(new, other, seen))
     }
 
     fn of_names(&self, new: &Self, was: &NodeSpec, is: &NodeSpec) -> Vec<String> {
@@ -222,8 +234,8 @@ fn leads_out(interface: &InterfaceSpec) -> bool {
     !matches!(&interface.attachment, Attachment::Wire { .. } | Attachment::Network { primary: true, .. })
 }
 
-/// Whether the new node is another container or process than the old one.
-fn is_made_anew(old: &NodeSpec, new: &NodeSpec) -> bool {
+/// Whether a node is another container or process than it was, by what the file says of it alone.
+fn is_another(old: &NodeSpec, new: &NodeSpec) -> bool {
     old.container != new.container || old.body_digest() != new.body_digest()
 }
 
@@ -232,7 +244,7 @@ fn of_node(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
     let mut what = Vec::new();
     if old.container != new.container {
         what.push(format!("made anew as {}", new.container));
-    } else if is_made_anew(old, new) {
+    } else if is_another(old, new) {
         what.push(format!("made anew for its {}", fields_that_differ(old, new).join(", ")));
     }
     if old.desired != new.desired {
@@ -260,8 +272,8 @@ fn of_node(old: &NodeSpec, new: &NodeSpec) -> Vec<String> {
 
 /// When its image is pulled, the next time that it is made.
 fn of_pull(old: &NodeSpec, new: &NodeSpec) -> Option<String> {
-    let (NodeBody::Container(old), NodeBody::Container(new)) = (&old.body, &new.body) else { return None };
-    (old.pull != new.pull).then(|| format!("image-pull-policy {} becomes {}", old.pull, new.pull))
+    let (old, new) = old.pull().zip(new.pull())?;
+    (old != new).then(|| format!("image-pull-policy {old} becomes {new}"))
 }
 
 /// What changes of the names of a node that is known before and after.

@@ -22,10 +22,17 @@ pub fn hold(spec: &HostSpec, observed: &Observed, order: &mut Order) {
     }
 }
 
-/// Nodes that share something of a node of which `is_settled` does not hold: that one is made or made anew, and what they
-/// come and go by with it is no drift of theirs.
-pub fn followers(spec: &HostSpec, is_settled: impl Fn(&NodeSpec) -> bool) -> impl Iterator<Item = &ContainerName> {
-    let follows = move |lab: &LabSpec, node: &NodeSpec| shared(lab, node).any(|(other, _)| !is_settled(other));
+/// Nodes that share something of a node which is made or made anew, as it is wanted (`is_settled` does not hold of it), and
+/// is not as they found it: what they come and go by with it is no drift of theirs.
+pub fn followers<'a>(
+    spec: &'a HostSpec,
+    observed: &'a Observed,
+    is_settled: impl Fn(&NodeSpec) -> bool,
+) -> impl Iterator<Item = &'a ContainerName> {
+    let follows = move |lab: &LabSpec, node: &NodeSpec| {
+        let is_as_found = |other: &NodeSpec| runs(observed, other) && is_made(lab, observed, node);
+        shared(lab, node).any(|(other, _)| !is_settled(other) && !is_as_found(other))
+    };
     spec.nodes().filter(move |(lab, node)| follows(lab, node)).map(|(_, node)| &node.container)
 }
 

@@ -26,7 +26,7 @@ const MOST: u32 = 10_000;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Part {
-    /// Only entries of this lab, and repairs of what all labs of its host stand on.
+    /// Only entries of this lab, and while it is there repairs of what it shares with others.
     lab: Option<LabName>,
     /// Only entries after this id.
     since: Option<u64>,
@@ -36,9 +36,9 @@ pub(super) struct Part {
 
 /// What happened
 ///
-/// With `since` the oldest entries after it, without it the newest; in the order of ids. With `lab` those of that lab, and
-/// repairs of what every lab of its host stands on. A lab that was destroyed has its entries still; one of which nothing was
-/// ever told is not known.
+/// With `since` the oldest entries after it, without it the newest; in the order of ids. With `lab` those of that lab and, while
+/// it is there, repairs that are of no lab alone (of the bridge, above all), in which `lab` is null. A lab that was destroyed
+/// has its entries still; one of which nothing was ever told is not known.
 #[utoipa::path(get, path = "/journal", operation_id = "read_journal", tag = "journal",
     params(("lab" = Option<String>, Query), ("since" = Option<u64>, Query), ("limit" = Option<u32>, Query)),
     responses((status = 200, body = Journal), (status = 400, body = Problem), (status = 404, body = Problem)))]
@@ -47,9 +47,15 @@ pub(super) async fn read(State(desk): State<Desk>, Asked(part): Asked<Part>) -> 
         known(&desk, lab).await?;
     }
     let limit = part.limit.unwrap_or(MANY).min(MOST);
-    let stretch = Stretch { lab: part.lab, with_host: true, since: part.since, limit };
+    let stretch = stretch(&desk, part.lab, part.since, limit);
     let entries = desk.store.journal(&stretch).await?;
     Ok(Json(Journal { entries }))
+}
+
+/// What is read of the journal for whoever asks about this lab.
+pub(super) fn stretch(desk: &Desk, lab: Option<LabName>, since: Option<u64>, limit: u32) -> Stretch {
+    let with_host = lab.as_ref().is_some_and(|lab| desk.board.look().revision(lab).is_some());
+    Stretch { lab, with_host, since, limit }
 }
 
 /// Refuses a lab that there is not and never was.
@@ -66,7 +72,7 @@ async fn known(desk: &Desk, lab: LabName) -> Result<(), Failure> {
 
 /// What happened after an entry, and what happens from now on
 ///
-/// Each event has the entry's id, so that a browser goes on where it left off (`Last-Event-ID`).
+/// Of a lab as `read_journal` has it. Each event has the entry's id, so that a browser goes on where it left off (`Last-Event-ID`).
 /// Without a start it begins with what happens next.
 #[utoipa::path(get, path = "/journal/stream", operation_id = "follow_journal", tag = "journal",
     params(("lab" = Option<String>, Query), ("since" = Option<u64>, Query), ("Last-Event-ID" = Option<u64>, Header)),

@@ -46,7 +46,8 @@ fn links(desk: &Desk, lab: &LabName) -> Result<Vec<Link>, Failure> {
 /// Look at every link again, and mend what is not as wanted
 ///
 /// Everything is read from its source and every link is probed. `valid` were as wanted at the
-/// first look, `repaired` were not and are now, `errors` still are not, `pending` wait for a node.
+/// first look, `repaired` were not and are now, or what carries them was mended meanwhile; `errors` still are not, `pending`
+/// wait for a node.
 #[utoipa::path(post, path = "/labs/{lab}/links/reconcile", operation_id = "reconcile_links", tag = "links", params(("lab" = String, Path)),
     responses((status = 200, body = Reconciled), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn reconcile(

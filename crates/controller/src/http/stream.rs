@@ -14,7 +14,6 @@ use tokio::sync::watch;
 
 use crate::desk::Desk;
 use crate::now::Now;
-use crate::store::Stretch;
 use crate::waiting::Waiting;
 
 /// A comment so often, so that both sides notice when the other is gone.
@@ -79,7 +78,7 @@ pub(super) fn journal(desk: Desk, lab: Option<LabName>, since: u64) -> impl Stre
             }
             // Heard before it is read: what comes in between rings again.
             state.bell.mark_unchanged();
-            let stretch = Stretch { lab: state.lab.clone(), with_host: true, since: Some(state.since), limit: READ };
+            let stretch = super::journal::stretch(&state.desk, state.lab.clone(), Some(state.since), READ);
             match state.desk.store.journal(&stretch).await {
                 Ok(read) if read.is_empty() => state.bell.changed().await.ok()?,
                 Ok(read) => state.read = read.into(),

@@ -2,7 +2,7 @@
 
 use archetype_api::answer::{Change, ChangeKind, PlanAnswer};
 use archetype_model::LabName;
-use archetype_model::spec::{HostSpec, NodeSpec};
+use archetype_model::spec::HostSpec;
 use archetype_plan::changes::{Part, changes};
 
 use crate::judging::LinkIds;
@@ -25,7 +25,8 @@ pub(crate) fn answer(old: Option<&HostSpec>, new: Option<&HostSpec>, lab: &LabNa
     let removed = found.removed.iter().map(|part| change(ChangeKind::Remove, part, former, None));
     let added = found.added.iter().map(|part| change(ChangeKind::Add, part, fresh, None));
     let changed = found.changed.iter().map(|(part, what)| {
-        let kind = if is_made_again(old, new, lab, part) { ChangeKind::Recreate } else { ChangeKind::Change };
+        let is_made_again = matches!(part, Part::Node { node } if found.made_anew.contains(node));
+        let kind = if is_made_again { ChangeKind::Recreate } else { ChangeKind::Change };
         change(kind, part, fresh, Some(what.join("; ")))
     });
     answer.changes = removed.chain(changed).chain(added).collect();
@@ -45,11 +46,4 @@ fn change(kind: ChangeKind, part: &Part, ids: &LinkIds, why: Option<String>) -> 
         Part::Interface { end } => ("link", ids.get(end).cloned().unwrap_or_else(|| end.to_string())),
     };
     Change { change: kind, what: what.to_string(), name, why }
-}
-
-/// A node whose body differs cannot be changed in place.
-fn is_made_again(old: Option<&HostSpec>, new: &HostSpec, lab: &LabName, part: &Part) -> bool {
-    let Part::Node { node } = part else { return false };
-    let made_from = |spec: &HostSpec| spec.lab(lab).and_then(|lab| lab.node(node)).map(NodeSpec::body_digest);
-    old.and_then(made_from) != made_from(new)
 }

@@ -30,9 +30,32 @@ const START_WITHIN: Duration = Duration::from_millis(50);
 /// And several, each of which may have found a lot left by the last run.
 const STARTS_WITHIN: Duration = Duration::from_millis(200);
 
+/// A device of ours without the mark of what is finished.
+struct Unfinished {
+    index: u32,
+    /// Its other end was set up: what was done to it inside since is the node's.
+    is_set_up: bool,
+}
+
 type Done = Result<(), Error>;
 /// Nodes that run, or may be about to.
 type Nodes = BTreeMap<ContainerName, NodeObserved>;
+
+impl Unfinished {
+    /// One whose other end is to be set up.
+    fn inside(index: u32) -> Self {
+        Self { index, is_set_up: false }
+    }
+
+    /// What its alias says of a device that the plan knows for ours. Whoever makes a pair writes a mark, or dies before; so
+    /// anything else was written over a mark by hand.
+    fn of(index: u32, alias: &str) -> Option<Self> {
+        match alias.parse::<Mark>() {
+            Ok(mark) => mark.is_of_unfinished().then(|| Self::inside(index)),
+            Err(_) => Some(Self { index, is_set_up: !alias.is_empty() }),
+        }
+    }
+}
 
 impl Links {
     /// Takes the steps of one phase, alike ones together. One answer per step, in order.
@@ -60,7 +83,8 @@ impl Links {
             let made = self.make_pairs(spec, these, nodes);
             let (mut answers, mut due) = (Vec::with_capacity(made.len()), Vec::with_capacity(made.len()));
             for (step, made) in these.iter().zip(made) {
-                due.push(made.as_ref().ok().copied().filter(|_| !is_finished_as_made(step, nodes)));
+                let index = made.as_ref().ok().copied().filter(|_| !is_finished_as_made(step, nodes));
+                due.push(index.map(Unfinished::inside));
                 answers.push(made.map(drop));
             }
             self.finish(spec, these, answers, due, nodes)
@@ -285,25 +309,26 @@ impl Links {
         spec: &HostSpec,
         steps: &[&Step],
         mut answers: Vec<Done>,
-        due: Vec<Option<u32>>,
+        due: Vec<Option<Unfinished>>,
         nodes: &Nodes,
     ) -> Vec<Done> {
-        let due = due.into_iter().enumerate().filter_map(|(at, index)| Some((at, index?)));
-        let due: Vec<(usize, u32)> = due.filter(|(at, _)| answers[*at].is_ok()).collect();
+        let due = due.into_iter().enumerate().filter_map(|(at, due)| Some((at, due?)));
+        let due: Vec<(usize, Unfinished)> = due.filter(|(at, _)| answers[*at].is_ok()).collect();
         if due.is_empty() {
             return answers;
         }
         let all = spec.nodes().flat_map(|(lab, node)| node.interfaces.iter().map(move |one| (lab, node, one)));
         let all: BTreeMap<_, _> = all.map(|(lab, node, one)| (&one.host_device, (lab, node, one))).collect();
-        let marked: Vec<u32> = due.iter().map(|(_, index)| *index).collect();
-        for (at, index) in due {
+        let marked: Vec<u32> = due.iter().map(|(_, due)| due.index).collect();
+        for (at, Unfinished { index, is_set_up }) in due {
             let found = device_of(steps[at]).and_then(|device| all.get(device));
             let Some((lab, node, one)) = found else { continue };
             let runs = nodes.get(&node.container).is_some_and(runs);
             let mark = Mark::of_port(spec, lab, node, one).to_string();
             // By its number: under the name may be somebody else's device by now.
             let change = LinkChange::new(LinkKey::Index(index), None).alias(&mark);
-            answers[at] = self.plug(&node.container, &one.name, runs).and_then(|()| match self.host.change(&change) {
+            let plugged = if is_set_up { Ok(()) } else { self.plug(&node.container, &one.name, runs) };
+            answers[at] = plugged.and_then(|()| match self.host.change(&change) {
                 // One that went meanwhile is made again in the next round.
                 Err(error) if error.is_absent() => Ok(()),
                 done => done,
@@ -313,19 +338,15 @@ impl Links {
         answers
     }
 
-    /// The number of each device that is set and has no mark, whatever else was written in its place, or that of one whose
-    /// other end is not set up.
-    fn unfinished(&mut self, steps: &[&Step]) -> Vec<Option<u32>> {
+    /// The devices among those that are set which lack the mark of what is finished.
+    fn unfinished(&mut self, steps: &[&Step]) -> Vec<Option<Unfinished>> {
         let devices = self.devices().ok();
-        let is_so = |index: &u32| {
-            let alias = devices.and_then(|devices| devices.get(index)).map(|link| &link.alias);
-            alias.is_some_and(|alias| alias.parse().map_or(true, |mark: Mark| mark.is_of_unfinished()))
-        };
+        let find = |index: u32| Unfinished::of(index, &devices?.get(&index)?.alias);
         let index = |step: &Step| match step {
             Step::SetDevice { ifindex, .. } => Some(*ifindex),
             _ => None,
         };
-        steps.iter().map(|step| index(step).filter(is_so)).collect()
+        steps.iter().map(|step| index(step).and_then(find)).collect()
     }
 
     /// Writes an interface inside a node that runs; one that does not has it written at its start. A start that has

@@ -148,8 +148,13 @@ pub(super) fn node_faults(node: &NodeSpec, observed: &Observed) -> (Option<bool>
     let name = &node.name;
     match nodes.get(&node.container) {
         Some(NodeObserved { run: RunObserved::Running { .. }, .. }) => (Some(true), Vec::new()),
-        _ if node.desired == DesiredRun::Stopped => {
+        found if node.desired == DesiredRun::Stopped && found.and_then(NodeObserved::at_work).is_none() => {
             (Some(false), vec![Fault::NodeNotRunning(format!("{name}, which is stopped"))])
+        }
+        Some(found @ NodeObserved { run: RunObserved::Ended { exit, .. }, busy: Some(busy), .. })
+            if found.awaited_image().is_some() =>
+        {
+            (Some(false), vec![Fault::NodeNotRunning(format!("{name}, which ended ({exit}): {}", busy.doing))])
         }
         Some(NodeObserved { busy: Some(busy), .. }) => {
             (Some(false), vec![Fault::NodeNotRunning(format!("{name}: {}", busy.doing))])

@@ -162,13 +162,13 @@ pub fn node_state(
         // An image for its next start may take any time.
         (_, DesiredRun::Stopped, _) if awaits_image => Status { state: NodeState::Stopped, reason: busy },
         // What it left on its links goes before its task ends.
-        (RunObserved::Ended { .. }, DesiredRun::Stopped, _) if busy.is_some() => {
+        (RunObserved::Ended { .. }, DesiredRun::Stopped, _) if busy.is_some() && !report.outdated => {
             Status { state: NodeState::Running, reason: busy }
         }
         (_, DesiredRun::Stopped, _) => Status::plain(NodeState::Stopped),
         (_, _, Some(finding)) => Status::because(NodeState::Error, finding.message.clone()),
-        // What it was before ended by itself, and an image may take any time.
-        (RunObserved::Ended { exit, .. }, _, _) if awaits_image => {
+        // What it was before is missed, and an image may take any time.
+        (RunObserved::Ended { exit, .. }, _, _) if awaits_image && node.restart.starts_again(exit) => {
             let next = busy.unwrap_or_default();
             Status::because(NodeState::Exited, format!("{exit}; made anew once its image is there ({next})"))
         }
