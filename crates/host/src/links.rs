@@ -7,6 +7,7 @@
 mod apply;
 mod astray;
 mod facts;
+mod finishing;
 mod holders;
 mod inside;
 mod names;

@@ -6,16 +6,17 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use archetype_model::ContainerName;
 use archetype_model::facts::{InterfaceFacts, NamespaceFacts};
 use archetype_model::observed::{DatapathKind, Mark, NodeObserved, RunObserved};
 use archetype_model::spec::{Attachment, HostSpec, InterfaceSpec, LabSpec, NodeSpec};
 use archetype_model::step::Step;
-use archetype_model::{ContainerName, InterfaceName};
 use archetype_netns::rtnl::{Link, LinkChange, LinkKey, Socket};
-use archetype_netns::{Error, Lock, Namespace, VethOrder, folder, interior, pin, veth};
+use archetype_netns::{Error, Lock, Namespace, VethOrder, folder, pin, veth};
 
 use super::Links;
 use super::facts::{self, controller};
+use super::finishing::{Unfinished, is_finished_as_made};
 use super::inside::Space;
 use super::readdress::{readdress, ways};
 use crate::place::Place;
@@ -30,32 +31,9 @@ const START_WITHIN: Duration = Duration::from_millis(50);
 /// And several, each of which may have found a lot left by the last run.
 const STARTS_WITHIN: Duration = Duration::from_millis(200);
 
-/// A device of ours without the mark of what is finished.
-struct Unfinished {
-    index: u32,
-    /// Its other end was set up: what was done to it inside since is the node's.
-    is_set_up: bool,
-}
-
-type Done = Result<(), Error>;
+pub(super) type Done = Result<(), Error>;
 /// Nodes that run, or may be about to.
-type Nodes = BTreeMap<ContainerName, NodeObserved>;
-
-impl Unfinished {
-    /// One whose other end is to be set up.
-    fn inside(index: u32) -> Self {
-        Self { index, is_set_up: false }
-    }
-
-    /// What its alias says of a device that the plan knows for ours. Whoever makes a pair writes a mark, or dies before; so
-    /// anything else was written over a mark by hand.
-    fn of(index: u32, alias: &str) -> Option<Self> {
-        match alias.parse::<Mark>() {
-            Ok(mark) => mark.is_of_unfinished().then(|| Self::inside(index)),
-            Err(_) => Some(Self { index, is_set_up: !alias.is_empty() }),
-        }
-    }
-}
+pub(super) type Nodes = BTreeMap<ContainerName, NodeObserved>;
 
 impl Links {
     /// Takes the steps of one phase, alike ones together. One answer per step, in order.
@@ -301,68 +279,6 @@ impl Links {
         answers
     }
 
-    /// Sets up inside what was made and may be needed at once, and gives it the mark of what is finished. A pair is made
-    /// in one moment and set up in another: one whose maker died between the two tells so by its mark, and would else stay
-    /// shut, as if the node's own software had shut it.
-    fn finish(
-        &mut self,
-        spec: &HostSpec,
-        steps: &[&Step],
-        mut answers: Vec<Done>,
-        due: Vec<Option<Unfinished>>,
-        nodes: &Nodes,
-    ) -> Vec<Done> {
-        let due = due.into_iter().enumerate().filter_map(|(at, due)| Some((at, due?)));
-        let due: Vec<(usize, Unfinished)> = due.filter(|(at, _)| answers[*at].is_ok()).collect();
-        if due.is_empty() {
-            return answers;
-        }
-        let all = spec.nodes().flat_map(|(lab, node)| node.interfaces.iter().map(move |one| (lab, node, one)));
-        let all: BTreeMap<_, _> = all.map(|(lab, node, one)| (&one.host_device, (lab, node, one))).collect();
-        let marked: Vec<u32> = due.iter().map(|(_, due)| due.index).collect();
-        for (at, Unfinished { index, is_set_up }) in due {
-            let found = device_of(steps[at]).and_then(|device| all.get(device));
-            let Some((lab, node, one)) = found else { continue };
-            let runs = nodes.get(&node.container).is_some_and(runs);
-            let mark = Mark::of_port(spec, lab, node, one).to_string();
-            // By its number: under the name may be somebody else's device by now.
-            let change = LinkChange::new(LinkKey::Index(index), None).alias(&mark);
-            let plugged = if is_set_up { Ok(()) } else { self.plug(&node.container, &one.name, runs) };
-            answers[at] = plugged.and_then(|()| match self.host.change(&change) {
-                // One that went meanwhile is made again in the next round.
-                Err(error) if error.is_absent() => Ok(()),
-                done => done,
-            });
-        }
-        self.read_again(&marked);
-        answers
-    }
-
-    /// The devices among those that are set which lack the mark of what is finished.
-    fn unfinished(&mut self, steps: &[&Step]) -> Vec<Option<Unfinished>> {
-        let devices = self.devices().ok();
-        let find = |index: u32| Unfinished::of(index, &devices?.get(&index)?.alias);
-        let index = |step: &Step| match step {
-            Step::SetDevice { ifindex, .. } => Some(*ifindex),
-            _ => None,
-        };
-        steps.iter().map(|step| index(step).and_then(find)).collect()
-    }
-
-    /// Writes an interface inside a node that runs; one that does not has it written at its start. A start that has
-    /// set up the namespace, by the facts as it read them, may be noted as over only later: so it is asked whether
-    /// the namespace is set up, and not only whether the node is known to run.
-    fn plug(&mut self, container: &ContainerName, interface: &InterfaceName, runs: bool) -> Done {
-        let _lock = Lock::take(&self.facts_path(container), folder::LOCK_PATIENCE)?;
-        let missing = || Error::Missing { what: format!("{container} has no facts") };
-        let facts = folder::read(&self.place.facts_file(container))?.ok_or_else(missing)?;
-        let is_booted = || Namespace::open_node(&facts.namespace)?.rtnl()?.links();
-        if runs || is_booted()?.iter().any(|link| link.is_loopback() && link.is_up()) {
-            interior::plug(&facts, interface)?;
-        }
-        Ok(())
-    }
-
     /// Removes namespaces: the pins and our handles; the kernel takes the pairs along.
     fn remove_namespaces(&mut self, steps: &[&Step]) -> Vec<Done> {
         let containers: Vec<&ContainerName> = steps.iter().filter_map(|step| container_of(step)).collect();
@@ -461,14 +377,14 @@ impl Links {
     }
 
     /// The facts by which a node starts: its container's, where it has one.
-    fn facts_path(&self, container: &ContainerName) -> PathBuf {
+    pub(super) fn facts_path(&self, container: &ContainerName) -> PathBuf {
         let id = fs::read_to_string(self.place.container_id_file(container));
         id.map_or_else(|_| self.place.facts_file(container), |id| NamespaceFacts::container_path(id.trim()))
     }
 }
 
 /// Whether a node runs, and nothing is about to change that.
-fn runs(node: &NodeObserved) -> bool {
+pub(super) fn runs(node: &NodeObserved) -> bool {
     node.at_work().is_none() && matches!(node.run, RunObserved::Running { .. })
 }
 
@@ -476,19 +392,6 @@ fn runs(node: &NodeObserved) -> bool {
 fn first_process(node: &NodeObserved) -> Option<u32> {
     match node.run {
         RunObserved::Running { pid, .. } => pid,
-        _ => None,
-    }
-}
-
-/// Whether a pair needs no more than to be made: the start of a node that does not run sets it up inside.
-fn is_finished_as_made(step: &Step, nodes: &Nodes) -> bool {
-    matches!(step, Step::MakePair { container, .. } if !nodes.contains_key(container))
-}
-
-/// The device that a step makes or sets.
-fn device_of(step: &Step) -> Option<&InterfaceName> {
-    match step {
-        Step::MakePair { device, .. } | Step::SetDevice { device, .. } => Some(device),
         _ => None,
     }
 }

@@ -144,54 +144,77 @@ pub fn node_state(
     let Some(run) = &report.run else {
         return Status::because(NodeState::Unknown, "its runtime could not be read");
     };
-    let busy = report.busy.as_ref().map(|busy| busy.doing.clone());
-    let awaits_image = report.busy.as_ref().is_some_and(|busy| matches!(busy.outside, Some(Outside::Image(_))));
     match (run, node.desired, finding) {
-        (RunObserved::Running { .. }, DesiredRun::Running, _) if report.restarts < node.restarts => {
-            Status::because(NodeState::Starting, busy.unwrap_or_else(|| "is to be restarted".into()))
-        }
-        (RunObserved::Running { .. }, DesiredRun::Running, _) if report.outdated => {
-            Status::because(NodeState::Starting, busy.unwrap_or_else(|| "is to be made anew".into()))
-        }
-        (RunObserved::Running { .. }, DesiredRun::Running, _) => {
-            Status { state: NodeState::Running, reason: busy.or_else(|| report.waits.clone()) }
-        }
-        (RunObserved::Running { .. }, DesiredRun::Stopped, _) => {
-            Status::because(NodeState::Running, busy.unwrap_or_else(|| "is to be stopped".into()))
-        }
-        // An image for its next start may take any time.
-        (_, DesiredRun::Stopped, _) if awaits_image => Status { state: NodeState::Stopped, reason: busy },
-        // What it left on its links goes before its task ends.
-        (RunObserved::Ended { .. }, DesiredRun::Stopped, _) if busy.is_some() && !report.outdated => {
-            Status { state: NodeState::Running, reason: busy }
-        }
-        (_, DesiredRun::Stopped, _) => Status::plain(NodeState::Stopped),
+        (RunObserved::Running { .. }, _, _) => of_running(node, report),
+        (run, DesiredRun::Stopped, _) => of_stopped(run, report),
         (_, _, Some(finding)) => Status::because(NodeState::Error, finding.message.clone()),
-        // What it was before is missed, and an image may take any time.
-        (RunObserved::Ended { exit, .. }, _, _) if awaits_image && node.restart.starts_again(exit) => {
-            let next = busy.unwrap_or_default();
-            Status::because(NodeState::Exited, format!("{exit}; made anew once its image is there ({next})"))
-        }
-        (RunObserved::Ended { .. }, _, _) if busy.is_some() => Status { state: NodeState::Starting, reason: busy },
-        (RunObserved::Ended { .. }, _, _) if report.restarts < node.restarts => {
-            Status::because(NodeState::Starting, "is to be started")
-        }
-        (RunObserved::Ended { exit, .. }, _, _) if report.at_rest => {
-            let (policy, name) = (node.restart, &node.name);
-            let why = format!("{exit}; stays so by restart-policy {policy}, until `archetype node {lab} {name} start`");
-            Status::because(NodeState::Exited, why)
-        }
-        (RunObserved::Ended { exit, .. }, _, _) => {
-            let times = report.ended.as_ref().map_or(1, |(count, _)| *count);
-            let times = if times == 1 { "once".to_string() } else { format!("{times} times") };
-            let next = report.waits.as_deref().unwrap_or("starts again");
-            Status::because(NodeState::Exited, format!("{exit}; ended {times}, {next}"))
-        }
-        (RunObserved::Absent | RunObserved::Created, _, None) => match busy {
+        (RunObserved::Ended { exit, .. }, _, None) => of_ended(lab, node, report, exit),
+        (RunObserved::Absent | RunObserved::Created, _, None) => match doing(report) {
             Some(doing) => Status::because(NodeState::Starting, doing),
             None => Status { state: NodeState::Pending, reason: report.waits.clone() },
         },
     }
+}
+
+/// What is done to a node, in words.
+fn doing(report: &NodeReport) -> Option<String> {
+    report.busy.as_ref().map(|busy| busy.doing.clone())
+}
+
+/// Whether an image is looked for or pulled for it, which may take any time.
+fn awaits_image(report: &NodeReport) -> bool {
+    report.busy.as_ref().is_some_and(|busy| matches!(busy.outside, Some(Outside::Image(_))))
+}
+
+fn of_running(node: &NodeSpec, report: &NodeReport) -> Status<NodeState> {
+    let next = |words: &str| doing(report).unwrap_or_else(|| words.to_owned());
+    match node.desired {
+        DesiredRun::Stopped => Status::because(NodeState::Running, next("is to be stopped")),
+        DesiredRun::Running if report.restarts < node.restarts => {
+            Status::because(NodeState::Starting, next("is to be restarted"))
+        }
+        DesiredRun::Running if report.outdated => Status::because(NodeState::Starting, next("is to be made anew")),
+        DesiredRun::Running => {
+            Status { state: NodeState::Running, reason: doing(report).or_else(|| report.waits.clone()) }
+        }
+    }
+}
+
+/// One that is to be stopped and does not run.
+fn of_stopped(run: &RunObserved, report: &NodeReport) -> Status<NodeState> {
+    let is_under_way = report.busy.is_some() && !report.outdated;
+    match run {
+        // The image is for its next start.
+        _ if awaits_image(report) => Status { state: NodeState::Stopped, reason: doing(report) },
+        // What it left on its links goes before its task ends.
+        RunObserved::Ended { .. } if is_under_way => Status { state: NodeState::Running, reason: doing(report) },
+        _ => Status::plain(NodeState::Stopped),
+    }
+}
+
+/// One that is to run, and ended.
+fn of_ended(lab: &LabName, node: &NodeSpec, report: &NodeReport, exit: &Exit) -> Status<NodeState> {
+    let doing = doing(report);
+    // What it was before is missed, however long the image for what comes takes.
+    if awaits_image(report) && node.restart.starts_again(exit) {
+        let next = doing.unwrap_or_default();
+        return Status::because(NodeState::Exited, format!("{exit}; made anew once its image is there ({next})"));
+    }
+    if doing.is_some() {
+        return Status { state: NodeState::Starting, reason: doing };
+    }
+    if report.restarts < node.restarts {
+        return Status::because(NodeState::Starting, "is to be started");
+    }
+    if report.at_rest {
+        let (policy, name) = (node.restart, &node.name);
+        let why = format!("{exit}; stays so by restart-policy {policy}, until `archetype node {lab} {name} start`");
+        return Status::because(NodeState::Exited, why);
+    }
+    let times = report.ended.as_ref().map_or(1, |(count, _)| *count);
+    let times = if times == 1 { "once".to_string() } else { format!("{times} times") };
+    let next = report.waits.as_deref().unwrap_or("starts again");
+    Status::because(NodeState::Exited, format!("{exit}; ended {times}, {next}"))
 }
 
 /// Whether a node ended with status 0 and is not to be started again: it did what it was there for.

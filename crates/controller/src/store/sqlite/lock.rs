@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::failed;
 use crate::store::StoreError;
@@ -12,6 +13,20 @@ use crate::store::StoreError;
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
+}
+
+/// One that was killed has the lock until the kernel has taken it apart, which is not long.
+const GOING: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(20);
+
+fn lock(file: &File) -> Result<(), TryLockError> {
+    let until = Instant::now() + GOING;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
+            done => return done,
+        }
+    }
 }
 
 impl Lock {
@@ -25,7 +40,7 @@ impl Lock {
             .mode(0o600)
             .open(directory.join("lock"))
             .map_err(failed("open its lock"))?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -46,5 +61,25 @@ impl Lock {
         };
         note().map_err(failed("note who holds its lock"))?;
         Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_about_to_let_go_is_waited_for_and_one_that_stays_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = Lock::take(folder.path()).expect("nobody has it");
+        let goes = std::thread::spawn(move || {
+            std::thread::sleep(GOING / 5);
+            drop(first);
+        });
+        let second = Lock::take(folder.path()).expect("it was let go");
+        goes.join().expect("it ends");
+        let refused = Lock::take(folder.path()).expect_err("the second has it").to_string();
+        assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(second);
     }
 }
