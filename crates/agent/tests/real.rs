@@ -447,22 +447,29 @@ fn a_mark_that_somebody_wrote_over_comes_back_and_the_node_keeps_its_interface_a
     sandbox(|| {
         block_on(async {
             let mut bench = Bench::deploy(pair()).await;
-            let (_, node) = bench.spec.nodes().next().unwrap();
-            let (container, name) = (node.container.to_string(), node.interfaces[0].name.to_string());
-            let device = node.interfaces[0].host_device.to_string();
+            let (lab, node) = bench.spec.nodes().next().unwrap();
+            let (container, one) = (node.container.to_string(), &node.interfaces[0]);
+            let (name, device) = (one.name.to_string(), one.host_device.to_string());
+            let mark = Mark::of_port(&bench.spec, lab, node, one).to_string();
+            let (_, other) = bench.spec.nodes().nth(1).unwrap();
+            let of_another = Mark::of_port(&bench.spec, lab, other, &other.interfaces[0]).to_string();
+            let of_no_lab = mark.replace(&format!(":{}:", lab.name), ":gone:");
             run("ip", ["-n", &container, "link", "set", &name, "mtu", "1300"]);
             run("ip", ["-n", &container, "addr", "add", "198.51.100.1/24", "dev", &name]);
-            while bench.reports.try_recv().is_ok() {}
-            run("ip", ["link", "set", &device, "alias", "theirs"]);
+            let inside = || run("ip", ["-n", &container, "addr", "show", &name]);
+            let before = inside();
             let spec = bench.spec.clone();
-            bench
-                .until("marked again, and told as a repair", |envelope| {
+            for alias in ["theirs", "", &of_another, &of_no_lab] {
+                bench.handle.acknowledge(u64::MAX);
+                bench.until("nothing is told", |envelope| envelope.repairs.is_empty()).await;
+                run("ip", ["link", "set", &device, "alias", alias]);
+                let is_told = |envelope: &Envelope| {
                     !envelope.repairs.is_empty() && links(&spec, envelope).iter().all(|state| *state == LinkState::Up)
-                })
-                .await;
-            assert!(!run("ip", ["link", "show", &device]).contains("theirs"));
-            let inside = run("ip", ["-n", &container, "addr", "show", &name]);
-            assert!(inside.contains("mtu 1300") && inside.contains("198.51.100.1/24"), "{inside}");
+                };
+                bench.until("marked again, and told as a repair", is_told).await;
+                assert!(run("ip", ["link", "show", &device]).contains(&mark), "after {alias:?}");
+                assert_eq!(inside(), before, "after {alias:?}");
+            }
         });
     });
 }

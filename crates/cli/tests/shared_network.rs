@@ -142,6 +142,10 @@ fn what_joined_waits_for_its_owner(world: &World) {
         let node = world.node("shared", "late");
         (node["state"] != "running" && node["reason"].as_str()?.contains(waits)).then_some(())
     });
+    // What waits for a node that is stopped by wish keeps its lab from nothing.
+    world.docker(["rm", "-f", "clab-shared-late"]);
+    let lab = world.until_up("shared", SOON);
+    assert!(lab["nodes"].as_array().unwrap().iter().any(|node| node["state"] == "pending"), "{lab}");
     world.cli(["node", "shared", "owner", "start"]).fine();
     eventually(SOON, "it runs", || (world.node("shared", "late")["state"] == "running").then_some(()));
     world.until_up("shared", SOON);
@@ -196,6 +200,10 @@ fn a_node_that_joins_waits_for_its_next_image_once_and_comes_back_with_the_forme
         eventually(SOON, "the owner's image is pulled", || {
             world.node("shared", "owner")["reason"].as_str()?.starts_with("pulling").then_some(())
         });
+        // A wish about another node does not wait for it.
+        let begun = std::time::Instant::now();
+        world.cli(["node", "shared", "far", "stop", "--wait", "60s"]).fine();
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
         world.docker(["rm", "-f", "clab-shared-by-container"]);
         eventually(SOON, "its repair is told", || {
             let told = repairs();

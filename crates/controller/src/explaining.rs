@@ -39,11 +39,24 @@ pub(crate) fn explain(
     })
 }
 
-/// What was mended in a lab, and of what it stands on, since an entry of the journal.
-pub(crate) async fn mended(desk: &Desk, lab: &LabName, since: u64) -> Result<Vec<String>, StoreError> {
-    let stretch = Stretch { lab: Some(lab.clone()), with_host: true, since: Some(since), limit: 10_000 };
+/// From when on what is mended counts: the newest entry of the journal then, and the time in milliseconds of the Unix epoch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Since {
+    pub entry: u64,
+    pub at_ms: u64,
+}
+
+/// What was mended in a lab, and of what it stands on, since then.
+pub(crate) async fn mended(desk: &Desk, lab: &LabName, since: Since) -> Result<Vec<String>, StoreError> {
+    // First what was told: in the journal it is a moment later, and then no longer here.
+    let now = desk.board.look();
+    let told = now.heard.iter().flat_map(|heard| &heard.repairs);
+    let told = told.filter(|repair| repair.at_ms >= since.at_ms && repair.lab.as_ref().is_none_or(|of| of == lab));
+    let told: Vec<String> = told.map(|repair| repair.resource.to_string()).collect();
+    let stretch = Stretch { lab: Some(lab.clone()), with_host: true, since: Some(since.entry), limit: 10_000 };
     let entries = desk.store.journal(&stretch).await?;
-    Ok(entries.into_iter().filter(|entry| entry.kind == "repair").filter_map(|entry| entry.subject).collect())
+    let noted = entries.into_iter().filter(|entry| entry.kind == "repair").filter_map(|entry| entry.subject);
+    Ok(told.into_iter().chain(noted).collect())
 }
 
 fn facts(now: &Now, lab: &LabName, link: &DeclaredLink) -> Vec<Fact> {

@@ -99,6 +99,7 @@ impl Intake {
             let before = now.heard.as_ref().and_then(|heard| heard.all_read_at_ms);
             now.heard = Some(Heard {
                 report: envelope.report.clone(),
+                repairs: envelope.repairs.clone(),
                 verified_at_ms: envelope.verified_at_ms,
                 received: Some(Instant::now()),
                 all_read_at_ms: if all_read { Some(envelope.verified_at_ms) } else { before },

@@ -11,6 +11,7 @@ use archetype_model::spec::{DesiredRun, EndRef, LabSpec, LinkId, NodeSpec, Prese
 use archetype_model::status::{LabState, LinkState, NodeState, Status};
 use archetype_model::step::Resource;
 use archetype_model::topology::{RuntimeKind, Topology};
+use archetype_plan::joining;
 use archetype_plan::judge::{self, ToCome};
 
 use crate::now::{Now, Planning};
@@ -239,7 +240,8 @@ impl View<'_> {
         let told = self.now.is_told(&part.name);
         let node_states = nodes.iter().filter_map(|(name, status)| {
             let node = part.node(name)?;
-            let finished = self.node_report(node).is_some_and(judge::has_finished);
+            let waits_by_wish = status.state == NodeState::Pending && joining::shares_what_is_stopped(part, node);
+            let finished = waits_by_wish || self.node_report(node).is_some_and(judge::has_finished);
             Some(judge::JudgedNode { node, state: status.state, finished })
         });
         let link_states = links.iter().map(|(_, status)| status.state);

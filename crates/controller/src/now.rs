@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archetype_model::report::Report;
+use archetype_model::report::{Repair, Report};
 use archetype_model::spec::{HostSpec, LabSpec, Presence};
 use archetype_model::topology::Problem;
 use archetype_model::{Generation, HostName, LabName};
@@ -49,6 +49,8 @@ pub struct Planning {
 pub struct Heard {
     /// Its report.
     pub report: Arc<Report>,
+    /// Repairs that it told and that may not be in the journal yet.
+    pub repairs: Vec<Repair>,
     /// When all of it was read back, in milliseconds of the Unix epoch.
     pub verified_at_ms: u64,
     /// When it came; none for what was kept from the controller's last life.

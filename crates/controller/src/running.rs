@@ -185,6 +185,7 @@ async fn now(store: &dyn Store, host: HostName) -> Result<Now, StoreError> {
         all_read_at_ms: verified.report.unreadable.is_empty().then_some(verified.verified_at_ms),
         verified_at_ms: verified.verified_at_ms,
         report: Arc::new(verified.report),
+        repairs: Vec::new(),
         received: None,
     });
     let mut now = Now {

@@ -56,6 +56,11 @@ pub(crate) fn shared<'a>(lab: &'a LabSpec, node: &'a NodeSpec) -> impl Iterator<
     })
 }
 
+/// Whether a node shares something of one that is stopped by wish: it cannot start before that one does.
+pub fn shares_what_is_stopped(lab: &LabSpec, node: &NodeSpec) -> bool {
+    shared(lab, node).any(|(other, _)| other.desired == DesiredRun::Stopped)
+}
+
 fn runs(observed: &Observed, node: &NodeSpec) -> bool {
     seen(observed, node).is_some_and(|seen| matches!(seen.run, RunObserved::Running { .. }))
 }

@@ -36,7 +36,8 @@ pub async fn run(connection: &Connection, args: LinkArgs) -> Result<Exit, Failur
     if args.wait.no_wait {
         return Ok(Exit::Fine);
     }
-    let end = wait::settled(connection, &accepted, args.wait.wait).await?;
+    let meanwhile = async || standing(connection, &lab, &named, (args.wish, End::TimeUp)).await;
+    let end = wait::settled_with(connection, &accepted, args.wait.wait, meanwhile).await?;
     let look = async || standing(connection, &lab, &named, (args.wish, end)).await;
     let exit = match wait::comes_true(end, look).await {
         true => Exit::Fine,

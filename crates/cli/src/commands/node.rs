@@ -25,8 +25,9 @@ pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failur
     if args.wait.no_wait {
         return Ok(Exit::Fine);
     }
-    let end = wait::settled(connection, &accepted, args.wait.wait).await?;
-    let exit = match wait::comes_true(end, async || standing(connection, &lab, &args).await).await {
+    let look = async || standing(connection, &lab, &args).await;
+    let end = wait::settled_with(connection, &accepted, args.wait.wait, look).await?;
+    let exit = match wait::comes_true(end, look).await {
         true => Exit::Fine,
         false => wait::told(connection, &accepted, end, args.wait.wait).await,
     };

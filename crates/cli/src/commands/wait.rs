@@ -26,9 +26,15 @@ const RETRY: Duration = Duration::from_millis(300);
 pub enum End {
     /// There is nothing more to wait for.
     Settled(Settled),
+    /// What was asked about is so; the rest of its lab may be long on its way.
+    PartIsSo,
     /// The time was up.
     TimeUp,
 }
+
+/// A part of a lab whose rest is as wished within this is told with it. It is longer than what was wished of the part takes
+/// to be planned and told.
+const TOGETHER: Duration = Duration::from_secs(3);
 
 /// So long at most what was asked about may still be on its way after a finding of something else: an engine gives a node
 /// 10 s to stop.
@@ -52,6 +58,7 @@ pub async fn comes_true(end: End, look: impl AsyncFn() -> Standing) -> bool {
     let patience = match end {
         End::Settled(Settled::Finding) => BESIDE,
         End::Settled(Settled::AtRest) => Duration::ZERO,
+        End::PartIsSo => return true,
         End::Settled(Settled::AsWanted | Settled::Gone | Settled::Overtaken) | End::TimeUp => return false,
     };
     let deadline = Instant::now() + patience;
@@ -66,9 +73,37 @@ pub async fn comes_true(end: End, look: impl AsyncFn() -> Standing) -> bool {
 
 /// Waits until the accepted wish is judged, at most so long.
 pub async fn settled(connection: &Connection, accepted: &Accepted, at_most: Duration) -> Result<End, Failure> {
+    settled_or(connection, accepted, at_most, std::future::pending()).await
+}
+
+/// The same for a wish about one part, which nothing else of its lab keeps waiting: that it is so ends the waiting, too.
+pub async fn settled_with(
+    connection: &Connection,
+    accepted: &Accepted,
+    at_most: Duration,
+    look: impl AsyncFn() -> Standing,
+) -> Result<End, Failure> {
+    let part = async {
+        sleep(TOGETHER).await;
+        while look().await != Standing::AsWished {
+            sleep(RETRY).await;
+        }
+    };
+    settled_or(connection, accepted, at_most, part).await
+}
+
+async fn settled_or(
+    connection: &Connection,
+    accepted: &Accepted,
+    at_most: Duration,
+    part: impl Future<Output = ()>,
+) -> Result<End, Failure> {
     let deadline = Instant::now() + at_most;
     let mut display = Display::new();
-    let end = timeout_at(deadline, watch(connection, accepted, &mut display)).await;
+    let end = tokio::select! {
+        end = timeout_at(deadline, watch(connection, accepted, &mut display)) => end,
+        () = part => Ok(Ok(End::PartIsSo)),
+    };
     display.erase();
     match end {
         Ok(end) => end,
@@ -121,7 +156,7 @@ pub async fn told(connection: &Connection, accepted: &Accepted, end: End, at_mos
     let Accepted { lab, revision, .. } = accepted;
     let paint = Paint::stderr();
     match end {
-        End::Settled(Settled::AsWanted | Settled::Gone) => Exit::Fine,
+        End::Settled(Settled::AsWanted | Settled::Gone) | End::PartIsSo => Exit::Fine,
         End::Settled(Settled::Overtaken) => {
             eprintln!("{lab}: a newer wish took the place of revision {revision}");
             Exit::Failed

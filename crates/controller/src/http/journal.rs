@@ -72,7 +72,7 @@ async fn known(desk: &Desk, lab: LabName) -> Result<(), Failure> {
 
 /// What happened after an entry, and what happens from now on
 ///
-/// Of a lab as `read_journal` has it. Each event has the entry's id, so that a browser goes on where it left off (`Last-Event-ID`).
+/// Of a lab as `read_journal` has it; it may be one that is still to come. Each event has the entry's id, so that a browser goes on where it left off (`Last-Event-ID`).
 /// Without a start it begins with what happens next.
 #[utoipa::path(get, path = "/journal/stream", operation_id = "follow_journal", tag = "journal",
     params(("lab" = Option<String>, Query), ("since" = Option<u64>, Query), ("Last-Event-ID" = Option<u64>, Header)),

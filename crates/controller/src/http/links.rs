@@ -17,8 +17,9 @@ use tokio::time::Instant;
 use super::extract::{Document, Segments};
 use super::failure::Failure;
 use super::labs::accepted;
+use crate::clock;
 use crate::desk::{Desk, revision};
-use crate::explaining::explain as explanation;
+use crate::explaining::{Since, explain as explanation};
 use crate::linking::{LinkWish, link_unknown, unfit};
 use crate::now::Now;
 use crate::planning::NotTaken;
@@ -55,7 +56,7 @@ pub(super) async fn reconcile(
     Segments(lab): Segments<LabName>,
 ) -> Result<Json<Reconciled>, Failure> {
     let first = links(&desk, &lab)?;
-    let since = desk.store.newest_entry().await?;
+    let since = Since { entry: desk.store.newest_entry().await?, at_ms: clock::now_ms() };
     verify(&desk, &lab).await?;
     let last = at_rest(&desk, &lab).await?;
     let mended = crate::explaining::mended(&desk, &lab, since).await?;

@@ -440,8 +440,8 @@ fn is_missing_image(error: &EngineError) -> bool {
 }
 
 fn pull_failed(image: &str, error: EngineError) -> TaskError {
-    let mut finding = error.finding("image-pull-failed");
-    if finding.code == "image-pull-failed" {
+    let mut finding = error.finding(PULL_FAILED);
+    if finding.code == PULL_FAILED {
         finding.message = format!("cannot pull {image}: {}", finding.message);
         finding.hint = format!(
             "`docker pull {image}` on this host shows the same; check name and network, or load it by `docker load`"
@@ -460,11 +460,17 @@ fn pull_stopped(image: &str) -> TaskError {
 
 fn image_missing(image: &str) -> TaskError {
     TaskError {
-        code: "image-missing",
+        code: IMAGE_MISSING,
         message: format!("the engine has no image {image}, and the file says never to pull it"),
         hint: format!("`docker load` or `docker pull {image}` on this host, or set `image-pull-policy: IfNotPresent`"),
     }
 }
+
+/// The code of an image that may not be pulled and is not there.
+pub(super) const IMAGE_MISSING: &str = "image-missing";
+
+/// The code of one that could not be pulled.
+pub(super) const PULL_FAILED: &str = "image-pull-failed";
 
 /// The code of an engine that lacks our runtime.
 pub(super) const RUNTIME_MISSING: &str = "runtime-missing";

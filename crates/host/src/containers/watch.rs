@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use archetype_model::observed::Part;
 use archetype_model::others::NameHolder;
 use bollard::Docker;
-use bollard::models::{EventMessage, SystemInfo};
+use bollard::models::{EventMessage, EventMessageTypeEnum, SystemInfo};
 use bollard::query_parameters::{EventsOptions, InspectContainerOptions, ListContainersOptions};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
@@ -24,7 +24,7 @@ use super::error::EngineError;
 use super::privilege::Grant;
 use super::replica::Link;
 use super::sight::{Sight, sight};
-use super::task::RUNTIME_MISSING;
+use super::task::{IMAGE_MISSING, PULL_FAILED, RUNTIME_MISSING};
 use super::{EngineFacts, Room, label};
 use crate::Event;
 
@@ -39,6 +39,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(2);
 /// An answer that is late by this factor is waited for no more, and the connection is begun anew.
 pub(super) const PATIENCE: u32 = 20;
+/// The engine's events by which an image may have come.
+const IMAGE_COMES: [&str; 4] = ["pull", "load", "import", "tag"];
 /// For calls of bollard that have no limit from us: the answer's head.
 const CLIENT_SECONDS: u64 = 300;
 /// Inspections under way at once while connecting.
@@ -185,6 +187,11 @@ impl Following {
 
     fn heard(&mut self, event: Option<Result<EventMessage, EngineError>>) -> Result<(), EngineError> {
         let event = event.ok_or_else(|| EngineError::unreachable("it ended the stream of events"))??;
+        if event.typ == Some(EventMessageTypeEnum::IMAGE) {
+            // Whoever waits for one looks whether it was this.
+            [IMAGE_MISSING, PULL_FAILED].into_iter().for_each(|code| self.room.waker.ring(Event::Cured(code)));
+            return Ok(());
+        }
         let Some(id) = event.actor.as_ref().and_then(|actor| actor.id.clone()) else { return Ok(()) };
         let attribute = |name: &str| event.actor.as_ref()?.attributes.as_ref()?.get(name).map(String::as_str);
         let at = Duration::from_nanos(event.time_nano.and_then(|at| u64::try_from(at).ok()).unwrap_or_default());
@@ -283,30 +290,44 @@ fn changes_a_container(action: &str) -> bool {
     matches!(verb, "create" | "start" | "die" | "oom" | "pause" | "unpause" | "rename" | "update" | "health_status")
 }
 
-/// The engine's events about containers of one installation, read by a task of their own so that
+/// The engine's events about containers of one installation and about images that come, read by a task of their own so that
 /// the subscription stands while the list is read.
 struct Events {
     receiver: mpsc::UnboundedReceiver<Result<EventMessage, EngineError>>,
-    reader: tokio::task::JoinHandle<()>,
+    readers: [tokio::task::JoinHandle<()>; 2],
 }
 
 impl Events {
     fn subscribe(client: &Docker, room: &Room) -> Self {
         let label = format!("{}={}", label::INSTALLATION, room.settings.place.installation());
-        let filters = HashMap::from([("type".into(), vec!["container".into()]), ("label".into(), vec![label])]);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // A second of the past too: an event between now and the engine's taking note is not lost.
         let since = Some(now.as_secs().saturating_sub(1).to_string());
-        let (client, (sender, receiver)) = (client.clone(), mpsc::unbounded_channel());
-        let reader = tokio::spawn(async move {
-            let mut stream = client.events(Some(EventsOptions { since, until: None, filters: Some(filters) }));
+        let about = |kind: &str, key: &str, values: &[&str]| {
+            let values = values.iter().map(|value| (*value).to_owned()).collect();
+            let filters = HashMap::from([("type".to_owned(), vec![kind.to_owned()]), (key.to_owned(), values)]);
+            EventsOptions { since: since.clone(), until: None, filters: Some(filters) }
+        };
+        let (containers, images) = (about("container", "label", &[&label]), about("image", "event", &IMAGE_COMES));
+        let (sender, receiver) = mpsc::unbounded_channel();
+        // Without it an image that comes is only found with the next try.
+        let (engine, beside) = (client.clone(), sender.downgrade());
+        let of_images = tokio::spawn(async move {
+            let mut stream = engine.events(Some(images));
+            while let (Some(Ok(event)), Some(sender)) = (stream.next().await, beside.upgrade()) {
+                drop(sender.send(Ok(event)));
+            }
+        });
+        let engine = client.clone();
+        let of_containers = tokio::spawn(async move {
+            let mut stream = engine.events(Some(containers));
             while let Some(event) = stream.next().await {
                 if sender.send(event.map_err(broken_stream)).is_err() {
                     return;
                 }
             }
         });
-        Self { receiver, reader }
+        Self { receiver, readers: [of_containers, of_images] }
     }
 
     async fn next(&mut self) -> Option<Result<EventMessage, EngineError>> {
@@ -316,7 +337,7 @@ impl Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.reader.abort();
+        self.readers.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 

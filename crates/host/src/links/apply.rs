@@ -69,7 +69,7 @@ impl Links {
         });
         batch(|step| matches!(step, Step::SetDevice { .. }), &mut |these| {
             let set = self.set_devices(spec, these);
-            let due = self.unfinished(these);
+            let due = self.unfinished(spec, these);
             self.finish(spec, these, set, due, nodes)
         });
         batch(|step| matches!(step, Step::RemoveDevice { .. }), &mut |these| {

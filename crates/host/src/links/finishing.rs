@@ -15,22 +15,34 @@ use super::apply::{Done, Nodes, runs};
 /// A device of ours without the mark of what is finished.
 pub(super) struct Unfinished {
     index: u32,
-    /// Its other end was set up: what was done to it inside since is the node's.
-    is_set_up: bool,
+    inside: OtherEnd,
+}
+
+/// What is so of its other end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OtherEnd {
+    /// It is to be set up.
+    Unset,
+    /// It was set up: what was done to it inside since is the node's.
+    Set,
+    /// It is to be set up where it is shut.
+    Unknown,
 }
 
 impl Unfinished {
     /// One whose other end is to be set up.
     pub(super) fn inside(index: u32) -> Self {
-        Self { index, is_set_up: false }
+        Self { index, inside: OtherEnd::Unset }
     }
 
-    /// What its alias says of a device that the plan knows for ours. Whoever makes a pair writes a mark, or dies before; so
-    /// anything else was written over a mark by hand.
-    fn of(index: u32, alias: &str) -> Option<Self> {
+    /// What its alias says of a device that the plan knows for the one that is to bear the mark `wanted`. Whoever makes a
+    /// pair writes a mark, or dies before; so anything else was written over a mark by hand.
+    fn of(index: u32, alias: &str, wanted: &Mark) -> Option<Self> {
         match alias.parse::<Mark>() {
-            Ok(mark) => mark.is_of_unfinished().then(|| Self::inside(index)),
-            Err(_) => Some(Self { index, is_set_up: !alias.is_empty() }),
+            Ok(mark) if mark == *wanted => None,
+            Ok(mark) if mark.is_of_unfinished() && mark.node == wanted.node => Some(Self::inside(index)),
+            _ if alias.is_empty() => Some(Self { index, inside: OtherEnd::Unknown }),
+            _ => Some(Self { index, inside: OtherEnd::Set }),
         }
     }
 }
@@ -55,14 +67,16 @@ impl Links {
         let all = spec.nodes().flat_map(|(lab, node)| node.interfaces.iter().map(move |one| (lab, node, one)));
         let all: BTreeMap<_, _> = all.map(|(lab, node, one)| (&one.host_device, (lab, node, one))).collect();
         let marked: Vec<u32> = due.iter().map(|(_, due)| due.index).collect();
-        for (at, Unfinished { index, is_set_up }) in due {
+        for (at, Unfinished { index, inside }) in due {
             let found = device_of(steps[at]).and_then(|device| all.get(device));
             let Some((lab, node, one)) = found else { continue };
             let runs = nodes.get(&node.container).is_some_and(runs);
             let mark = Mark::of_port(spec, lab, node, one).to_string();
             // By its number: under the name may be somebody else's device by now.
             let change = LinkChange::new(LinkKey::Index(index), None).alias(&mark);
-            let plugged = if is_set_up { Ok(()) } else { self.plug(&node.container, &one.name, runs) };
+            let is_set =
+                inside == OtherEnd::Set || inside == OtherEnd::Unknown && self.is_up_inside(&node.container, index);
+            let plugged = if is_set { Ok(()) } else { self.plug(&node.container, &one.name, runs) };
             answers[at] = plugged.and_then(|()| match self.host.change(&change) {
                 // One that went meanwhile is made again in the next round.
                 Err(error) if error.is_absent() => Ok(()),
@@ -74,14 +88,23 @@ impl Links {
     }
 
     /// The devices among those that are set which lack the mark of what is finished.
-    pub(super) fn unfinished(&mut self, steps: &[&Step]) -> Vec<Option<Unfinished>> {
+    pub(super) fn unfinished(&mut self, spec: &HostSpec, steps: &[&Step]) -> Vec<Option<Unfinished>> {
         let devices = self.devices().ok();
-        let find = |index: u32| Unfinished::of(index, &devices?.get(&index)?.alias);
-        let index = |step: &Step| match step {
-            Step::SetDevice { ifindex, .. } => Some(*ifindex),
-            _ => None,
+        let all = spec.nodes().flat_map(|(lab, node)| node.interfaces.iter().map(move |one| (lab, node, one)));
+        let all: BTreeMap<_, _> = all.map(|(lab, node, one)| (&one.host_device, (lab, node, one))).collect();
+        let find = |step: &Step| {
+            let Step::SetDevice { device, ifindex, .. } = step else { return None };
+            let (lab, node, one) = all.get(device)?;
+            Unfinished::of(*ifindex, &devices?.get(ifindex)?.alias, &Mark::of_port(spec, lab, node, one))
         };
-        steps.iter().map(|step| index(step).and_then(find)).collect()
+        steps.iter().map(|step| find(step)).collect()
+    }
+
+    /// Whether the other end of a device is up in its node.
+    fn is_up_inside(&mut self, container: &ContainerName, index: u32) -> bool {
+        let space = self.spaces.get_mut(container);
+        let inside = space.and_then(|space| space.inside(&mut self.host).ok());
+        inside.is_some_and(|inside| inside.get(&index).is_some_and(|end| end.up))
     }
 
     /// Writes an interface inside a node that runs; one that does not has it written at its start. A start that has

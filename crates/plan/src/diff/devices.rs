@@ -81,8 +81,9 @@ fn mend(
     room: &mut Room,
 ) {
     let name = &interface.host_device;
-    let lost_its_mark = lost_its_mark(look, node, interface, device);
-    if !is_ours(look, device) && !lost_its_mark {
+    let wanted = Mark::of_port(look.spec, lab, node, interface);
+    let bears_another_mark = bears_another_mark(look, node, interface, device, &wanted);
+    if !is_ours(look, device) && !bears_another_mark {
         room.findings.push(look.finding(
             "device-name-taken",
             &lab.name,
@@ -92,7 +93,7 @@ fn mend(
         ));
         return;
     }
-    if elsewhere(look, node, device) || is_anothers(look, &Mark::of_port(look.spec, lab, node, interface), device) {
+    if elsewhere(look, node, device) || is_anothers(look, &wanted, device) && !bears_another_mark {
         room.steps.push(Step::RemoveDevice { device: name.clone(), ifindex: device.ifindex });
         return;
     }
@@ -100,7 +101,7 @@ fn mend(
     let controller = wanted_controller(look, interface);
     let attached = controller.as_ref().map_or(Attached::Yes, |bridge| attached(look, device, bridge));
     let is_finished = !device.mark.as_ref().is_some_and(Mark::is_of_unfinished);
-    let is_marked = is_finished && !lost_its_mark;
+    let is_marked = is_finished && !bears_another_mark;
     let is_so = device.up == up && !is_held && is_sized(look, interface, device) && is_marked;
     let set = Step::SetDevice { device: name.clone(), ifindex: device.ifindex, up, controller };
     match attached {
@@ -128,20 +129,34 @@ fn elsewhere(look: &Look<'_>, node: &NodeSpec, device: &DeviceObserved) -> bool 
     is_here || spaces.values().any(is_inside) || !super::nodes::runs(look, node)
 }
 
-/// Whether a device without a mark is ours by its other end: the interface as we made it, in the node's own namespace.
-/// Whoever makes a pair may die before it is marked, and a mark can be taken away by hand.
-fn lost_its_mark(look: &Look<'_>, node: &NodeSpec, interface: &InterfaceSpec, device: &DeviceObserved) -> bool {
+/// Whether a device that does not bear its mark is this one by its other end: the interface as we made it, in the node's
+/// own namespace. Whoever makes a pair may die before it is marked; and by hand a mark can be taken away, or another one of
+/// ours written over it. One of another installation is left.
+fn bears_another_mark(
+    look: &Look<'_>,
+    node: &NodeSpec,
+    interface: &InterfaceSpec,
+    device: &DeviceObserved,
+    wanted: &Mark,
+) -> bool {
+    let is_right = device.mark.as_ref() == Some(wanted) || is_to_be_finished(device, wanted);
+    let may_be_ours = device.mark.is_none() || is_ours(look, device);
     let space = look.observed.namespaces.known().and_then(|spaces| spaces.get(&node.container));
     let inside = space.and_then(|space| space.inside.known()?.get(&device.ifindex));
     let is_its_end = inside.is_some_and(|end| interface.name.as_str() == end.name && end.mac == Some(interface.mac));
-    device.mark.is_none() && device.kind == "veth" && is_its_end
+    !is_right && may_be_ours && device.kind == "veth" && is_its_end
+}
+
+/// Whether a device bears the mark of one of the same node that is not set up yet.
+fn is_to_be_finished(device: &DeviceObserved, wanted: &Mark) -> bool {
+    let mark = device.mark.as_ref();
+    mark.is_some_and(|mark| mark.is_of_unfinished() && mark.lab == wanted.lab && mark.node == wanted.node)
 }
 
 /// Whether a device was made for another end of ours: the file gave that one's name to this end.
 fn is_anothers(look: &Look<'_>, wanted: &Mark, device: &DeviceObserved) -> bool {
-    let is_to_be_finished = |mark: &Mark| mark.is_of_unfinished() && mark.lab == wanted.lab && mark.node == wanted.node;
     let mark = device.mark.as_ref().filter(|mark| look.speaks_for(mark));
-    mark.is_some_and(|mark| mark != wanted && !is_to_be_finished(mark))
+    mark.is_some_and(|mark| mark != wanted && !is_to_be_finished(device, wanted))
 }
 
 fn wanted_controller(look: &Look<'_>, interface: &InterfaceSpec) -> Option<BridgeName> {

@@ -229,11 +229,11 @@ pub struct JudgedNode<'a> {
     pub node: &'a NodeSpec,
     /// Its state.
     pub state: NodeState,
-    /// See [`has_finished`].
+    /// Whether it is as wanted although it does not run: see [`has_finished`]; or it waits for one that is stopped by wish.
     pub finished: bool,
 }
 
-/// The state of a lab from those of its nodes and links. A node that has finished is as wanted.
+/// The state of a lab from those of its nodes and links.
 ///
 /// `current` says whether its host reported at least the target's generation, recently.
 pub fn lab_state<'a>(
