@@ -14,7 +14,7 @@ use archetype_model::ContainerName;
 use archetype_model::observed::{Mark, NodeObserved, RunObserved};
 use archetype_model::spec::{Attachment, HostSpec, Presence, WireShape};
 use archetype_model::status::{LinkState, Status};
-use archetype_model::step::{NodeAction, Step};
+use archetype_model::step::{NodeAction, Resource, Step};
 use archetype_plan::judge;
 use archetype_testbed::{Ovs, Verdict, attempt, run, sandbox, scratch_dir, slowly, xdp_program, xdp_set};
 use lab::{Shape, datapath, generation, spec_of};
@@ -447,18 +447,19 @@ fn a_mark_that_somebody_wrote_over_comes_back_and_the_node_keeps_its_interface_a
     sandbox(|| {
         block_on(async {
             let mut bench = Bench::deploy(pair()).await;
-            let (lab, node) = bench.spec.nodes().next().unwrap();
+            let spec = bench.spec.clone();
+            let (lab, node) = spec.nodes().next().unwrap();
             let (container, one) = (node.container.to_string(), &node.interfaces[0]);
             let (name, device) = (one.name.to_string(), one.host_device.to_string());
-            let mark = Mark::of_port(&bench.spec, lab, node, one).to_string();
-            let (_, other) = bench.spec.nodes().nth(1).unwrap();
-            let of_another = Mark::of_port(&bench.spec, lab, other, &other.interfaces[0]).to_string();
+            let mark = Mark::of_port(&spec, lab, node, one).to_string();
+            let (_, other) = spec.nodes().nth(1).unwrap();
+            let of_another = Mark::of_port(&spec, lab, other, &other.interfaces[0]).to_string();
             let of_no_lab = mark.replace(&format!(":{}:", lab.name), ":gone:");
             run("ip", ["-n", &container, "link", "set", &name, "mtu", "1300"]);
             run("ip", ["-n", &container, "addr", "add", "198.51.100.1/24", "dev", &name]);
-            let inside = || run("ip", ["-n", &container, "addr", "show", &name]);
+            // An address of IPv6 is looked for on the wire for a moment.
+            let inside = || run("ip", ["-n", &container, "addr", "show", &name]).replace(" tentative", "");
             let before = inside();
-            let spec = bench.spec.clone();
             for alias in ["theirs", "", &of_another, &of_no_lab] {
                 bench.handle.acknowledge(u64::MAX);
                 bench.until("nothing is told", |envelope| envelope.repairs.is_empty()).await;
@@ -466,7 +467,9 @@ fn a_mark_that_somebody_wrote_over_comes_back_and_the_node_keeps_its_interface_a
                 let is_told = |envelope: &Envelope| {
                     !envelope.repairs.is_empty() && links(&spec, envelope).iter().all(|state| *state == LinkState::Up)
                 };
-                bench.until("marked again, and told as a repair", is_told).await;
+                let envelope = bench.until("marked again, and told as a repair", is_told).await;
+                let mended: Vec<&Resource> = envelope.repairs.iter().map(|repair| &repair.resource).collect();
+                assert_eq!(mended, [&Resource::Device(one.host_device.clone())], "nothing else, after {alias:?}");
                 assert!(run("ip", ["link", "show", &device]).contains(&mark), "after {alias:?}");
                 assert_eq!(inside(), before, "after {alias:?}");
             }

@@ -31,6 +31,9 @@ pub struct Progress {
     pub links: usize,
     /// What is being done right now, `node: pulling IMAGE`.
     pub doing: Vec<String>,
+    /// Whether the wanted revision is planned, and its host has told of that plan: what is told of a part is of this wish.
+    #[serde(default)]
+    pub told: bool,
     /// Set when there is nothing more to wait for.
     pub settled: Option<Settled>,
 }

@@ -39,11 +39,22 @@ pub(crate) fn explain(
     })
 }
 
-/// From when on what is mended counts: the newest entry of the journal then, and the time in milliseconds of the Unix epoch.
+/// From when on what is mended counts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Since {
-    pub entry: u64,
-    pub at_ms: u64,
+    /// The newest entry of the journal then.
+    entry: u64,
+    /// The number of the last repair that was told and may not have been in the journal yet.
+    told: u64,
+}
+
+impl Since {
+    /// From now on.
+    pub(crate) async fn now(desk: &Desk) -> Result<Self, StoreError> {
+        let now = desk.board.look();
+        let told = now.heard.iter().flat_map(|heard| &heard.repairs).map(|repair| repair.number).max();
+        Ok(Self { entry: desk.store.newest_entry().await?, told: told.unwrap_or_default() })
+    }
 }
 
 /// What was mended in a lab, and of what it stands on, since then.
@@ -51,7 +62,7 @@ pub(crate) async fn mended(desk: &Desk, lab: &LabName, since: Since) -> Result<V
     // First what was told: in the journal it is a moment later, and then no longer here.
     let now = desk.board.look();
     let told = now.heard.iter().flat_map(|heard| &heard.repairs);
-    let told = told.filter(|repair| repair.at_ms >= since.at_ms && repair.lab.as_ref().is_none_or(|of| of == lab));
+    let told = told.filter(|repair| repair.number > since.told && repair.lab.as_ref().is_none_or(|of| of == lab));
     let told: Vec<String> = told.map(|repair| repair.resource.to_string()).collect();
     let stretch = Stretch { lab: Some(lab.clone()), with_host: true, since: Some(since.entry), limit: 10_000 };
     let entries = desk.store.journal(&stretch).await?;

@@ -43,7 +43,8 @@ impl Waiting {
             Some(revision) => {
                 let view = LabView::of(now, revision, self.silent_after);
                 let settled = self.settled(now, revision, &view.judged);
-                progress(revision, &view.judged, settled)
+                let told = is_fresh(now) && now.is_planned(revision) && now.is_told(&self.lab);
+                Progress { told, settled, ..progress(revision, &view.judged) }
             }
         }
     }
@@ -66,6 +67,7 @@ impl Waiting {
             links_ready: 0,
             links: 0,
             doing: Vec::new(),
+            told: true,
             settled: Some(if revision > self.revision { Settled::Overtaken } else { Settled::Gone }),
         }
     }
@@ -78,8 +80,7 @@ impl Waiting {
             // It is still to come, if it ever does.
             return None;
         }
-        // Nobody's waiting ends by what was kept from before a restart.
-        let fresh = now.heard.as_ref().is_some_and(|heard| heard.received.is_some());
+        let fresh = is_fresh(now);
         // What was planned before this revision says nothing of it.
         let planned = now.is_planned(revision);
         if planned && now.planned.get(&self.lab).is_some_and(|planning| !planning.problems.is_empty()) {
@@ -116,7 +117,13 @@ fn ending(judged: &Judged) -> Option<(Settled, Duration)> {
     }
 }
 
-fn progress(revision: &Revision, judged: &Judged, settled: Option<Settled>) -> Progress {
+/// Whether the host was heard in this life: nobody's waiting ends by what was kept from before a restart.
+fn is_fresh(now: &Now) -> bool {
+    now.heard.as_ref().is_some_and(|heard| heard.received.is_some())
+}
+
+/// How far a lab is, as it is judged; what follows from that is not in it.
+fn progress(revision: &Revision, judged: &Judged) -> Progress {
     let node_ready = |state: &NodeState| matches!(state, NodeState::Running | NodeState::Stopped);
     let link_ready = |state: &LinkState| matches!(state, LinkState::Up | LinkState::Down);
     Progress {
@@ -129,6 +136,7 @@ fn progress(revision: &Revision, judged: &Judged, settled: Option<Settled>) -> P
         links_ready: judged.links.iter().filter(|(_, status)| link_ready(&status.state)).count(),
         links: judged.links.len(),
         doing: judged.doing.clone(),
-        settled,
+        told: false,
+        settled: None,
     }
 }

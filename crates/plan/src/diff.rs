@@ -172,10 +172,8 @@ fn split_by_time(steps: Vec<Step>, memory: &Memory) -> (Vec<Step>, Vec<(Step, u6
     let mut due = Vec::new();
     let mut later = Vec::new();
     for step in steps {
-        // What runs has its commands, whatever failed on the way to something else.
-        let is_command = matches!(step, Step::Node { action: NodeAction::Exec { .. }, .. });
         match memory.not_before.get(&step.resource()) {
-            Some(at) if *at > memory.now_ms && !is_command => later.push((step, *at)),
+            Some(at) if *at > memory.now_ms => later.push((step, *at)),
             _ => due.push(step),
         }
     }

@@ -56,9 +56,11 @@ pub(crate) fn shared<'a>(lab: &'a LabSpec, node: &'a NodeSpec) -> impl Iterator<
     })
 }
 
-/// Whether a node shares something of one that is stopped by wish: it cannot start before that one does.
+/// Whether a node shares something of one that is stopped by wish, or that waits for such a one: it cannot start before that
+/// one does.
 pub fn shares_what_is_stopped(lab: &LabSpec, node: &NodeSpec) -> bool {
-    shared(lab, node).any(|(other, _)| other.desired == DesiredRun::Stopped)
+    // No node shares of itself by way of others: the file would not have been taken.
+    shared(lab, node).any(|(other, _)| other.desired == DesiredRun::Stopped || shares_what_is_stopped(lab, other))
 }
 
 fn runs(observed: &Observed, node: &NodeSpec) -> bool {

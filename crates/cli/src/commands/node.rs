@@ -26,7 +26,11 @@ pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failur
         return Ok(Exit::Fine);
     }
     let look = async || standing(connection, &lab, &args).await;
-    let end = wait::settled_with(connection, &accepted, args.wait.wait, look).await?;
+    let end = wait::settled_with(connection, &accepted, args.wait.wait, async || match look().await {
+        Standing::AsWished if !has_run_its_commands(connection, &lab, &args).await => Standing::UnderWay,
+        standing => standing,
+    });
+    let end = end.await?;
     let exit = match wait::comes_true(end, look).await {
         true => Exit::Fine,
         false => wait::told(connection, &accepted, end, args.wait.wait).await,
@@ -35,6 +39,13 @@ pub async fn run(connection: &Connection, args: NodeArgs) -> Result<Exit, Failur
         print(&format!("{} {done}", args.node))?;
     }
     Ok(exit)
+}
+
+/// Whether a node that was started can be used.
+async fn has_run_its_commands(connection: &Connection, lab: &LabName, args: &NodeArgs) -> bool {
+    let Ok(shown) = connection.client().lab(lab).await else { return false };
+    let node = shown.nodes.iter().find(|node| node.name == args.node);
+    args.wish == NodeWish::Stop || node.is_some_and(|node| node.ready == Some(true))
 }
 
 /// How the node stands to what was wished of it.

@@ -1,5 +1,6 @@
 //! Waiting until a wish is judged, with what is being done shown meanwhile.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -32,8 +33,7 @@ pub enum End {
     TimeUp,
 }
 
-/// A part of a lab whose rest is as wished within this is told with it. It is longer than what was wished of the part takes
-/// to be planned and told.
+/// A part of a lab whose rest is as wished within this is told with it.
 const TOGETHER: Duration = Duration::from_secs(3);
 
 /// So long at most what was asked about may still be on its way after a finding of something else: an engine gives a node
@@ -73,7 +73,7 @@ pub async fn comes_true(end: End, look: impl AsyncFn() -> Standing) -> bool {
 
 /// Waits until the accepted wish is judged, at most so long.
 pub async fn settled(connection: &Connection, accepted: &Accepted, at_most: Duration) -> Result<End, Failure> {
-    settled_or(connection, accepted, at_most, std::future::pending()).await
+    settled_or(connection, accepted, at_most, &Cell::new(false), std::future::pending()).await
 }
 
 /// The same for a wish about one part, which nothing else of its lab keeps waiting: that it is so ends the waiting, too.
@@ -83,25 +83,27 @@ pub async fn settled_with(
     at_most: Duration,
     look: impl AsyncFn() -> Standing,
 ) -> Result<End, Failure> {
+    let told = Cell::new(false);
     let part = async {
         sleep(TOGETHER).await;
-        while look().await != Standing::AsWished {
+        while !told.get() || look().await != Standing::AsWished {
             sleep(RETRY).await;
         }
     };
-    settled_or(connection, accepted, at_most, part).await
+    settled_or(connection, accepted, at_most, &told, part).await
 }
 
 async fn settled_or(
     connection: &Connection,
     accepted: &Accepted,
     at_most: Duration,
+    told: &Cell<bool>,
     part: impl Future<Output = ()>,
 ) -> Result<End, Failure> {
     let deadline = Instant::now() + at_most;
     let mut display = Display::new();
     let end = tokio::select! {
-        end = timeout_at(deadline, watch(connection, accepted, &mut display)) => end,
+        end = timeout_at(deadline, watch(connection, accepted, told, &mut display)) => end,
         () = part => Ok(Ok(End::PartIsSo)),
     };
     display.erase();
@@ -121,8 +123,14 @@ async fn at_last(connection: &Connection, accepted: &Accepted) -> End {
     }
 }
 
-/// Follows the progress. A controller that goes away is asked again: the wish is durable.
-async fn watch(connection: &Connection, accepted: &Accepted, display: &mut Display) -> Result<End, Failure> {
+/// Follows the progress, and notes in `told` once what is told is of this wish. A controller that goes away is asked again:
+/// the wish is durable.
+async fn watch(
+    connection: &Connection,
+    accepted: &Accepted,
+    told: &Cell<bool>,
+    display: &mut Display,
+) -> Result<End, Failure> {
     let Accepted { lab, revision, .. } = accepted;
     let mut is_away = false;
     loop {
@@ -132,6 +140,7 @@ async fn watch(connection: &Connection, accepted: &Accepted, display: &mut Displ
                 let mut events = pin!(events);
                 while let Some(Ok(progress)) = events.next().await {
                     display.show(&progress);
+                    told.set(progress.told && progress.revision == *revision);
                     if let Some(settled) = progress.settled {
                         return Ok(End::Settled(settled));
                     }

@@ -17,7 +17,6 @@ use tokio::time::Instant;
 use super::extract::{Document, Segments};
 use super::failure::Failure;
 use super::labs::accepted;
-use crate::clock;
 use crate::desk::{Desk, revision};
 use crate::explaining::{Since, explain as explanation};
 use crate::linking::{LinkWish, link_unknown, unfit};
@@ -56,7 +55,7 @@ pub(super) async fn reconcile(
     Segments(lab): Segments<LabName>,
 ) -> Result<Json<Reconciled>, Failure> {
     let first = links(&desk, &lab)?;
-    let since = Since { entry: desk.store.newest_entry().await?, at_ms: clock::now_ms() };
+    let since = Since::now(&desk).await?;
     verify(&desk, &lab).await?;
     let last = at_rest(&desk, &lab).await?;
     let mended = crate::explaining::mended(&desk, &lab, since).await?;

@@ -17,7 +17,7 @@ use bollard::models::{EventMessage, EventMessageTypeEnum, SystemInfo};
 use bollard::query_parameters::{EventsOptions, InspectContainerOptions, ListContainersOptions};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::door::{Greeting, client, greet};
 use super::error::EngineError;
@@ -41,6 +41,8 @@ const RETRY_MOST: Duration = Duration::from_secs(2);
 pub(super) const PATIENCE: u32 = 20;
 /// The engine's events by which an image may have come.
 const IMAGE_COMES: [&str; 4] = ["pull", "load", "import", "tag"];
+/// Between two times that nodes without their image are tried because one came.
+const IMAGES_EVERY: Duration = Duration::from_secs(5);
 /// For calls of bollard that have no limit from us: the answer's head.
 const CLIENT_SECONDS: u64 = 300;
 /// Inspections under way at once while connecting.
@@ -92,6 +94,8 @@ struct Following {
     events: Events,
     readings: FuturesUnordered<Reading>,
     waiting: HashMap<String, Waiting>,
+    /// When those who wait for an image were told last, or will be, that one came.
+    images_told: Option<Instant>,
 }
 
 async fn connect(room: &Arc<Room>) -> Result<Following, EngineError> {
@@ -105,7 +109,15 @@ async fn connect(room: &Arc<Room>) -> Result<Following, EngineError> {
     room.replica().connected(Link { client: client.clone(), facts }, containers);
     room.waker.ring(Event::Changed(Part::Engine));
     let room = Arc::clone(room);
-    Ok(Following { room, client, greeting, events, readings: FuturesUnordered::new(), waiting: HashMap::new() })
+    Ok(Following {
+        room,
+        client,
+        greeting,
+        events,
+        readings: FuturesUnordered::new(),
+        waiting: HashMap::new(),
+        images_told: None,
+    })
 }
 
 /// Asks an engine that did not know the runtime whether it has learned it since, and takes note if so.
@@ -188,8 +200,7 @@ impl Following {
     fn heard(&mut self, event: Option<Result<EventMessage, EngineError>>) -> Result<(), EngineError> {
         let event = event.ok_or_else(|| EngineError::unreachable("it ended the stream of events"))??;
         if event.typ == Some(EventMessageTypeEnum::IMAGE) {
-            // Whoever waits for one looks whether it was this.
-            [IMAGE_MISSING, PULL_FAILED].into_iter().for_each(|code| self.room.waker.ring(Event::Cured(code)));
+            self.image_came();
             return Ok(());
         }
         let Some(id) = event.actor.as_ref().and_then(|actor| actor.id.clone()) else { return Ok(()) };
@@ -214,6 +225,21 @@ impl Following {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whoever waits for an image looks whether it was this: not more often than every so often, for a lab has many.
+    fn image_came(&mut self) {
+        let now = Instant::now();
+        let at = self.images_told.map_or(now, |last| last + IMAGES_EVERY).max(now);
+        if self.images_told.is_some_and(|last| last > now) {
+            return;
+        }
+        self.images_told = Some(at);
+        let waker = self.room.waker.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep_until(at).await;
+            [IMAGE_MISSING, PULL_FAILED].into_iter().for_each(|code| waker.ring(Event::Cured(code)));
+        });
     }
 
     /// Whoever ended a run may be about to start it, as `docker restart` does; it is drift once that does not come. While
@@ -314,8 +340,11 @@ impl Events {
         let (engine, beside) = (client.clone(), sender.downgrade());
         let of_images = tokio::spawn(async move {
             let mut stream = engine.events(Some(images));
-            while let (Some(Ok(event)), Some(sender)) = (stream.next().await, beside.upgrade()) {
-                drop(sender.send(Ok(event)));
+            while let (Some(event), Some(sender)) = (stream.next().await, beside.upgrade()) {
+                match event {
+                    Ok(event) => drop(sender.send(Ok(event))),
+                    Err(error) => tracing::debug!(%error, "an event about an image could not be read"),
+                }
             }
         });
         let engine = client.clone();

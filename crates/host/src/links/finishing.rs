@@ -40,7 +40,12 @@ impl Unfinished {
     fn of(index: u32, alias: &str, wanted: &Mark) -> Option<Self> {
         match alias.parse::<Mark>() {
             Ok(mark) if mark == *wanted => None,
-            Ok(mark) if mark.is_of_unfinished() && mark.node == wanted.node => Some(Self::inside(index)),
+            Ok(mark)
+                if mark.is_of_unfinished()
+                    && mark == (Mark { interface: mark.interface.clone(), ..wanted.clone() }) =>
+            {
+                Some(Self::inside(index))
+            }
             _ if alias.is_empty() => Some(Self { index, inside: OtherEnd::Unknown }),
             _ => Some(Self { index, inside: OtherEnd::Set }),
         }
@@ -74,9 +79,15 @@ impl Links {
             let mark = Mark::of_port(spec, lab, node, one).to_string();
             // By its number: under the name may be somebody else's device by now.
             let change = LinkChange::new(LinkKey::Index(index), None).alias(&mark);
-            let is_set =
-                inside == OtherEnd::Set || inside == OtherEnd::Unknown && self.is_up_inside(&node.container, index);
-            let plugged = if is_set { Ok(()) } else { self.plug(&node.container, &one.name, runs) };
+            let is_set = match inside {
+                OtherEnd::Unset => Ok(false),
+                OtherEnd::Set => Ok(true),
+                OtherEnd::Unknown => self.is_up_inside(&node.container, index),
+            };
+            let plugged = match is_set {
+                Ok(false) => self.plug(&node.container, &one.name, runs),
+                is_set => is_set.map(drop),
+            };
             answers[at] = plugged.and_then(|()| match self.host.change(&change) {
                 // One that went meanwhile is made again in the next round.
                 Err(error) if error.is_absent() => Ok(()),
@@ -101,10 +112,9 @@ impl Links {
     }
 
     /// Whether the other end of a device is up in its node.
-    fn is_up_inside(&mut self, container: &ContainerName, index: u32) -> bool {
-        let space = self.spaces.get_mut(container);
-        let inside = space.and_then(|space| space.inside(&mut self.host).ok());
-        inside.is_some_and(|inside| inside.get(&index).is_some_and(|end| end.up))
+    fn is_up_inside(&mut self, container: &ContainerName, index: u32) -> Result<bool, Error> {
+        let Some(space) = self.spaces.get_mut(container) else { return Ok(false) };
+        Ok(space.inside(&mut self.host)?.get(&index).is_some_and(|end| end.up))
     }
 
     /// Writes an interface inside a node that runs; one that does not has it written at its start. A start that has

@@ -89,7 +89,7 @@ fn is_half(look: &Look<'_>, lab: &LabSpec, wire: &WireSpec, interface: &Interfac
             return true;
         }
         match devices.get(&other.host_device) {
-            Some(device) => !super::devices::is_ours(look, device),
+            Some(device) => !super::devices::can_be(look, (lab, node, other), device),
             None => parked || backs_off(look, node, other),
         }
     })
@@ -152,7 +152,7 @@ fn device_comes(look: &Look<'_>, wanted: &Wanted<'_>) -> bool {
             let backs_off = look.memory.not_before.get(&device).is_some_and(|at| *at > look.memory.now_ms);
             !backs_off && super::devices::can_make(look, wanted.interface)
         }
-        Some(Some(device)) => super::devices::is_ours(look, device),
+        Some(Some(device)) => super::devices::is_spoken_for(look, device),
     }
 }
 

@@ -50,9 +50,19 @@ fn make(look: &Look<'_>, node: &NodeSpec, interface: &InterfaceSpec, up: Option<
     });
 }
 
-/// Whether this installation made the device.
-pub(super) fn is_ours(look: &Look<'_>, device: &DeviceObserved) -> bool {
-    device.mark.as_ref().is_some_and(|mark| mark.installation == look.spec.installation)
+/// Whether this installation made the device, for a lab that the spec speaks for.
+pub(super) fn is_spoken_for(look: &Look<'_>, device: &DeviceObserved) -> bool {
+    device.mark.as_ref().is_some_and(|mark| look.speaks_for(mark))
+}
+
+/// Whether the device under the name of an end may be made that end, whatever was written over its mark.
+pub(super) fn can_be(
+    look: &Look<'_>,
+    (lab, node, interface): (&LabSpec, &NodeSpec, &InterfaceSpec),
+    device: &DeviceObserved,
+) -> bool {
+    let wanted = Mark::of_port(look.spec, lab, node, interface);
+    is_spoken_for(look, device) || bears_another_mark(look, node, interface, device, &wanted)
 }
 
 /// Whether a missing pair can be made in this pass.
@@ -83,7 +93,7 @@ fn mend(
     let name = &interface.host_device;
     let wanted = Mark::of_port(look.spec, lab, node, interface);
     let bears_another_mark = bears_another_mark(look, node, interface, device, &wanted);
-    if !is_ours(look, device) && !bears_another_mark {
+    if !is_spoken_for(look, device) && !bears_another_mark {
         room.findings.push(look.finding(
             "device-name-taken",
             &lab.name,
@@ -140,7 +150,7 @@ fn bears_another_mark(
     wanted: &Mark,
 ) -> bool {
     let is_right = device.mark.as_ref() == Some(wanted) || is_to_be_finished(device, wanted);
-    let may_be_ours = device.mark.is_none() || is_ours(look, device);
+    let may_be_ours = device.mark.as_ref().is_none_or(|mark| mark.installation == look.spec.installation);
     let space = look.observed.namespaces.known().and_then(|spaces| spaces.get(&node.container));
     let inside = space.and_then(|space| space.inside.known()?.get(&device.ifindex));
     let is_its_end = inside.is_some_and(|end| interface.name.as_str() == end.name && end.mac == Some(interface.mac));

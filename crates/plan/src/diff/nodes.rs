@@ -75,7 +75,7 @@ pub(super) fn is_absent(look: &Look<'_>, container: &ContainerName) -> bool {
 fn action(look: &Look<'_>, node: &NodeSpec, seen: Option<&NodeObserved>) -> Option<NodeAction> {
     let Some(seen) = seen else { return absent(look, node) };
     if is_outdated(look, node, seen) {
-        return command_meanwhile(look, node, seen).or_else(|| removal(seen));
+        return removal(seen);
     }
     let asked = look.memory.restarts.get(&node.container).is_some_and(|done| *done < node.restarts);
     if let Some(busy) = &seen.busy {
@@ -160,13 +160,6 @@ fn stands(look: &Look<'_>, node: &NodeSpec) -> bool {
 fn command(look: &Look<'_>, node: &NodeSpec) -> Option<NodeAction> {
     let (index, start) = look.memory.order.commands.get(&node.container)?;
     Some(NodeAction::Exec { index: *index, start: start.clone() })
-}
-
-/// A command of what runs and was to be made anew, which failed: somebody may have started it again since.
-fn command_meanwhile(look: &Look<'_>, node: &NodeSpec, seen: &NodeObserved) -> Option<NodeAction> {
-    let runs = matches!(seen.run, RunObserved::Running { .. }) && node.desired == DesiredRun::Running;
-    let has_failed = look.memory.unstarted.contains(&node.container);
-    (runs && has_failed && seen.busy.is_none()).then(|| command(look, node)).flatten()
 }
 
 /// A command that follows the end of a node which is not to be started again.
