@@ -151,10 +151,12 @@ fn bears_another_mark(
 ) -> bool {
     let is_right = device.mark.as_ref() == Some(wanted) || is_to_be_finished(device, wanted);
     let may_be_ours = device.mark.as_ref().is_none_or(|mark| mark.installation == look.spec.installation);
+    if is_right || !may_be_ours || device.kind != "veth" {
+        return false;
+    }
     let space = look.observed.namespaces.known().and_then(|spaces| spaces.get(&node.container));
     let inside = space.and_then(|space| space.inside.known()?.get(&device.ifindex));
-    let is_its_end = inside.is_some_and(|end| interface.name.as_str() == end.name && end.mac == Some(interface.mac));
-    !is_right && may_be_ours && device.kind == "veth" && is_its_end
+    inside.is_some_and(|end| interface.name.as_str() == end.name && end.mac == Some(interface.mac))
 }
 
 /// Whether a device bears the mark of one of the same node that is not set up yet.
